@@ -1,0 +1,1 @@
+//! The toedev driver library.
