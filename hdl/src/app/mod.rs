@@ -1,0 +1,1 @@
+//! Applications and the switch that serves them.

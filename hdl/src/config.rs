@@ -1,0 +1,187 @@
+//! The engine's configuration: one checked value.
+use std::fmt;
+
+/// Which application owns a listening port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Owner {
+    Echo = 0,
+    Discard = 1,
+    Chargen = 2,
+    Host = 3,
+}
+
+/// What the engine is built for. Sizes cost memory, not logic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToeConfig {
+    /// Connections at once: a power of two, 1 to 1024.
+    pub connections: usize,
+    /// Receive buffer of each connection in bytes: a power of two, 256 to 32,768.
+    pub rx_ring_bytes: usize,
+    /// Send buffer of each connection in bytes: a power of two, 256 to 32,768.
+    pub tx_ring_bytes: usize,
+    /// Largest IP packet, 576 to 1500 (RFC 791, RFC 894).
+    pub mtu: u16,
+    /// Own Ethernet address, in wire order.
+    pub mac: [u8; 6],
+    /// Own IPv4 address.
+    pub ip: [u8; 4],
+    /// Network mask.
+    pub netmask: [u8; 4],
+    /// Gateway, all zero for none.
+    pub gateway: [u8; 4],
+    /// Ports listened on and who owns them; at most 8.
+    pub listeners: Vec<(u16, Owner)>,
+    /// Longest ICMP echo payload answered, a power of two, 64 to 2048.
+    pub icmp_bytes: usize,
+}
+
+impl Default for ToeConfig {
+    /// Four connections with buffers of 8 KiB on Ethernet; echo, discard and chargen on their well-known ports.
+    fn default() -> Self {
+        Self {
+            connections: 4,
+            rx_ring_bytes: 8192,
+            tx_ring_bytes: 8192,
+            mtu: 1500,
+            mac: [0x02, 0x54, 0x4F, 0x45, 0x00, 0x01],
+            ip: [192, 168, 69, 2],
+            netmask: [255, 255, 255, 0],
+            gateway: [0, 0, 0, 0],
+            listeners: vec![(7, Owner::Echo), (9, Owner::Discard), (19, Owner::Chargen)],
+            icmp_bytes: 512,
+        }
+    }
+}
+
+/// A configuration value out of its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field of [`ToeConfig`].
+    pub field: &'static str,
+    /// The value it had.
+    pub value: String,
+    /// What it may be.
+    pub limit: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {}, but must be {}",
+            self.field, self.value, self.limit
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ToeConfig {
+    /// Largest segment payload this engine sends or asks for before options: `min(mtu - 40, ring / 2)`.
+    pub fn receive_mss(&self) -> u16 {
+        (self.mtu - 40).min((self.rx_ring_bytes / 2) as u16)
+    }
+
+    /// The same for sending; a peer's smaller MSS lowers it further.
+    pub fn send_mss(&self) -> u16 {
+        (self.mtu - 40).min((self.tx_ring_bytes / 2) as u16)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field out of its limits, its value, and the limit.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let power = |field, value: usize, low: usize, high: usize| {
+            if value.is_power_of_two() && (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    field,
+                    value: value.to_string(),
+                    limit: format!("a power of two from {low} to {high}"),
+                })
+            }
+        };
+        power("connections", self.connections, 1, 1024)?;
+        power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
+        power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
+        power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
+        if !(576..=1500).contains(&self.mtu) {
+            return Err(ConfigError {
+                field: "mtu",
+                value: self.mtu.to_string(),
+                limit: "from 576 to 1500".into(),
+            });
+        }
+        if self.mac[0] & 1 == 1 {
+            return Err(ConfigError {
+                field: "mac",
+                value: format!("{:02x?}", self.mac),
+                limit: "a unicast address (first octet even)".into(),
+            });
+        }
+        if self.ip[0] == 0 || self.ip[0] == 127 || self.ip[0] >= 224 {
+            return Err(ConfigError {
+                field: "ip",
+                value: format!("{:?}", self.ip),
+                limit: "a unicast address".into(),
+            });
+        }
+        let mask = u32::from_be_bytes(self.netmask);
+        if mask.leading_ones() + mask.trailing_zeros() < 32 {
+            return Err(ConfigError {
+                field: "netmask",
+                value: format!("{:?}", self.netmask),
+                limit: "ones, then zeros".into(),
+            });
+        }
+        if self.listeners.is_empty() || self.listeners.len() > 8 {
+            return Err(ConfigError {
+                field: "listeners",
+                value: format!("{} ports", self.listeners.len()),
+                limit: "1 to 8 ports".into(),
+            });
+        }
+        for (i, (port, _)) in self.listeners.iter().enumerate() {
+            if *port == 0 || self.listeners[..i].iter().any(|(p, _)| p == port) {
+                return Err(ConfigError {
+                    field: "listeners",
+                    value: format!("port {port}"),
+                    limit: "ports from 1 to 65535, each once".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_sound() {
+        assert_eq!(ToeConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_limit() {
+        let mut c = ToeConfig::default();
+        c.connections = 3;
+        assert_eq!(
+            c.check().unwrap_err().to_string(),
+            "connections is 3, but must be a power of two from 1 to 1024"
+        );
+        let mut c = ToeConfig::default();
+        c.netmask = [255, 0, 255, 0];
+        assert_eq!(c.check().unwrap_err().field, "netmask");
+        let mut c = ToeConfig::default();
+        c.listeners.push((7, Owner::Discard));
+        assert_eq!(c.check().unwrap_err().value, "port 7");
+        let mut c = ToeConfig::default();
+        c.mtu = 575;
+        assert_eq!(c.check().unwrap_err().field, "mtu");
+    }
+}

@@ -1,0 +1,231 @@
+//! The engine's instruction word, operand map and command codes: one table for assembler, model, hardware and trace.
+//!
+//! A 24-bit word, one accumulator, one 32-bit operation a cycle:
+//!
+//! | bits | field | |
+//! |---|---|---|
+//! | 23:20 | `op` | [`Op`] |
+//! | 19:14 | `src` | operand address 0 to 63, see below; with `dst` a 12-bit immediate (`src` high) for LDI, BR, CALL, JT |
+//! | 13:8 | `dst` | where a result goes: operand address, or flag number (3:0) with bit 4 *or-in* and bit 5 *invert*; shift kind; command code |
+//! | 7:5 | `wr` | [`Write`] |
+//! | 4:1 | `flag` | predicate: the instruction acts only if this flag … |
+//! | 0 | `sense` | … equals this bit. Flag 0 is always set, so (0, 1) is *always* |
+//!
+//! Operand addresses: 0–31 state of the current connection · 32–43 the event's record ([`seg`]) · 44 [`RESULT`], 45 [`RESULT2`] of the last command
+//! (RESULT holds the pending mask when a pending event begins) · 46 [`TICK`] · 47 [`ISN`] · 48–63 constants and scratch, shared by all connections.
+//! Stores go to 0–31 and 48–63 only.
+//!
+//! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment, or
+//! the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
+//!
+//! Carry: ADD: out of bit 31. SUB, RSB: set when there is no borrow.
+
+/// Operations. `r` is the result that `wr` sends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Op {
+    /// r = src
+    Ld = 0,
+    /// r = acc + src
+    Add = 1,
+    /// r = acc - src
+    Sub = 2,
+    /// r = src - acc
+    Rsb = 3,
+    /// r = acc & src
+    And = 4,
+    /// r = acc | src
+    Or = 5,
+    /// r = acc ^ src
+    Xor = 6,
+    /// r = acc & !src
+    Bic = 7,
+    /// acc = src shifted as `dst` ([`Shift`]) says; `wr` must be `Acc`
+    Shift = 8,
+    /// acc = 12-bit immediate, zero-extended
+    Ldi = 9,
+    /// pc = immediate
+    Br = 10,
+    /// as BR, the address of the next word pushed on a stack of 2
+    Call = 11,
+    /// pc = popped
+    Ret = 12,
+    /// pc = immediate + acc 3:0
+    Jt = 13,
+    /// command `dst` with a = src operand, b = acc, imm = `src`; waits until the command is done
+    Cmd = 14,
+    /// the event is finished
+    Done = 15,
+}
+
+/// What becomes of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Write {
+    None = 0,
+    Acc = 1,
+    Mem = 2,
+    AccMem = 3,
+    /// flag(dst) from bit 31 of r: *sequence comparison is the sign of a difference*
+    Sign = 4,
+    /// flag(dst) from r == 0
+    Zero = 5,
+    /// flag(dst) from carry
+    Carry = 6,
+}
+
+/// Shift kinds (low 3 bits of `dst`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Shift {
+    Right1 = 0,
+    Right3 = 1,
+    Right16 = 2,
+    Right8 = 3,
+    Left1 = 4,
+    Left3 = 5,
+    Left16 = 6,
+    Left8 = 7,
+}
+
+/// `dst` bit: the flag keeps what it had, ORed with the new value.
+pub const FLAG_OR: u8 = 1 << 4;
+/// `dst` bit: the new value is inverted first.
+pub const FLAG_INVERT: u8 = 1 << 5;
+
+/// First operand address of the record.
+pub const RECORD_BASE: u8 = 32;
+/// `result` of the last command; the pending mask at the start of a pending event.
+pub const RESULT: u8 = 44;
+/// `result2` of the last command.
+pub const RESULT2: u8 = 45;
+/// Ticks since start, 24 bits.
+pub const TICK: u8 = 46;
+/// A number that moves about every 4 µs, for initial sequence numbers (RFC 9293 section 3.4.1).
+pub const ISN: u8 = 47;
+/// First operand address of constants and scratch.
+pub const SHARED_BASE: u8 = 48;
+
+/// Flag numbers.
+pub mod flag {
+    pub const ALWAYS: u8 = 0;
+    pub const OK: u8 = 1;
+    pub const FIN: u8 = 8;
+    pub const SYN: u8 = 9;
+    pub const RST: u8 = 10;
+    pub const PSH: u8 = 11;
+    pub const ACK: u8 = 12;
+    pub const URG: u8 = 13;
+}
+
+/// Record words, as offsets from [`RECORD_BASE`].
+pub mod seg {
+    pub const PORTS: u8 = 0;
+    pub const SEQ: u8 = 1;
+    pub const ACK: u8 = 2;
+    pub const CTL: u8 = 3;
+    pub const MACURG: u8 = 4;
+    pub const IP: u8 = 5;
+    pub const MACLO: u8 = 6;
+    pub const MSSOPT: u8 = 7;
+    pub const LEN: u8 = 8;
+    pub const TSVAL: u8 = 9;
+    pub const TSECR: u8 = 10;
+    pub const WND: u8 = 11;
+}
+
+/// Bits of a connection's pending mask.
+pub mod pending {
+    pub const TIMER: u8 = 0;
+    pub const WRITTEN: u8 = 1;
+    pub const READ: u8 = 2;
+    pub const CLOSE: u8 = 3;
+    pub const ABORT: u8 = 4;
+    pub const RELEASED: u8 = 5;
+    pub const AGAIN: u8 = 7;
+}
+
+/// Where the program starts for each kind of event.
+pub mod vector {
+    /// a segment of a known connection
+    pub const SEGMENT: u16 = 0;
+    /// a segment of no connection
+    pub const STRANGER: u16 = 4;
+    /// pending bits of a connection
+    pub const PENDING: u16 = 8;
+    /// a host command (record in slot 4)
+    pub const COMMAND: u16 = 12;
+}
+
+/// Command codes (`dst` of [`Op::Cmd`]). Bits 5:3 choose the block.
+pub mod cmd {
+    pub const SETCONN: u8 = 0x00;
+    pub const COUNT: u8 = 0x01;
+    pub const POST: u8 = 0x02;
+    pub const TIMER_TAKE: u8 = 0x03;
+    pub const SEND: u8 = 0x04;
+    pub const NOTIFY: u8 = 0x05;
+    pub const ARP: u8 = 0x06;
+    pub const LOOKUP: u8 = 0x08;
+    pub const ALLOC: u8 = 0x09;
+    pub const FREE: u8 = 0x0A;
+    pub const RECYCLABLE: u8 = 0x0B;
+    pub const LISTEN: u8 = 0x0C;
+    pub const RX_INIT: u8 = 0x10;
+    pub const RX_COMMIT: u8 = 0x11;
+    pub const RX_WINDOW: u8 = 0x12;
+    pub const TX_INIT: u8 = 0x18;
+    pub const TX_PEEK: u8 = 0x19;
+    pub const TX_CUT: u8 = 0x1A;
+    pub const TX_FREE: u8 = 0x1B;
+    pub const TX_RECUT: u8 = 0x1C;
+    /// `OUT + n` writes header word n.
+    pub const OUT: u8 = 0x20;
+    /// `TIMER_SET + t`.
+    pub const TIMER_SET: u8 = 0x30;
+    /// `TIMER_CLEAR + t`.
+    pub const TIMER_CLEAR: u8 = 0x34;
+}
+
+/// Header words of a segment being made (`cmd::OUT + n`).
+pub mod out {
+    pub const MAC_LO: u8 = 0;
+    pub const MAC_HI: u8 = 1;
+    pub const IP: u8 = 2;
+    /// local port << 16, remote port
+    pub const PORTS: u8 = 3;
+    pub const SEQ: u8 = 4;
+    pub const ACK: u8 = 5;
+    /// data offset 31:28, flags 23:16, window 15:0
+    pub const CTL: u8 = 6;
+    /// first of up to 9 option words
+    pub const OPTION: u8 = 7;
+}
+
+/// Kinds of `cmd::NOTIFY` (its `imm`).
+pub mod notify {
+    pub const OPEN: u8 = 0;
+    pub const PEER_FIN: u8 = 1;
+    pub const CLOSED: u8 = 2;
+    pub const RESET: u8 = 3;
+}
+
+/// What the pipeline needs between two instructions; the assembler keeps these distances (next instruction = 1).
+pub mod hazard {
+    /// From a store to an operand to a load of the same operand.
+    pub const STORE_TO_LOAD: usize = 4;
+    /// From a command to a read of `RESULT` or `RESULT2`.
+    pub const COMMAND_TO_RESULT: usize = 2;
+    /// From `SETCONN` to a load or store of connection state.
+    pub const SETCONN_TO_STATE: usize = 4;
+}
+
+/// Assembles one word; fields are taken modulo their width.
+pub const fn encode(op: Op, src: u8, dst: u8, wr: Write, flag: u8, sense: bool) -> u32 {
+    (op as u32) << 20
+        | ((src & 63) as u32) << 14
+        | ((dst & 63) as u32) << 8
+        | (wr as u32) << 5
+        | ((flag & 15) as u32) << 1
+        | sense as u32
+}

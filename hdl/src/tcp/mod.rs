@@ -1,0 +1,3 @@
+//! TCP: parser, connection table, engine and its program, rings, timers.
+pub mod command;
+pub mod isa;
