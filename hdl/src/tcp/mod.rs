@@ -1,3 +1,4 @@
 //! TCP: parser, connection table, engine and its program, rings, timers.
 pub mod command;
 pub mod isa;
+pub mod ring_memory;
