@@ -123,3 +123,29 @@ end
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn lockstep() {
+        let image: Vec<Bits<8>> = [0x12, 0x00, 0xff, 0x80].map(bits).to_vec();
+        let report = toe_sim::lockstep!(
+            "memory",
+            Memory::<Bits<8>, 6>::with_image(16, &image),
+            10_000,
+            |uut, cycle, rng| {
+                // Addresses beyond the depth wrap, in both. The first cycles read the image.
+                let read = rng.random_range(0..64_u64);
+                uut.read_address.next = read.to_bits();
+                let write = (read + rng.random_range(1..16)) % 64;
+                uut.write_address.next = write.to_bits();
+                uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
+                uut.write_enable.next = cycle >= 100 && rng.random_bool(0.5);
+            },
+        );
+        report.assert_active();
+    }
+}

