@@ -1,4 +1,5 @@
 //! TCP: parser, connection table, engine and its program, rings, timers.
+pub mod asm;
 pub mod command;
 pub mod isa;
 pub mod ring_memory;
