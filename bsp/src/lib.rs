@@ -1,1 +1,7 @@
-//! See the crate description in Cargo.toml.
+//! Boards: pins, clocks, tops; build and flash flows.
+//!
+//! A board is a top ([`alchitry_cu::AlchitryCu`]), the constraints that rust-hdl reads off its ports, and a flow ([`flow`]) that makes a
+//! bitstream of it with the open tools and reports what it costs.
+pub mod flow;
+pub mod pll;
+pub mod tick;
