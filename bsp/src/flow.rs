@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use toe_sim::tools::{self, ToolError};
 
 /// What a top needs to be built.
@@ -85,7 +86,12 @@ pub enum FlowError {
 }
 
 /// The steps of [`ice40`], for a progress bar.
-pub const STEPS: [&str; 4] = ["synthesis", "cost of each module", "place and route", "bitstream"];
+pub const STEPS: [&str; 4] = [
+    "synthesis",
+    "cost of each module",
+    "place and route",
+    "bitstream",
+];
 
 fn write(path: &Path, text: &str) -> Result<(), FlowError> {
     std::fs::write(path, text).map_err(|source| FlowError::File {
@@ -153,8 +159,22 @@ pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
     let log = nextpnr.run(
         dir,
         &[
-            "--hx8k", "--package", "cb132", "--json", "top.json", "--pcf", "top.pcf", "--asc", "top.asc",
-            "--report", "report.json", "--freq", &frequency, "--seed", &seed, "--timing-allow-fail",
+            "--hx8k",
+            "--package",
+            "cb132",
+            "--json",
+            "top.json",
+            "--pcf",
+            "top.pcf",
+            "--asc",
+            "top.asc",
+            "--report",
+            "report.json",
+            "--freq",
+            &frequency,
+            "--seed",
+            &seed,
+            "--timing-allow-fail",
         ],
     )?;
     write(&dir.join("place-and-route.log"), &log)?;
@@ -165,7 +185,10 @@ pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
     step(STEPS[3]);
     icepack.run(dir, &["top.asc", "top.bin"])?;
     let path = dir.join("top.bin");
-    let sha256 = toe_sim::tools::sha256(&read(&path)?);
+    let sha256 = Sha256::digest(read(&path)?)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     Ok(Report {
         board: job.board.into(),
         device: "iCE40HX8K-CB132".into(),
@@ -241,7 +264,12 @@ fn modules(stat: &serde_json::Value) -> Result<Vec<Module>, FlowError> {
         for (kind, n) in &kinds[name] {
             if kinds.contains_key(kind) {
                 let t = total(kinds, kind);
-                sum = (sum.0 + n * t.0, sum.1 + n * t.1, sum.2 + n * t.2, sum.3 + n * t.3);
+                sum = (
+                    sum.0 + n * t.0,
+                    sum.1 + n * t.1,
+                    sum.2 + n * t.2,
+                    sum.3 + n * t.3,
+                );
             } else if kind == "SB_LUT4" {
                 sum.0 += n;
             } else if kind.starts_with("SB_DFF") {
@@ -281,7 +309,12 @@ mod tests {
             "\\top$a$b": {"num_cells_by_type": {"SB_LUT4": 5}},
         }});
         let found = modules(&stat).unwrap();
-        let cost = |n: &str| found.iter().find(|m| m.name == n).map(|m| (m.cells, m.block_rams));
+        let cost = |n: &str| {
+            found
+                .iter()
+                .find(|m| m.name == n)
+                .map(|m| (m.cells, m.block_rams))
+        };
         assert_eq!(cost("top"), Some((13, 1)));
         assert_eq!(cost("top.a"), Some((10, 1)));
         assert_eq!(cost("top.a.b"), Some((5, 0)));

@@ -120,8 +120,8 @@ mod tests {
         for mhz in [25u64, 32, 40, 48, 50, 60, 64, 75] {
             let s = PllSetting::from_100_mhz(mhz * 1_000_000)
                 .unwrap_or_else(|| panic!("no setting for {mhz} MHz"));
-            let made = 100_000_000u64 * (u64::from(s.divf) + 1)
-                / ((u64::from(s.divr) + 1) << s.divq);
+            let made =
+                100_000_000u64 * (u64::from(s.divf) + 1) / ((u64::from(s.divr) + 1) << s.divq);
             assert_eq!(made, mhz * 1_000_000);
         }
         assert_eq!(PllSetting::from_100_mhz(1_000_000), None);

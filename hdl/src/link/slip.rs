@@ -57,7 +57,7 @@ pub struct SlipRx {
     ends: Signal<Local, Bit>,
     length_more: Signal<Local, Bits<11>>,
     mtu: Constant<Bits<11>>,
-    end: Constant<Bits<8>>,
+    mark: Constant<Bits<8>>,
     esc: Constant<Bits<8>>,
     esc_end: Constant<Bits<8>>,
     esc_esc: Constant<Bits<8>>,
@@ -100,7 +100,7 @@ impl SlipRx {
             ends: Default::default(),
             length_more: Default::default(),
             mtu: Constant::new(u64::from(mtu).into()),
-            end: byte(END),
+            mark: byte(END),
             esc: byte(ESC),
             esc_end: byte(ESC_END),
             esc_esc: byte(ESC_ESC),
@@ -132,13 +132,13 @@ impl Logic for SlipRx {
             if self.error.val() {
                 self.broken.next = true;
             } else {
-                if self.data.val() == self.end.val() {
+                if self.data.val() == self.mark.val() {
                     // ESC END is a protocol violation (RFC 1055), but END always ends.
                     self.ends.next = true;
                 } else {
                     if self.r.q.val().escaped {
                         if self.data.val() == self.esc_end.val() {
-                            self.byte.next = self.end.val();
+                            self.byte.next = self.mark.val();
                             self.take.next = true;
                         } else {
                             if self.data.val() == self.esc_esc.val() {
@@ -254,7 +254,7 @@ pub struct SlipTx {
     pub count: Signal<Out, Bit>,
     pub cause: Signal<Out, Bits<6>>,
     r: DFF<TxState>,
-    end: Constant<Bits<8>>,
+    mark: Constant<Bits<8>>,
     esc: Constant<Bits<8>>,
     esc_end: Constant<Bits<8>>,
     esc_esc: Constant<Bits<8>>,
@@ -273,7 +273,7 @@ impl Default for SlipTx {
             count: Default::default(),
             cause: Default::default(),
             r: Default::default(),
-            end: byte(END),
+            mark: byte(END),
             esc: byte(ESC),
             esc_end: byte(ESC_END),
             esc_esc: byte(ESC_ESC),
@@ -296,7 +296,7 @@ impl Logic for SlipTx {
         // State machine: END, the bytes, END. An END or ESC among them is offered as ESC; when that has moved, its packet byte has too.
         match self.r.q.val().phase {
             TxPhase::Idle => {
-                self.data.next = self.end.val();
+                self.data.next = self.mark.val();
                 if self.packet.valid.val() {
                     self.valid.next = true;
                     if self.ready.val() {
@@ -307,7 +307,7 @@ impl Logic for SlipTx {
             TxPhase::Bytes => {
                 self.valid.next = self.packet.valid.val();
                 self.packet.ready.next = self.ready.val();
-                if self.packet.data.val() == self.end.val() {
+                if self.packet.data.val() == self.mark.val() {
                     self.data.next = self.esc.val();
                 }
                 if self.packet.valid.val() & self.ready.val() {
@@ -315,7 +315,7 @@ impl Logic for SlipTx {
                     if self.packet.last.val() {
                         self.r.d.next.phase = TxPhase::Close;
                     }
-                    if self.packet.data.val() == self.end.val() {
+                    if self.packet.data.val() == self.mark.val() {
                         self.r.d.next.second = self.esc_end.val();
                         self.r.d.next.phase = TxPhase::Escaped;
                     }
@@ -336,7 +336,7 @@ impl Logic for SlipTx {
                 }
             }
             TxPhase::Close => {
-                self.data.next = self.end.val();
+                self.data.next = self.mark.val();
                 self.valid.next = true;
                 if self.ready.val() {
                     self.count.next = true;
@@ -351,5 +351,203 @@ impl Logic for SlipTx {
         if self.reset.val() {
             self.r.d.next.phase = TxPhase::Idle;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+
+    /// As RFC 1055's own program does it.
+    fn encode(packet: &[u8]) -> Vec<u8> {
+        let mut line = vec![END];
+        for &b in packet {
+            match b {
+                END => line.extend([ESC, ESC_END]),
+                ESC => line.extend([ESC, ESC_ESC]),
+                _ => line.push(b),
+            }
+        }
+        line.push(END);
+        line
+    }
+
+    fn settle(uut: &mut impl Block) {
+        uut.update_all();
+        while uut.has_changed() {
+            uut.update_all();
+        }
+    }
+
+    /// Plays `(byte, framing error)` and gives back packets with their verdict, and the causes counted.
+    fn receive(line: &[(u8, bool)], mtu: u16) -> (Vec<(Vec<u8>, bool)>, Vec<u64>) {
+        let mut uut = SlipRx::new(mtu);
+        uut.connect_all();
+        let (mut packets, mut packet, mut causes) = (vec![], vec![], vec![]);
+        for i in 0..line.len() + 4 {
+            let (data, error) = *line.get(i).unwrap_or(&(0, false));
+            uut.valid.next = i < line.len();
+            uut.data.next = u64::from(data).into();
+            uut.error.next = error;
+            for clk in [true, false] {
+                uut.clock.next = Clock { clk };
+                settle(&mut uut);
+            }
+            if uut.count.val() {
+                causes.push(uut.cause.val().to_u64());
+            }
+            if uut.packet.valid.val() {
+                let error = uut.packet.error.val();
+                if !error {
+                    packet.push(uut.packet.data.val().to_u64() as u8);
+                }
+                if uut.packet.last.val() {
+                    packets.push((std::mem::take(&mut packet), error));
+                }
+            }
+        }
+        assert!(packet.is_empty(), "a packet without an end");
+        (packets, causes)
+    }
+
+    fn clean(line: Vec<u8>) -> Vec<(u8, bool)> {
+        line.into_iter().map(|b| (b, false)).collect()
+    }
+
+    #[test]
+    fn packets_come_out_as_they_went_in() {
+        for packet in [
+            vec![1],
+            vec![END],
+            vec![ESC],
+            vec![ESC, ESC_END, END, ESC_ESC],
+            (0..=255).collect::<Vec<u8>>(),
+        ] {
+            let (got, causes) = receive(&clean(encode(&packet)), 576);
+            assert_eq!(got, [(packet, false)]);
+            assert_eq!(causes, [u64::from(Cause::FrameIn.number())]);
+        }
+    }
+
+    #[test]
+    fn the_length_limit_is_exact() {
+        let whole = vec![7u8; 100];
+        assert_eq!(
+            receive(&clean(encode(&whole)), 100).0,
+            [(whole.clone(), false)]
+        );
+        let (got, causes) = receive(&clean([encode(&whole), encode(&[9])].concat()), 99);
+        assert!(got[0].1, "one byte more is void");
+        assert_eq!(got[1], (vec![9], false));
+        let expected = [Cause::LinkOversize, Cause::FrameIn].map(|c| u64::from(c.number()));
+        assert_eq!(causes, expected);
+    }
+
+    #[test]
+    fn a_broken_packet_is_void_and_the_next_is_whole() {
+        let bad_escape = clean(vec![END, 1, 2, ESC, 3, 4, END]);
+        let mut framing = clean(vec![END, 1, 2, 3, 4, END]);
+        framing[3].1 = true;
+        let cut_escape = clean(vec![END, 1, 2, ESC, END]);
+        for broken in [bad_escape, framing, cut_escape] {
+            let (got, causes) = receive(&[broken, clean(encode(&[5, 6]))].concat(), 576);
+            assert_eq!(got.len(), 2);
+            assert!(got[0].1);
+            assert_eq!(got[1], (vec![5, 6], false));
+            let expected = [Cause::LinkError, Cause::FrameIn].map(|c| u64::from(c.number()));
+            assert_eq!(causes, expected);
+        }
+    }
+
+    #[test]
+    fn silence_between_packets_is_no_packet() {
+        assert_eq!(receive(&clean(vec![END; 9]), 576).0, []);
+        assert_eq!(receive(&[(3, true), (END, false)], 576).1, [0u64; 0]);
+    }
+
+    /// Sends packets with random waits on both sides; gives back the line and the cycles it took.
+    fn send(packets: &[Vec<u8>], wait: f64, seed: u64) -> (Vec<u8>, usize) {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        let mut uut = SlipTx::default();
+        uut.connect_all();
+        let mut beats = packets.iter().flat_map(|p| {
+            let n = p.len();
+            p.iter().enumerate().map(move |(i, b)| (*b, i + 1 == n))
+        });
+        let (mut line, mut cycles, mut counted) = (vec![], 0, 0);
+        let mut beat = beats.next();
+        while counted < packets.len() {
+            let (data, last) = beat.unwrap_or_default();
+            uut.packet.valid.next = beat.is_some();
+            uut.packet.data.next = u64::from(data).into();
+            uut.packet.last.next = last;
+            uut.ready.next = !rng.random_bool(wait);
+            settle(&mut uut);
+            if uut.valid.val() && uut.ready.val() {
+                line.push(uut.data.val().to_u64() as u8);
+            }
+            counted += usize::from(uut.count.val());
+            let moves = uut.packet.ready.val() && beat.is_some();
+            for clk in [true, false] {
+                uut.clock.next = Clock { clk };
+                settle(&mut uut);
+            }
+            if moves {
+                beat = beats.next();
+            }
+            cycles += 1;
+            assert!(cycles < 100_000, "stalled");
+        }
+        (line, cycles)
+    }
+
+    #[test]
+    fn the_line_is_what_rfc_1055_says() {
+        let packets = [vec![1, END, 2, ESC, 3], vec![END], vec![ESC, 0]];
+        let expected: Vec<u8> = packets.iter().flat_map(|p| encode(p)).collect();
+        let (line, cycles) = send(&packets, 0.0, 1);
+        assert_eq!(line, expected);
+        assert_eq!(cycles, expected.len(), "a byte a cycle");
+        assert_eq!(send(&packets, 0.6, 2).0, expected);
+    }
+
+    #[test]
+    fn receiver_equals_its_verilog() {
+        let report = toe_sim::lockstep!("slip_rx", SlipRx::new(40), 20_000, |uut, cycle, rng| {
+            uut.reset.next = cycle == 0 || rng.random_ratio(1, 3000);
+            uut.valid.next = rng.random_bool(0.6);
+            uut.error.next = rng.random_ratio(1, 200);
+            let byte = match rng.random_range(0..20) {
+                0 => END,
+                1 => ESC,
+                2 => ESC_END,
+                3 => ESC_ESC,
+                _ => rng.random(),
+            };
+            uut.data.next = u64::from(byte).into();
+        });
+        report.assert_active();
+    }
+
+    #[test]
+    fn sender_equals_its_verilog() {
+        let report = toe_sim::lockstep!("slip_tx", SlipTx::default(), 20_000, |uut, cycle, rng| {
+            uut.reset.next = cycle == 0 || rng.random_ratio(1, 3000);
+            uut.ready.next = rng.random_bool(0.6);
+            uut.packet.valid.next = rng.random_bool(0.7);
+            uut.packet.last.next = rng.random_ratio(1, 8);
+            uut.packet.error.next = rng.random();
+            let byte = match rng.random_range(0..8) {
+                0 => END,
+                1 => ESC,
+                _ => rng.random(),
+            };
+            uut.packet.data.next = u64::from(byte).into();
+        });
+        report
+            .never_changed()
+            .iter()
+            .for_each(|n| assert_eq!(*n, "cause"));
     }
 }

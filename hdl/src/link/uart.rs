@@ -1,7 +1,7 @@
 //! A UART: eight data bits, no parity, one stop bit, the least significant bit first.
 //!
 //! **Latency**: `UartRx` gives a byte in the middle of its stop bit, 9.5 bit times and 4 cycles after the falling edge of its start bit.
-//! `UartTx` drives the start bit 2 cycles after it took the byte. **Throughput**: one byte in ten bit times each way.
+//! `UartTx` drives the start bit 2 cycles after it took the byte. **Throughput**: one byte in ten bit times in, in ten bit times and a cycle out.
 //! **Abort**: a stop bit that is low is a framing error: the byte comes with `error` high, and the receiver waits for the
 //! line to be idle before it looks for a start bit again.
 use rust_hdl::prelude::*;
@@ -224,5 +224,147 @@ impl Logic for UartTx {
             self.r.d.next.low = false;
             self.r.d.next.bits = 0.into();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    /// The two of them on one wire.
+    #[derive(LogicBlock)]
+    struct Loop {
+        clock: Signal<In, Clock>,
+        reset: Signal<In, Bit>,
+        data: Signal<In, Bits<8>>,
+        valid: Signal<In, Bit>,
+        ready: Signal<Out, Bit>,
+        /// High breaks the line.
+        noise: Signal<In, Bit>,
+        got: Signal<Out, Bits<8>>,
+        got_valid: Signal<Out, Bit>,
+        got_error: Signal<Out, Bit>,
+        tx: UartTx,
+        rx: UartRx,
+    }
+
+    impl Loop {
+        fn new(cycles_per_bit: u32) -> Self {
+            Self {
+                clock: Default::default(),
+                reset: Default::default(),
+                data: Default::default(),
+                valid: Default::default(),
+                ready: Default::default(),
+                noise: Default::default(),
+                got: Default::default(),
+                got_valid: Default::default(),
+                got_error: Default::default(),
+                tx: UartTx::new(cycles_per_bit),
+                rx: UartRx::new(cycles_per_bit),
+            }
+        }
+    }
+
+    impl Logic for Loop {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.tx.clock.next = self.clock.val();
+            self.rx.clock.next = self.clock.val();
+            self.tx.reset.next = self.reset.val();
+            self.rx.reset.next = self.reset.val();
+            self.tx.data.next = self.data.val();
+            self.tx.valid.next = self.valid.val();
+            self.ready.next = self.tx.ready.val();
+            self.rx.rx.next = self.tx.tx.val() & !self.noise.val();
+            self.got.next = self.rx.data.val();
+            self.got_valid.next = self.rx.valid.val();
+            self.got_error.next = self.rx.error.val();
+        }
+    }
+
+    fn cycle(uut: &mut Loop) {
+        for clk in [true, false] {
+            uut.clock.next = Clock { clk };
+            uut.update_all();
+            while uut.has_changed() {
+                uut.update_all();
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_crosses_in_ten_bit_times() {
+        for cycles_per_bit in [4, 5, 16, 50] {
+            let mut uut = Loop::new(cycles_per_bit);
+            uut.connect_all();
+            uut.reset.next = true;
+            cycle(&mut uut);
+            uut.reset.next = false;
+            for _ in 0..20 * cycles_per_bit {
+                cycle(&mut uut);
+            }
+            let (mut sent, mut got, mut stamps) = (0u32, vec![], vec![]);
+            for now in 0..(10 * cycles_per_bit + 1) * 258 {
+                uut.valid.next = sent < 256;
+                uut.data.next = u64::from(sent & 255).into();
+                uut.update_all();
+                while uut.has_changed() {
+                    uut.update_all();
+                }
+                let moves = uut.ready.val() && sent < 256;
+                cycle(&mut uut);
+                sent += u32::from(moves);
+                if uut.got_valid.val() {
+                    assert!(!uut.got_error.val());
+                    got.push(uut.got.val().to_u64() as u32);
+                    stamps.push(now);
+                }
+            }
+            assert_eq!(
+                got,
+                (0..256).collect::<Vec<u32>>(),
+                "{cycles_per_bit} cycles a bit"
+            );
+            // A byte is loaded in the cycle after the last stop bit: ten bit times and that cycle.
+            assert!(stamps
+                .windows(2)
+                .all(|w| w[1] - w[0] == 10 * cycles_per_bit + 1));
+        }
+    }
+
+    #[test]
+    fn a_broken_line_is_one_error_and_then_forgotten() {
+        let mut uut = Loop::new(8);
+        uut.connect_all();
+        let mut seen = vec![];
+        for now in 0..1200 {
+            uut.noise.next = (100..400).contains(&now);
+            uut.valid.next = now == 600;
+            uut.data.next = 0x5A.into();
+            cycle(&mut uut);
+            if uut.got_valid.val() {
+                seen.push((uut.got_error.val(), uut.got.val().to_u64()));
+            }
+        }
+        assert_eq!(seen, [(true, 0), (false, 0x5A)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cycles_per_bit is 3, but must be from 4 to 65535")]
+    fn too_fast_a_line_is_refused() {
+        UartTx::new(3);
+    }
+
+    #[test]
+    fn equals_its_verilog() {
+        let report = toe_sim::lockstep!("uart", Loop::new(4), 20_000, |uut, cycle, rng| {
+            uut.reset.next = cycle < 2 || rng.random_ratio(1, 2000);
+            uut.valid.next = rng.random_bool(0.5);
+            uut.data.next = u64::from(rng.random::<u8>()).into();
+            uut.noise.next = rng.random_ratio(1, 100);
+        });
+        report.assert_active();
     }
 }
