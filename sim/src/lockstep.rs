@@ -118,8 +118,12 @@ pub enum LockstepError {
     #[error("{name}: the Verilog generator panicked: {problem}")]
     Generate { name: String, problem: String },
     /// The Verilog could not be compiled. A latch, an undeclared name or a slice past the end ends here too.
-    #[error("{name}: {source}")]
-    Machine { name: String, source: MachineError },
+    #[error("{name}: its Verilog, kept as {file}, was not accepted: {source}", file = file.display())]
+    Machine {
+        name: String,
+        file: PathBuf,
+        source: MachineError,
+    },
     /// A port of the block is not in the Verilog, or has another width.
     #[error("{name}: port `{port}`: {problem}")]
     Port {
@@ -310,6 +314,14 @@ pub fn verilog<B: Block>(name: &str, block: &B) -> Result<String, LockstepError>
     })
 }
 
+/// Where a test of this name leaves its files, without the ending.
+fn files(name: &str) -> PathBuf {
+    let dir = tools::target().join("lockstep");
+    let _ = std::fs::create_dir_all(&dir);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    dir.join(name.chars().map(plain).collect::<String>())
+}
+
 struct Run<B: Block> {
     name: String,
     seed: u64,
@@ -334,11 +346,15 @@ impl<B: Block> Run<B> {
         rust.connect_all();
         let text = verilog(name, &rust)?;
         let options = CxxrtlOptions::default();
-        let machine =
-            CxxrtlMachine::new(&text, &options).map_err(|source| LockstepError::Machine {
+        let machine = CxxrtlMachine::new(&text, &options).map_err(|source| {
+            let file = files(name).with_extension("v");
+            let _ = std::fs::write(&file, &text);
+            LockstepError::Machine {
                 name: name.into(),
+                file,
                 source,
-            })?;
+            }
+        })?;
         let mut ports: Vec<RustPort> = vec![];
         let mut at = 0;
         visit_top(&rust, |namespace, atom, signal| {
@@ -493,10 +509,7 @@ impl<B: Block> Run<B> {
 
     /// Writes the Verilog and both waveforms; gives their common path without the ending. What cannot be written is left out.
     fn leave_files(&self) -> PathBuf {
-        let dir = tools::target().join("lockstep");
-        let _ = std::fs::create_dir_all(&dir);
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let base = dir.join(self.name.chars().map(plain).collect::<String>());
+        let base = files(&self.name);
         let _ = std::fs::write(base.with_extension("v"), &self.text);
         let _ = self.recorder.write(&base.with_extension("rust.vcd"));
         let mut machine = self.verilog.again();

@@ -190,7 +190,7 @@ fn pinned() -> Result<PathBuf, ToolError> {
     DIR.get_or_init(|| {
         let dir = tools_dir();
         let setup = workspace().join("sim/tools/setup.sh");
-        let _lock = FileLock::take(&dir.with_extension("lock"))?;
+        let _lock = FileLock::take(&yowasp_cache().join("toe.lock"))?;
         run(
             "sim/tools/setup.sh",
             Command::new("sh").arg(&setup).arg(&dir),
