@@ -5,6 +5,9 @@
 pub mod cxxrtl;
 pub mod lockstep;
 pub mod machine;
+pub mod pair;
+pub mod rust;
+pub mod time;
 pub mod tools;
 pub mod vcd;
 

@@ -2,15 +2,34 @@
 //!
 //! This is what makes a rust-hdl simulation worth something: the two disagree silently in many ways. A test is:
 //!
-//! ```no_run
+//! ```
 //! use rand::Rng;
 //! use rust_hdl::prelude::*;
-//! # #[derive(LogicBlock, Default)]
-//! # struct Adder { clock: Signal<In, Clock>, enable: Signal<In, Bit>, step: Signal<In, Bits<8>>, total: Signal<Out, Bits<8>> }
-//! # impl Logic for Adder { #[hdl_gen] fn update(&mut self) { self.total.next = self.step.val(); } }
+//! use toe_sim::rust::PortValue;
+//!
+//! #[derive(LogicBlock, Default)]
+//! struct Adder {
+//!     clock: Signal<In, Clock>,
+//!     enable: Signal<In, Bit>,
+//!     step: Signal<In, Bits<8>>,
+//!     total: Signal<Out, Bits<8>>,
+//!     register: DFF<Bits<8>>,
+//! }
+//!
+//! impl Logic for Adder {
+//!     #[hdl_gen]
+//!     fn update(&mut self) {
+//!         dff_setup!(self, clock, register);
+//!         if self.enable.val() {
+//!             self.register.d.next = self.register.q.val() + self.step.val();
+//!         }
+//!         self.total.next = self.register.q.val();
+//!     }
+//! }
+//!
 //! let report = toe_sim::lockstep!("adder", Adder::default(), 10_000, |uut, _cycle, rng| {
 //!     uut.enable.next = rng.random_bool(0.7);
-//!     uut.step.next = rng.random::<u8>().into(); // a Bits<N> with N ≤ 64: (rng.random::<u64>() & mask).to_bits()
+//!     uut.step.next = PortValue::from_u64(rng.random()); // cut to the port's width
 //! });
 //! report.assert_active(); // every output changed at least once: the stimulus reached something
 //! ```
@@ -26,6 +45,7 @@
 //! Latches, undeclared names, slices past the end and undriven signals are refused before the first cycle.
 use crate::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use crate::machine::{Machine, MachineError, PortDirection, PortId};
+use crate::rust::PASSES;
 use crate::tools;
 use crate::vcd::Recorder;
 use rand_chacha::rand_core::SeedableRng;
@@ -39,8 +59,6 @@ use std::path::PathBuf;
 
 /// How often the waveform recorder begins anew: twice a cycle, so it holds 200 to 400 cycles.
 const KEEP: usize = 400;
-/// More passes than this mean a combinational loop.
-const PASSES: usize = 1_000;
 
 /// What a run without differences tells.
 #[derive(Debug, Clone)]
@@ -122,7 +140,7 @@ pub enum LockstepError {
     Machine {
         name: String,
         file: PathBuf,
-        source: MachineError,
+        source: Box<MachineError>,
     },
     /// A port of the block is not in the Verilog, or has another width.
     #[error("{name}: port `{port}`: {problem}")]
