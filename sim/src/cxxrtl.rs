@@ -3,7 +3,7 @@
 //! The library is kept under `target/toe-cache`, named by a hash of the Verilog, the options and the tools' versions, so an
 //! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero.
 use crate::machine::{mask, Machine, MachineError, PortDirection, PortId, PortInfo};
-use crate::tools::{self, FileLock, ToolError};
+use crate::tools::{self, FileLock, Tool, ToolError};
 use libloading::Library;
 use sha2::{Digest, Sha256};
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -437,6 +437,34 @@ fn refuse_undefined_memories(dir: &Path) -> Result<(), ToolError> {
     Ok(())
 }
 
+const CXX_FLAGS: [&str; 3] = ["-std=c++17", "-fPIC", "-w"];
+
+/// The part that is the same for all designs, compiled once: it takes longer than a small block.
+fn runtime(cache: &Path, cxx: &Tool, optimise: &str) -> Result<PathBuf, ToolError> {
+    let yosys = tools::yosys()?;
+    let name = key(&["cxxrtl run time 1", optimise, &yosys.version, &cxx.version]);
+    let object = cache.join(format!("{name}.o"));
+    let _lock = FileLock::take(&cache.join(format!("{name}.lock")))?;
+    if object.is_file() {
+        return Ok(object);
+    }
+    let dir = BuildDir::new(cache)?;
+    dir.write(
+        "r.cc",
+        "#include <cxxrtl/capi/cxxrtl_capi.cc>\n#include <cxxrtl/capi/cxxrtl_capi_vcd.cc>\n",
+    )?;
+    let include = format!("-I{}", tools::cxxrtl_include()?.display());
+    let args = ["-c", "-o", "r.o", "r.cc", optimise, &include];
+    cxx.run(&dir.0, &[&CXX_FLAGS[..], &args].concat())?;
+    publish(&dir.0.join("r.o"), &object)?;
+    Ok(object)
+}
+
+/// Moves a finished file to its place in one step.
+pub(crate) fn publish(from: &Path, to: &Path) -> Result<(), ToolError> {
+    std::fs::rename(from, to).map_err(ToolError::io(format!("creating {}", to.display())))
+}
+
 /// Compiles, or finds, the shared library of a design.
 ///
 /// # Errors
@@ -452,7 +480,7 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
         options.top, options.extra,
     );
     let name = key(&[
-        "cxxrtl 2",
+        "cxxrtl 3",
         verilog,
         &script,
         &FATAL_WARNINGS.join(" "),
@@ -479,22 +507,13 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
     args.push("x.ys");
     yosys.run(&dir.0, &args)?;
     refuse_undefined_memories(&dir.0)?;
-    dir.write(
-        "all.cc",
-        "#include \"x.cc\"\n#include <cxxrtl/capi/cxxrtl_capi.cc>\n#include <cxxrtl/capi/cxxrtl_capi_vcd.cc>\n",
-    )?;
+    let runtime = runtime(&cache, &cxx, &optimise)?;
     let include = format!("-I{}", tools::cxxrtl_include()?.display());
-    let flags = [
-        "-std=c++17",
-        "-shared",
-        "-fPIC",
-        "-w",
-        "-o",
-        "x.so",
-        "all.cc",
+    let runtime = runtime.display().to_string();
+    let args = [
+        "-shared", "-o", "x.so", "x.cc", &runtime, &optimise, &include,
     ];
-    cxx.run(&dir.0, &[&flags[..], &[&optimise, &include]].concat())?;
-    std::fs::rename(dir.0.join("x.so"), &library)
-        .map_err(ToolError::io("moving a compiled design into the cache"))?;
+    cxx.run(&dir.0, &[&CXX_FLAGS[..], &args].concat())?;
+    publish(&dir.0.join("x.so"), &library)?;
     Ok(library)
 }

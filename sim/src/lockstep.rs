@@ -370,7 +370,7 @@ impl<B: Block> Run<B> {
             LockstepError::Machine {
                 name: name.into(),
                 file,
-                source,
+                source: source.into(),
             }
         })?;
         let mut ports: Vec<RustPort> = vec![];
