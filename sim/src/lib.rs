@@ -1,15 +1,24 @@
 //! Runs a rust-hdl design: back ends, links, peers, captures.
 //!
 //! A design is a [`machine::Machine`], whether Rust itself, CXXRTL or Verilator runs it. [`lockstep()`] holds a block against its
-//! own Verilog.
+//! own Verilog. A [`world::World`] ties a design's pins ([`gmii`], [`uart`]) to a [`link::Link`]: a peer in this process, the
+//! kernel, a capture file, with faults on the way.
 pub mod cxxrtl;
+pub mod fault;
+pub mod gmii;
+pub mod link;
 pub mod lockstep;
 pub mod machine;
 pub mod pair;
+pub mod pcap;
+pub mod peer;
 pub mod rust;
 pub mod time;
 pub mod tools;
+pub mod trace;
+pub mod uart;
 pub mod vcd;
+pub mod world;
 
 pub use lockstep::lockstep;
 #[doc(hidden)]

@@ -1,0 +1,453 @@
+//! Spoils frames on their way, by seed: a [`FaultInjector`] stands between the board and any other link.
+//!
+//! The two directions have their own rates, their own random streams and their own counts, so that a change to one
+//! leaves what happens in the other the same.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::link::{Duration, Frame, Instant, Link, Medium, Tail};
+
+/// What is done to the frames of one direction. Every rate is a probability per frame; the default does nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Faults {
+    /// The frame is lost.
+    pub loss: f64,
+    /// A burst of losses begins with this frame.
+    pub burst: f64,
+    /// Longest burst, in frames; each burst has a length drawn evenly from 1 to this.
+    pub burst_length: u32,
+    /// The frame comes twice.
+    pub duplicate: f64,
+    /// The frame is held back by `reorder_by`, so that later ones overtake it.
+    pub reorder: f64,
+    /// How long a reordered frame is held back.
+    pub reorder_by: Duration,
+    /// A byte is changed before the FCS is made: only the Internet checksums can find it. Done to IPv4 alone and past
+    /// the Ethernet header, because nothing protects an ARP body and no receiver could be blamed.
+    pub corrupt_packet: f64,
+    /// A byte is changed on the line: the FCS no longer matches.
+    pub corrupt_line: f64,
+    /// The frame breaks off somewhere.
+    pub truncate: f64,
+    /// The line signals an error somewhere in the frame.
+    pub line_error: f64,
+    /// Every frame takes at least this long.
+    pub delay: Duration,
+    /// And up to this much longer, drawn evenly (which alone reorders, where frames are closer than this).
+    pub jitter: Duration,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            loss: 0.0,
+            burst: 0.0,
+            burst_length: 8,
+            duplicate: 0.0,
+            reorder: 0.0,
+            reorder_by: Duration::from_millis(1),
+            corrupt_packet: 0.0,
+            corrupt_line: 0.0,
+            truncate: 0.0,
+            line_error: 0.0,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+        }
+    }
+}
+
+impl Faults {
+    /// Nothing is done.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Only loss, at this rate.
+    pub fn loss(rate: f64) -> Self {
+        Self {
+            loss: rate,
+            ..Self::default()
+        }
+    }
+}
+
+/// What was done to the frames of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Frames that came in.
+    pub frames: u64,
+    /// Lost singly.
+    pub lost: u64,
+    /// Lost in bursts.
+    pub lost_in_bursts: u64,
+    /// Duplicates added.
+    pub duplicated: u64,
+    /// Held back.
+    pub reordered: u64,
+    /// Changed under a right FCS.
+    pub packets_corrupted: u64,
+    /// Changed under their old FCS.
+    pub lines_corrupted: u64,
+    /// Broken off.
+    pub truncated: u64,
+    /// Given a line error.
+    pub line_errors: u64,
+}
+
+/// A frame under way, ordered by time due, then by arrival.
+#[derive(Debug, PartialEq, Eq)]
+struct Due {
+    at: Instant,
+    number: u64,
+    frame: Frame,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[derive(Debug)]
+struct Direction {
+    faults: Faults,
+    done: Done,
+    rng: ChaCha8Rng,
+    burst_left: u32,
+    under_way: BinaryHeap<Reverse<Due>>,
+    number: u64,
+}
+
+impl Direction {
+    fn new(faults: Faults, seed: u64, stream: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self {
+            faults,
+            done: Done::default(),
+            rng,
+            burst_left: 0,
+            under_way: BinaryHeap::new(),
+            number: 0,
+        }
+    }
+
+    fn chance(&mut self, rate: f64) -> bool {
+        rate > 0.0 && self.rng.random_bool(rate.min(1.0))
+    }
+
+    fn take(&mut self, frame: Frame, now: Instant, medium: Medium) {
+        let faults = self.faults;
+        self.done.frames += 1;
+        if self.burst_left == 0 && self.chance(faults.burst) {
+            self.burst_left = self.rng.random_range(1..=faults.burst_length.max(1));
+        }
+        if self.burst_left > 0 {
+            self.burst_left -= 1;
+            self.done.lost_in_bursts += 1;
+            return;
+        }
+        if self.chance(faults.loss) {
+            self.done.lost += 1;
+            return;
+        }
+        if self.chance(faults.duplicate) {
+            self.done.duplicated += 1;
+            let copy = frame.clone();
+            self.spoil_and_queue(copy, now, medium);
+        }
+        self.spoil_and_queue(frame, now, medium);
+    }
+
+    fn spoil_and_queue(&mut self, mut frame: Frame, now: Instant, medium: Medium) {
+        let faults = self.faults;
+        if self.chance(faults.corrupt_packet) && frame.tail == Tail::Sound {
+            let first = match medium {
+                Medium::Ip => Some(0),
+                Medium::Ethernet if frame.bytes.get(12..14) == Some(&[8, 0]) => Some(14),
+                Medium::Ethernet => None,
+            };
+            if let Some(first) = first {
+                if frame.bytes.len() > first {
+                    let at = self.rng.random_range(first..frame.bytes.len());
+                    frame.bytes[at] ^= self.rng.random_range(1..=255u8);
+                    self.done.packets_corrupted += 1;
+                }
+            }
+        }
+        if self.chance(faults.corrupt_line) && !frame.bytes.is_empty() {
+            if frame.tail == Tail::Sound {
+                frame.tail = Tail::Fcs(frame.right_fcs());
+            }
+            let at = self.rng.random_range(0..frame.bytes.len());
+            frame.bytes[at] ^= self.rng.random_range(1..=255u8);
+            self.done.lines_corrupted += 1;
+        }
+        if self.chance(faults.truncate) && !frame.bytes.is_empty() {
+            let keep = self.rng.random_range(0..frame.bytes.len());
+            frame.bytes.truncate(keep);
+            frame.tail = Tail::Cut;
+            self.done.truncated += 1;
+        }
+        if self.chance(faults.line_error) && !frame.bytes.is_empty() {
+            frame.error_at = Some(self.rng.random_range(0..frame.bytes.len()));
+            self.done.line_errors += 1;
+        }
+        let mut at = now + faults.delay;
+        if faults.jitter > Duration::ZERO {
+            at += Duration::from_micros(self.rng.random_range(0..=faults.jitter.total_micros()));
+        }
+        if self.chance(faults.reorder) {
+            at += faults.reorder_by;
+            self.done.reordered += 1;
+        }
+        self.number += 1;
+        self.under_way.push(Reverse(Due {
+            at,
+            number: self.number,
+            frame,
+        }));
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Frame> {
+        if self.under_way.peek()?.0.at > now {
+            return None;
+        }
+        self.under_way.pop().map(|due| due.0.frame)
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        self.under_way.peek().map(|due| due.0.at)
+    }
+}
+
+/// A link whose frames suffer by seed.
+#[derive(Debug)]
+pub struct FaultInjector<L> {
+    inner: L,
+    to_board: Direction,
+    from_board: Direction,
+}
+
+impl<L: Link> FaultInjector<L> {
+    /// Spoils what `inner` gives and takes: `to_board` is what it gives, `from_board` what it takes.
+    pub fn new(inner: L, seed: u64, to_board: Faults, from_board: Faults) -> Self {
+        Self {
+            inner,
+            to_board: Direction::new(to_board, seed, 0),
+            from_board: Direction::new(from_board, seed, 1),
+        }
+    }
+
+    /// Changes the rates from here on, say to none, so that a connection can be seen to recover.
+    pub fn set_faults(&mut self, to_board: Faults, from_board: Faults) {
+        self.to_board.faults = to_board;
+        self.from_board.faults = from_board;
+    }
+
+    /// What was done to frames for the board.
+    pub fn to_board(&self) -> Done {
+        self.to_board.done
+    }
+
+    /// What was done to frames from the board.
+    pub fn from_board(&self) -> Done {
+        self.from_board.done
+    }
+
+    /// The link inside.
+    pub fn inner(&self) -> &L {
+        &self.inner
+    }
+
+    /// The link inside.
+    pub fn inner_mut(&mut self) -> &mut L {
+        &mut self.inner
+    }
+
+    fn deliver(&mut self, now: Instant) {
+        while let Some(frame) = self.from_board.next(now) {
+            self.inner.send(frame, now);
+        }
+    }
+}
+
+impl<L: Link> Link for FaultInjector<L> {
+    fn receive(&mut self, now: Instant) -> Option<Frame> {
+        self.deliver(now);
+        let medium = self.inner.medium();
+        while let Some(frame) = self.inner.receive(now) {
+            self.to_board.take(frame, now, medium);
+        }
+        self.to_board.next(now)
+    }
+
+    fn send(&mut self, frame: Frame, now: Instant) {
+        let medium = self.inner.medium();
+        self.from_board.take(frame, now, medium);
+        self.deliver(now);
+    }
+
+    fn idle_until(&mut self, now: Instant) -> Option<Instant> {
+        [
+            self.inner.idle_until(now),
+            self.to_board.next_at(),
+            self.from_board.next_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn medium(&self) -> Medium {
+        self.inner.medium()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Queues;
+
+    fn frames(count: u32) -> Vec<Frame> {
+        (0..count)
+            .map(|n| {
+                let mut bytes = vec![0u8; 100];
+                bytes[12..14].copy_from_slice(&[8, 0]);
+                bytes[14..18].copy_from_slice(&n.to_be_bytes());
+                Frame::new(bytes)
+            })
+            .collect()
+    }
+
+    /// Everything that comes out, in order, when the frames go in a microsecond apart.
+    fn through(faults: Faults, seed: u64, count: u32) -> (Vec<Frame>, Done) {
+        let mut link =
+            FaultInjector::new(Queues::new(Medium::Ethernet), seed, faults, Faults::none());
+        let mut out = Vec::new();
+        for (n, frame) in frames(count).into_iter().enumerate() {
+            link.inner_mut().incoming.push_back(frame);
+            let now = Instant::from_micros(n as i64);
+            out.extend(std::iter::from_fn(|| link.receive(now)));
+        }
+        let late = Instant::from_secs(100);
+        out.extend(std::iter::from_fn(|| link.receive(late)));
+        (out, link.to_board())
+    }
+
+    #[test]
+    fn no_faults_change_nothing() {
+        let (out, done) = through(Faults::none(), 1, 500);
+        assert_eq!(out, frames(500));
+        assert_eq!(
+            done,
+            Done {
+                frames: 500,
+                ..Done::default()
+            }
+        );
+    }
+
+    #[test]
+    fn loss_bursts_and_duplicates_are_counted() {
+        let faults = Faults {
+            loss: 0.1,
+            burst: 0.02,
+            burst_length: 5,
+            duplicate: 0.1,
+            ..Faults::none()
+        };
+        let (out, done) = through(faults, 2, 5000);
+        assert!((400..600).contains(&done.lost), "{done:?}");
+        assert!((150..500).contains(&done.lost_in_bursts), "{done:?}");
+        assert!((350..550).contains(&done.duplicated), "{done:?}");
+        assert_eq!(
+            out.len() as u64,
+            5000 - done.lost - done.lost_in_bursts + done.duplicated
+        );
+        assert_eq!(through(faults, 2, 5000).0, out);
+        assert_ne!(through(faults, 3, 5000).0, out);
+    }
+
+    #[test]
+    fn reordering_lets_later_frames_overtake_and_loses_none() {
+        let faults = Faults {
+            reorder: 0.1,
+            reorder_by: Duration::from_micros(3),
+            ..Faults::none()
+        };
+        let (out, done) = through(faults, 4, 1000);
+        assert!(done.reordered > 50);
+        assert_ne!(out, frames(1000));
+        let mut sorted = out;
+        sorted.sort_by(|a, b| a.bytes.cmp(&b.bytes));
+        assert_eq!(sorted, frames(1000));
+    }
+
+    #[test]
+    fn corruption_leaves_the_fcs_right_or_wrong_as_asked() {
+        let (out, done) = through(
+            Faults {
+                corrupt_packet: 1.0,
+                ..Faults::none()
+            },
+            5,
+            100,
+        );
+        assert_eq!(done.packets_corrupted, 100);
+        for (got, sent) in out.iter().zip(frames(100)) {
+            assert!(got.is_sound(Medium::Ethernet));
+            assert_eq!(got.bytes[..14], sent.bytes[..14]);
+            let changed = (got.iter().zip(sent.iter())).filter(|(a, b)| a != b);
+            assert_eq!(changed.count(), 1);
+        }
+        for faults in [
+            Faults {
+                corrupt_line: 1.0,
+                ..Faults::none()
+            },
+            Faults {
+                truncate: 1.0,
+                ..Faults::none()
+            },
+            Faults {
+                line_error: 1.0,
+                ..Faults::none()
+            },
+        ] {
+            let (out, _) = through(faults, 6, 100);
+            assert_eq!(out.len(), 100);
+            assert!(out.iter().all(|frame| !frame.is_sound(Medium::Ethernet)));
+        }
+    }
+
+    #[test]
+    fn delay_holds_both_directions() {
+        let slow = Faults {
+            delay: Duration::from_micros(10),
+            ..Faults::none()
+        };
+        let mut link = FaultInjector::new(Queues::new(Medium::Ethernet), 7, slow, slow);
+        link.inner_mut().incoming.push_back(Frame::new(vec![1; 60]));
+        link.send(Frame::new(vec![2; 60]), Instant::from_micros(5));
+        assert_eq!(link.receive(Instant::from_micros(5)), None);
+        assert_eq!(
+            link.idle_until(Instant::from_micros(5)),
+            Some(Instant::from_micros(15))
+        );
+        assert_eq!(link.receive(Instant::from_micros(14)), None);
+        assert!(link.inner().outgoing.is_empty());
+        assert!(link.receive(Instant::from_micros(15)).is_some());
+        assert_eq!(link.inner().outgoing.len(), 1);
+    }
+}
