@@ -9,10 +9,14 @@ pub mod gmii;
 pub mod link;
 pub mod lockstep;
 pub mod machine;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod pair;
 pub mod pcap;
 pub mod peer;
 pub mod rust;
+#[cfg(target_os = "linux")]
+pub mod tap;
 pub mod time;
 pub mod tools;
 pub mod trace;
