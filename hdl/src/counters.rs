@@ -68,6 +68,8 @@ causes! {
     41 ArpWait "active open waiting for ARP";
     42 Recycled "TIME-WAIT entry taken for a new connection";
     43 StaleRecord "segment dropped: its connection ended before its turn";
+    44 Accepted "segment accepted by a connection, or as its first SYN";
+    45 Stray "segment of no connection: answered with RST, or ignored if it was one";
     // Frames out.
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";

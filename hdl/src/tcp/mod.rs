@@ -2,4 +2,5 @@
 pub mod asm;
 pub mod command;
 pub mod isa;
+pub mod program;
 pub mod ring_memory;

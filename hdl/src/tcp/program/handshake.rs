@@ -1,0 +1,174 @@
+//! The opening of a connection (RFC 9293 sections 3.5 and 3.10.7.1 to 3.10.7.4).
+use super::marks::*;
+use super::words::*;
+use super::{constant, flags, none, state, timer, zero};
+use crate::config::ToeConfig;
+use crate::counters::Cause;
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::isa::{cmd, notify, out};
+
+/// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
+pub(super) fn passive_open(a: &mut Asm) {
+    a.label("no_connection")
+        .note("first RST, second ACK, third SYN");
+    a.when(RST).br("stray");
+    a.when(ACK).br("reset_stray");
+    a.unless(SYN).br("reset_stray");
+    a.cmd_a(cmd::LISTEN, SEG_PORTS);
+    a.unless(OK).br(".refused");
+    a.ld(RESULT).to(T2);
+    a.ld(SEG_IP);
+    a.cmd_a(cmd::ALLOC, SEG_PORTS);
+    a.unless(OK).br("no_slot");
+    a.ld(RESULT2).zero(A);
+    a.cmd_a(cmd::SETCONN, RESULT);
+    a.unless(A).count(Cause::Recycled.number());
+    a.call("new_connection");
+    a.ldi(state::SYN_RECEIVED).st(STATE);
+    a.ld(T2).to(OWNER);
+    a.ld(SEG_MACLO).to(MAC_LO);
+    a.shr16(SEG_MACURG).st(MAC_HI);
+    a.count(Cause::Accepted.number());
+    a.call("peer_syn");
+    a.br("send_syn_ack");
+
+    a.label(".refused");
+    a.count(Cause::Refused.number());
+    a.br("reset_reply");
+
+    a.label("no_slot")
+        .note("silence: the peer's SYN comes again");
+    a.count(Cause::NoSlot.number());
+    a.done();
+
+    a.label("reset_stray");
+    a.count(Cause::Stray.number());
+    a.br("reset_reply");
+    a.label("stray");
+    a.count(Cause::Stray.number());
+    a.done();
+}
+
+/// States below SYN-RECEIVED.
+pub(super) fn syn_sent(a: &mut Asm, _config: &ToeConfig) {
+    a.label("unsynchronized");
+    a.ld(STATE).zero(A);
+    a.unless(A).br("syn_sent");
+    a.note("CLOSED, the slot waits for its application: a SYN may come again, all else is answered as by nobody");
+    a.when(RST).br("stray");
+    a.when(ACK).br("reset_stray");
+    a.unless(SYN).br("reset_stray");
+    a.count(Cause::StaleRecord.number());
+    a.done();
+
+    a.label("syn_sent").note("section 3.10.7.3, first: ACK");
+    a.unless(ACK).br(".no_ack");
+    a.ld(SEG_ACK).xor(SND_NXT).zero(A);
+    a.when(A).br(".no_ack");
+    a.when(RST).br("stray");
+    a.count(Cause::BadAck.number());
+    a.br("reset_reply");
+    a.label(".no_ack").note("second: RST, only with a good ACK");
+    a.unless(RST).br(".no_rst");
+    a.when(ACK).br("reset_by_peer");
+    a.br("stray");
+    a.label(".no_rst").note("fourth: SYN");
+    a.unless(SYN).br("no_ack");
+    a.count(Cause::Accepted.number());
+    a.call("peer_syn");
+    a.when(ACK).br(".established");
+    a.note("simultaneous open (figure 7)");
+    a.ldi(state::SYN_RECEIVED).st(STATE);
+    a.br("send_syn_ack");
+    a.label(".established");
+    a.ld(SEG_ACK).to(SND_UNA);
+    a.timer_clear(timer::RETRANSMIT);
+    a.ld(TIMED_AT).sign(C);
+    a.unless(C).call("sample");
+    a.call("established");
+    a.br("send_ack");
+}
+
+/// The ACK of our SYN (section 3.10.7.4, fifth check).
+pub(super) fn syn_received(a: &mut Asm) {
+    a.label("syn_received");
+    a.ld(SEG_ACK).xor(SND_MAX).zero(A);
+    a.when(A).br(".good");
+    a.count(Cause::BadAck.number());
+    a.br("reset_reply");
+    a.label(".good");
+    a.ld(SEG_WND).to(SND_WND);
+    a.ld(SEG_SEQ).to(SND_WL1);
+    a.ld(SEG_ACK).to(SND_WL2);
+    a.call("established");
+    a.br("acknowledgement");
+}
+
+/// What several of them share.
+pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
+    a.label("new_connection")
+        .note("the state of a connection that has sent nothing; tuple from the record");
+    a.timer_clear(timer::RETRANSMIT);
+    a.timer_clear(timer::TIME_WAIT);
+    a.ld(ISN).st(SND_UNA).st(RECOVER);
+    a.shl16(SEG_PORTS).st(OUT_PORTS);
+    a.ld(SEG_PORTS).to(PORTS);
+    a.ldi(1).add(SND_UNA).st(SND_NXT);
+    a.st(SND_MAX);
+    a.st(TIMED_SEQ);
+    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
+    a.ld(SEG_IP).to(IP);
+    a.ld(TICK).to(TIMED_AT);
+    a.ldi(constant::RTO_INITIAL).st(RTO);
+    for word in [TX_INDEX, TRIES, FLAGS, PERSIST, DUP_ACKS] {
+        zero(a, word);
+    }
+    a.ret();
+
+    a.label("peer_syn")
+        .note("RCV.NXT = SEG.SEQ + 1, the window, the MSS");
+    a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
+    a.shl16(SEG_MSSOPT).st(T0);
+    a.ld(SEG_WND).to(SND_WND);
+    a.ld(SEG_SEQ).to(SND_WL1);
+    a.ld(SEG_ACK).to(SND_WL2);
+    a.cmd_a(cmd::RX_INIT, RCV_NXT);
+    a.shr16(T0).zero(A);
+    a.when(A).ldi(constant::MSS_DEFAULT);
+    a.st(T0);
+    a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
+    a.unless(A).ld(T0);
+    a.cmd_a(cmd::TX_INIT, SND_NXT);
+    a.ret();
+
+    a.label("established");
+    a.ldi(state::ESTABLISHED).st(STATE);
+    a.note("RFC 6298 section 5.7");
+    a.ld(TRIES).zero(A);
+    a.ldi(constant::RTO_AFTER_SYN_LOSS);
+    a.unless(A).st(RTO);
+    zero(a, TRIES);
+    a.ldi(flags::APP).or(FLAGS).to(FLAGS);
+    a.count(Cause::Opened.number());
+    a.ld(OWNER);
+    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    a.ret();
+
+    a.label("send_syn_ack");
+    a.ld(k(constant::CTL_SYN_ACK)).to(T_CTL);
+    a.label("send_syn")
+        .note("T_CTL; MSS option: kind 2, length 4 (RFC 9293 section 3.7.1)");
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.ldi(0x204).st(T0);
+    a.ld(SND_UNA).to(T_SEQ);
+    zero(a, T_LEN);
+    zero(a, T_SUM);
+    a.shl16(T0).st(T0);
+    a.ldi(u32::from(config.receive_mss())).or(T0).to(T0);
+    a.count(Cause::PureAckOut.number());
+    a.nop();
+    a.nop();
+    a.out(out::OPTION, T0);
+    a.br("emit");
+    let _ = none;
+}

@@ -1,0 +1,304 @@
+//! TCP as a program for the engine: RFC 9293 in about four hundred words, a file a topic.
+//!
+//! | file | topic |
+//! |---|---|
+//! | [`receive`] | a segment arrives: tuple, acceptability, RST and SYN in a connection, text, FIN (RFC 9293 section 3.10.7.4) |
+//! | [`handshake`] | LISTEN, SYN-SENT, SYN-RECEIVED (sections 3.5, 3.10.7.2 to 3.10.7.4) |
+//! | [`acknowledge`] | SEG.ACK, the send window (section 3.10.7.4, fifth check), round-trip times (RFC 6298) |
+//! | [`transmit`] | what may be sent now, and every segment's header (sections 3.7, 3.8.6) |
+//! | [`retransmit`] | the retransmission timer, back-off, zero-window probes, giving up (RFC 6298, sections 3.8.1, 3.8.6.1) |
+//! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
+//! | [`timers`] | pending events: timers and the application's wishes |
+//! | [`host`] | the host's command: active open (section 3.10.1) |
+//!
+//! **Flow.** Every event ends in `output`, which sends at most one segment: the next data that the peer's window takes, else a FIN that is due, else the ACK
+//! that the event asked for (flag `ack_now`); after data it posts `again`, so that other connections have their turn before its next segment.
+//! The common segment (ESTABLISHED, in order, plain ACK) falls through from the vector to `output`; whatever else there is sets `uncommon` once and branches once.
+//!
+//! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `StaleRecord`,
+//! `ResetIn`. Other causes count what happened besides.
+//!
+//! **A slot's life.** `ALLOC` gives it, `FREE` ends it. Between them the application may know the connection ([`flags::APP`]); then it is told the end once
+//! ([`flags::TOLD`], `NOTIFY CLOSED` or `RESET`) and the entry is freed only when its switch has answered with event `released`
+//! *and* TCP is done (TIME-WAIT over, or CLOSED). In TIME-WAIT a released entry is marked recyclable. After an orderly end the application is told `CLOSED` as soon as it has read everything that
+//! came before the peer's FIN, and at the latest one TIME-WAIT later: what it has not read by then is dropped.
+use super::asm::{k, Asm, Flag, Operand, Program};
+use super::isa::vector;
+use crate::config::ToeConfig;
+
+pub mod acknowledge;
+pub mod close;
+pub mod handshake;
+pub mod host;
+pub mod receive;
+pub mod retransmit;
+pub mod timers;
+pub mod transmit;
+
+/// The program memory of the smallest device in words.
+pub const PROGRAM_WORDS: usize = 1024;
+
+/// States of RFC 9293 section 3.3.2, numbered so that each question is one bit: bit 3, the peer's FIN has come; bit 2, our FIN has been sent;
+/// bits 2 and 0, it has been acknowledged. LISTEN is no state: a listener has no connection yet.
+pub mod state {
+    pub const CLOSED: u32 = 0;
+    pub const SYN_SENT: u32 = 1;
+    pub const SYN_RECEIVED: u32 = 2;
+    pub const ESTABLISHED: u32 = 3;
+    pub const FIN_WAIT_1: u32 = 4;
+    pub const FIN_WAIT_2: u32 = 5;
+    pub const CLOSE_WAIT: u32 = PEER_FIN | ESTABLISHED;
+    pub const CLOSING: u32 = PEER_FIN | FIN_WAIT_1;
+    pub const TIME_WAIT: u32 = PEER_FIN | FIN_WAIT_2;
+    pub const LAST_ACK: u32 = 14;
+    /// The bit that the peer's FIN sets.
+    pub const PEER_FIN: u32 = 8;
+    /// The bit of every state whose FIN has been sent.
+    pub const OWN_FIN: u32 = 4;
+
+    /// A state's name as in the RFC.
+    pub const fn name(state: u32) -> &'static str {
+        match state {
+            CLOSED => "CLOSED",
+            SYN_SENT => "SYN-SENT",
+            SYN_RECEIVED => "SYN-RECEIVED",
+            ESTABLISHED => "ESTABLISHED",
+            FIN_WAIT_1 => "FIN-WAIT-1",
+            FIN_WAIT_2 => "FIN-WAIT-2",
+            CLOSE_WAIT => "CLOSE-WAIT",
+            CLOSING => "CLOSING",
+            TIME_WAIT => "TIME-WAIT",
+            LAST_ACK => "LAST-ACK",
+            _ => "?",
+        }
+    }
+}
+
+/// The words of a connection's state.
+pub mod words {
+    use super::Operand;
+    /// One of [`super::state`].
+    pub const STATE: Operand = Operand::state(0, "state");
+    /// remote port << 16, local port
+    pub const PORTS: Operand = Operand::state(1, "ports");
+    /// remote address
+    pub const IP: Operand = Operand::state(2, "ip");
+    pub const MAC_LO: Operand = Operand::state(3, "mac_lo");
+    /// all ones while ARP has not answered
+    pub const MAC_HI: Operand = Operand::state(4, "mac_hi");
+    /// local port << 16, remote port: as sent
+    pub const OUT_PORTS: Operand = Operand::state(5, "out_ports");
+    /// RFC 9293 section 3.3.1. Idle: `snd_una = snd_nxt = snd_max`.
+    pub const SND_UNA: Operand = Operand::state(6, "snd_una");
+    /// The next sequence number to send, now or again: it goes back after a loss.
+    pub const SND_NXT: Operand = Operand::state(7, "snd_nxt");
+    /// The RFC's SND.NXT: one past all ever sent.
+    pub const SND_MAX: Operand = Operand::state(8, "snd_max");
+    pub const SND_WND: Operand = Operand::state(9, "snd_wnd");
+    pub const SND_WL1: Operand = Operand::state(10, "snd_wl1");
+    pub const SND_WL2: Operand = Operand::state(11, "snd_wl2");
+    /// Counts the peer's FIN, unlike the receive ring's.
+    pub const RCV_NXT: Operand = Operand::state(12, "rcv_nxt");
+    /// Right edge of the window last advertised: RCV.NXT + RCV.WND.
+    pub const RCV_ADV: Operand = Operand::state(13, "rcv_adv");
+    /// Sequence number of the peer's FIN, if [`super::flags::FIN_SEEN`].
+    pub const RCV_FIN: Operand = Operand::state(14, "rcv_fin");
+    /// The descriptor that begins at `snd_nxt`, counted from the head of the send ring.
+    pub const TX_INDEX: Operand = Operand::state(15, "tx_index");
+    /// 8 · SRTT in ticks (RFC 6298 section 2).
+    pub const SRTT: Operand = Operand::state(16, "srtt");
+    /// 4 · RTTVAR in ticks.
+    pub const RTTVAR: Operand = Operand::state(17, "rttvar");
+    /// In ticks, back-off included.
+    pub const RTO: Operand = Operand::state(18, "rto");
+    /// Retransmissions since the last progress; while it is not zero only the timer and an ACK of something new send data.
+    pub const TRIES: Operand = Operand::state(19, "tries");
+    /// The segment being timed is acknowledged by this number or a later one.
+    pub const TIMED_SEQ: Operand = Operand::state(20, "timed_seq");
+    /// When it was sent; all ones: none is being timed (Karn's algorithm, RFC 6298 section 3).
+    pub const TIMED_AT: Operand = Operand::state(21, "timed_at");
+    /// Bits of [`super::flags`].
+    pub const FLAGS: Operand = Operand::state(22, "flags");
+    /// The application.
+    pub const OWNER: Operand = Operand::state(23, "owner");
+    /// Not zero while timer 0 waits to probe a closed window.
+    pub const PERSIST: Operand = Operand::state(24, "persist");
+    /// Duplicate ACKs in a row (RFC 5681 section 2).
+    pub const DUP_ACKS: Operand = Operand::state(25, "dup_acks");
+    /// `snd_max` when sending last went back: ACKs up to it say nothing of a new loss (RFC 6582 section 3.2).
+    pub const RECOVER: Operand = Operand::state(26, "recover");
+    /// Words used of the 32.
+    pub const USED: usize = 27;
+
+    /// Scratch of one event, shared by all connections.
+    pub const T_SEQ: Operand = Operand::shared(0, "t_seq");
+    pub const T_CTL: Operand = Operand::shared(1, "t_ctl");
+    pub const T_LEN: Operand = Operand::shared(2, "t_len");
+    pub const T_SUM: Operand = Operand::shared(3, "t_sum");
+    pub const T0: Operand = Operand::shared(4, "t0");
+    pub const T1: Operand = Operand::shared(5, "t1");
+    pub const T2: Operand = Operand::shared(6, "t2");
+}
+
+/// Bits of the state word `flags`.
+pub mod flags {
+    /// The application has closed its half; a FIN goes out behind the last byte.
+    pub const CLOSE: u32 = 1;
+    /// The application knows of this connection.
+    pub const APP: u32 = 2;
+    /// It has been told that the connection is over.
+    pub const TOLD: u32 = 4;
+    /// Its switch has forgotten the connection.
+    pub const RELEASED: u32 = 8;
+    /// `srtt` and `rttvar` hold a measurement.
+    pub const SAMPLED: u32 = 16;
+    /// The peer's FIN has been seen, in order or not, at `rcv_fin`.
+    pub const FIN_SEEN: u32 = 32;
+}
+
+/// The flags of an event.
+pub mod marks {
+    use super::Flag;
+    /// The segment is not the common case (sticky).
+    pub const UNCOMMON: Flag = Flag::new(2, "uncommon");
+    /// This event must send an ACK, alone or with data.
+    pub const ACK_NOW: Flag = Flag::new(3, "ack_now");
+    /// Send the head whatever the window and `tries` say.
+    pub const FORCE: Flag = Flag::new(4, "force");
+    /// Of a moment's use only.
+    pub const A: Flag = Flag::new(5, "a");
+    pub const B: Flag = Flag::new(6, "b");
+    pub const C: Flag = Flag::new(7, "c");
+    /// The receive ring did not place this segment's payload. (Shares its number with CWR: valid only in an uncommon segment.)
+    pub const NOT_PLACED: Flag = Flag::new(15, "not_placed");
+}
+
+/// Constants of the protocol. A tick is a millisecond.
+pub mod constant {
+    /// ACK alone, no options: data offset 5.
+    pub const CTL_ACK: u32 = 0x5010_0000;
+    /// SYN and ACK with one word of options.
+    pub const CTL_SYN_ACK: u32 = 0x6012_0000;
+    /// The FIN bit of that word, and PSH where a descriptor says so.
+    pub const BIT_16: u32 = 0x0001_0000;
+    /// RFC 6298 section 2.1: RTO before the first measurement.
+    pub const RTO_INITIAL: u32 = 1000;
+    /// RFC 6298 section 2.4 asks for 1 s. Deviation: 200 ms, as Linux has it (`TCP_RTO_MIN`); the clock granularity it was meant for is 1 ms here.
+    pub const RTO_MIN: u32 = 200;
+    /// RFC 6298 section 2.5: at least 60 s.
+    pub const RTO_MAX: u32 = 60_000;
+    /// RFC 6298 section 5.7: RTO after a handshake whose SYN had to be sent again.
+    pub const RTO_AFTER_SYN_LOSS: u32 = 3000;
+    /// R2 of RFC 9293 section 3.8.3 (at least 100 s): retransmissions of data before giving up; with RTO_MIN and doubling this is 102 s.
+    pub const DATA_TRIES: u32 = 8;
+    /// R2 for a SYN (section 3.8.3: at least 3 minutes; deviation for want of slots): 127 s.
+    pub const SYN_TRIES: u32 = 6;
+    /// RFC 9293 section 3.4.1 has MSL at 2 minutes, so 240 s. Deviation: a TIME-WAIT holds a slot with its buffers, and there are few; an entry the application has released is
+    /// recycled on demand, and this bounds the rest. RFC 6191's reuse by SYN comes with timestamps.
+    pub const TIME_WAIT: u32 = 1000;
+    /// How long an active open waits before it asks the ARP cache again.
+    pub const ARP_RETRY: u32 = 100;
+    /// RFC 9293 section 3.7.1: send MSS when the peer's SYN has no MSS option.
+    pub const MSS_DEFAULT: u32 = 536;
+    /// RFC 5681 section 3.2: duplicate ACKs that mean a loss.
+    pub const DUP_ACK_THRESHOLD: u32 = 3;
+}
+
+/// Timers of a connection.
+pub mod timer {
+    /// Retransmission, SYN, ARP retry, zero-window probe: never two of these at once.
+    pub const RETRANSMIT: u8 = 0;
+    /// TIME-WAIT, and the wait for an application that does not read to the end.
+    pub const TIME_WAIT: u8 = 2;
+}
+
+/// The endpoint's program for a configuration.
+///
+/// # Panics
+/// If a source line of the program is wrong: what depends on the configuration are constants only, and a test assembles the extremes.
+pub fn program(config: &ToeConfig) -> Program {
+    let mut a = Asm::new(PROGRAM_WORDS);
+    vectors(&mut a);
+    receive::segment(&mut a);
+    acknowledge::acknowledgement(&mut a);
+    receive::text(&mut a);
+    transmit::output(&mut a);
+    receive::uncommon(&mut a);
+    acknowledge::rare(&mut a);
+    handshake::passive_open(&mut a);
+    handshake::syn_sent(&mut a, config);
+    handshake::syn_received(&mut a);
+    handshake::routines(&mut a, config);
+    close::code(&mut a, config);
+    timers::pending(&mut a, config);
+    retransmit::code(&mut a);
+    host::command(&mut a, config);
+    match a.assemble() {
+        Ok(program) => program,
+        Err(errors) => panic!("the endpoint's program is unsound:\n{errors}"),
+    }
+}
+
+/// The four entries, four words each.
+fn vectors(a: &mut Asm) {
+    use super::asm::{flags::*, operands::*};
+    use super::isa::cmd;
+    use marks::*;
+    use words::*;
+
+    a.org(vector::SEGMENT).label("segment");
+    a.ld(SEG_IP).xor(IP).not_zero(UNCOMMON);
+    a.ld(SEG_PORTS);
+    a.br("segment_tuple");
+
+    a.org(vector::STRANGER).label("stranger");
+    a.ld(SEG_IP);
+    a.cmd_a(cmd::LOOKUP, SEG_PORTS);
+    a.when(OK).br("late");
+    a.br("no_connection");
+
+    a.org(vector::PENDING).label("pending_event");
+    a.ld(STATE).zero(A);
+    a.br("pending");
+
+    a.org(vector::COMMAND).label("command_event");
+    a.ld(SEG_IP);
+    a.br("command");
+}
+
+/// dst := 0
+fn zero(a: &mut Asm, dst: Operand) {
+    a.ld(k(0)).to(dst);
+}
+
+/// dst := all ones, the value that means none; the accumulator is lost
+fn none(a: &mut Asm, dst: Operand) {
+    a.ldi(1).rsb(k(0)).to(dst);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_assembles_for_every_extreme_of_the_configuration_and_leaves_half_the_memory() {
+        let mut largest = 0;
+        for (rx, tx, mtu, gateway) in [
+            (256, 256, 576, [0; 4]),
+            (32768, 32768, 1500, [192, 168, 69, 1]),
+            (8192, 8192, 1500, [10, 0, 0, 1]),
+        ] {
+            let config = ToeConfig {
+                rx_ring_bytes: rx,
+                tx_ring_bytes: tx,
+                mtu,
+                gateway,
+                ..ToeConfig::default()
+            };
+            let p = program(&config);
+            largest = largest.max(p.words.len());
+        }
+        println!("program: {largest} words, {} state words", words::USED);
+        assert!(largest <= 540, "{largest} words");
+    }
+}

@@ -1,0 +1,142 @@
+//! What may be sent now, and the headers of every segment of a connection (RFC 9293 sections 3.7 and 3.8.6).
+use super::marks::*;
+use super::words::*;
+use super::{constant, flags, state, timer, zero};
+use crate::counters::Cause;
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::isa::{cmd, out};
+
+/// Every event's end: data, else FIN, else the ACK asked for, else nothing.
+pub(super) fn output(a: &mut Asm) {
+    a.label("output");
+    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.when(OK).br("descriptor");
+    a.ld(RESULT).not_zero(B);
+    a.ldi(flags::CLOSE).and(FLAGS).not_zero(C);
+    a.when(B).br("tail");
+    a.when(C).br("fin_out");
+    a.label("acknowledge");
+    a.unless(ACK_NOW).done();
+    a.label("send_ack")
+        .note("<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>");
+    a.cmd(cmd::RX_WINDOW);
+    a.ld(k(constant::CTL_ACK));
+    a.or(RESULT).to(T_CTL);
+    a.ld(RCV_NXT).add(RESULT).to(RCV_ADV);
+    addresses(a);
+    a.out(out::SEQ, SND_MAX);
+    a.out(out::ACK, RCV_NXT);
+    a.out(out::CTL, T_CTL);
+    a.ld(k(0));
+    a.cmd_a(cmd::SEND, k(0));
+    a.count(Cause::PureAckOut.number());
+    a.done();
+
+    a.label("tail")
+        .note("RFC 9293 section 3.7.4, Nagle: the tail goes when nothing is in flight, or ahead of a FIN");
+    a.ld(SND_UNA).xor(SND_NXT).zero(A);
+    a.when(C).set(A);
+    a.unless(A).br("acknowledge");
+    a.cmd(cmd::TX_CUT);
+    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.unless(OK).br("acknowledge");
+
+    a.label("descriptor");
+    a.ldi(0xFFF).and(RESULT).st(T_LEN);
+    a.ld(RESULT2).to(T_SUM);
+    a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
+    a.ld(TRIES).not_zero(A);
+    a.ld(SND_UNA).add(SND_WND);
+    a.sub(SND_NXT).sub(T_LEN).or_sign(A);
+    a.when(FORCE).clear(A);
+    a.when(A).br("held");
+
+    a.label("transmit");
+    a.shl3(T_CTL).or(k(constant::CTL_ACK)).to(T_CTL);
+    a.ld(SND_NXT).st(T_SEQ);
+    a.note("new data (a), or again; the first outstanding (b)");
+    a.sub(SND_MAX).not_sign(A);
+    a.rsb(SND_UNA).not_sign(B);
+    a.add(T_LEN).st(SND_NXT);
+    a.when(A).st(SND_MAX);
+    a.note("RFC 6298 section 3: one segment is timed at a time, and never one sent again");
+    a.ld(TIMED_AT).not_sign(C);
+    a.unless(A).set(C);
+    a.unless(C).st(TIMED_SEQ);
+    a.unless(C).ld(TICK).to(TIMED_AT);
+    a.note("RFC 6298 section 5.1");
+    a.when(B).timer_set(timer::RETRANSMIT, RTO);
+    a.unless(A).count(Cause::Retransmit.number());
+    a.ldi(1).add(TX_INDEX).to(TX_INDEX);
+    a.count(Cause::SegmentOut.number());
+    a.cmd(cmd::POST);
+
+    a.label("emit")
+        .note("T_SEQ, T_CTL without window, T_LEN, T_SUM");
+    a.cmd(cmd::RX_WINDOW);
+    a.ld(T_CTL);
+    a.or(RESULT).to(T_CTL);
+    a.ld(RCV_NXT).add(RESULT).to(RCV_ADV);
+    addresses(a);
+    a.out(out::SEQ, T_SEQ);
+    a.out(out::ACK, RCV_NXT);
+    a.out(out::CTL, T_CTL);
+    a.ld(T_SUM);
+    a.cmd_a(cmd::SEND, T_LEN);
+    a.done();
+
+    a.label("held")
+        .note("after a loss, or no room in the peer's window");
+    a.ld(TRIES).not_zero(A);
+    a.when(A).br("acknowledge");
+    a.note("something in flight: its ACK will open the window");
+    a.ld(SND_UNA).sub(SND_NXT).sign(A);
+    a.when(A).br("acknowledge");
+    a.ld(SND_WND).zero(A);
+    a.when(A).br("persist");
+    a.note("the window is smaller than a segment and nothing is in flight: send what it takes");
+    a.cmd_a(cmd::TX_RECUT, SND_WND);
+    a.when(OK).br("output");
+    a.label("persist")
+        .note("RFC 9293 section 3.8.6.1: the first probe after one RTO");
+    a.ld(PERSIST).not_zero(A);
+    a.when(A).br("acknowledge");
+    a.ldi(1).st(PERSIST);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.br("acknowledge");
+
+    a.label("fin_out")
+        .note("all text is sent: FIN, for the first time (not a) or again");
+    a.ldi(state::OWN_FIN).and(STATE).not_zero(A);
+    a.ld(SND_NXT).xor(SND_MAX).zero(B);
+    a.ld(TRIES).not_zero(C);
+    a.when(FORCE).clear(C);
+    a.unless(A).clear(B);
+    a.when(B).br("acknowledge");
+    a.when(C).br("acknowledge");
+    a.note("ESTABLISHED to FIN-WAIT-1, CLOSE-WAIT to LAST-ACK");
+    a.ldi(state::PEER_FIN).and(STATE).zero(B);
+    a.ldi(state::FIN_WAIT_1);
+    a.unless(B).ldi(state::LAST_ACK);
+    a.unless(A).st(STATE);
+    a.when(A).count(Cause::Retransmit.number());
+    a.ld(SND_NXT).to(T_SEQ);
+    a.ldi(1).add(SND_NXT).st(SND_NXT);
+    a.st(SND_MAX);
+    zero(a, T_LEN);
+    zero(a, T_SUM);
+    a.ld(k(constant::CTL_ACK))
+        .or(k(constant::BIT_16))
+        .to(T_CTL);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.count(Cause::PureAckOut.number());
+    a.br("emit");
+}
+
+/// Where the segment goes.
+fn addresses(a: &mut Asm) {
+    a.out(out::MAC_LO, MAC_LO);
+    a.out(out::MAC_HI, MAC_HI);
+    a.out(out::IP, IP);
+    a.out(out::PORTS, OUT_PORTS);
+}
