@@ -1,7 +1,7 @@
 //! The opening of a connection (RFC 9293 sections 3.5 and 3.10.7.1 to 3.10.7.4).
 use super::marks::*;
 use super::words::*;
-use super::{constant, flags, none, state, timer, zero};
+use super::{constant, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
@@ -50,7 +50,7 @@ pub(super) fn passive_open(a: &mut Asm) {
 }
 
 /// States below SYN-RECEIVED.
-pub(super) fn syn_sent(a: &mut Asm, _config: &ToeConfig) {
+pub(super) fn syn_sent(a: &mut Asm) {
     a.label("unsynchronized");
     a.ld(STATE).zero(A);
     a.unless(A).br("syn_sent");
@@ -170,5 +170,4 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.nop();
     a.out(out::OPTION, T0);
     a.br("emit");
-    let _ = none;
 }

@@ -1,4 +1,4 @@
-//! TCP as a program for the engine: RFC 9293 in about four hundred words, a file a topic.
+//! TCP as a program for the engine: RFC 9293 in fewer than eight hundred words, a file a topic.
 //!
 //! | file | topic |
 //! |---|---|
@@ -226,7 +226,7 @@ pub fn program(config: &ToeConfig) -> Program {
     receive::uncommon(&mut a);
     acknowledge::rare(&mut a);
     handshake::passive_open(&mut a);
-    handshake::syn_sent(&mut a, config);
+    handshake::syn_sent(&mut a);
     handshake::syn_received(&mut a);
     handshake::routines(&mut a, config);
     close::code(&mut a, config);
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_assembles_for_every_extreme_of_the_configuration_and_leaves_half_the_memory() {
+    fn it_assembles_for_every_extreme_of_the_configuration_and_leaves_room() {
         let mut largest = 0;
         for (rx, tx, mtu, gateway) in [
             (256, 256, 576, [0; 4]),
@@ -298,7 +298,10 @@ mod tests {
             let p = program(&config);
             largest = largest.max(p.words.len());
         }
+        if std::env::var_os("LISTING").is_some() {
+            println!("{}", program(&ToeConfig::default()).listing);
+        }
         println!("program: {largest} words, {} state words", words::USED);
-        assert!(largest <= 540, "{largest} words");
+        assert!(largest <= 820, "{largest} words");
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn segment(a: &mut Asm) {
 
 /// Seventh and eighth check: the segment text and FIN. Falls into `output`.
 pub(super) fn text(a: &mut Asm) {
-    a.label("text").note("RFC 9293 section 3.10.7.4, seventh check");
+    a.label("text")
+        .note("RFC 9293 section 3.10.7.4, seventh check");
     a.count(Cause::Accepted.number());
     a.ld(SEG_LEN).zero(A);
     a.when(FIN).br("fin_in");
@@ -71,7 +72,8 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.when(FIN).sub(RCV_NXT).sign(C);
     a.when(C).br("unacceptable");
 
-    a.label("in_window").note("second check: RST; fourth: SYN; fifth: ACK");
+    a.label("in_window")
+        .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
     a.when(SYN).br("challenge");
     a.unless(ACK).br("no_ack");

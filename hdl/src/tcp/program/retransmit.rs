@@ -3,7 +3,7 @@ use super::marks::*;
 use super::words::*;
 use super::{constant, none, state, zero};
 use crate::counters::Cause;
-use crate::tcp::asm::{k, operands::*, Asm};
+use crate::tcp::asm::{operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn code(a: &mut Asm) {
@@ -76,5 +76,4 @@ pub(super) fn code(a: &mut Asm) {
     a.st(RTO);
     a.ret();
     const { assert!(constant::RTO_MAX.is_multiple_of(16)) };
-    let _ = k;
 }

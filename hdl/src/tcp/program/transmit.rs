@@ -32,8 +32,9 @@ pub(super) fn output(a: &mut Asm) {
     a.count(Cause::PureAckOut.number());
     a.done();
 
-    a.label("tail")
-        .note("RFC 9293 section 3.7.4, Nagle: the tail goes when nothing is in flight, or ahead of a FIN");
+    a.label("tail").note(
+        "RFC 9293 section 3.7.4, Nagle: the tail goes when nothing is in flight, or ahead of a FIN",
+    );
     a.ld(SND_UNA).xor(SND_NXT).zero(A);
     a.when(C).set(A);
     a.unless(A).br("acknowledge");
@@ -125,9 +126,7 @@ pub(super) fn output(a: &mut Asm) {
     a.st(SND_MAX);
     zero(a, T_LEN);
     zero(a, T_SUM);
-    a.ld(k(constant::CTL_ACK))
-        .or(k(constant::BIT_16))
-        .to(T_CTL);
+    a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::PureAckOut.number());
     a.br("emit");
