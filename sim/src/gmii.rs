@@ -19,8 +19,10 @@ use crate::world::Port;
 const PREAMBLE: [u8; 8] = [0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0x55, 0xD5];
 /// interPacketGap: 96 bit times (IEEE 802.3 clause 4.4.2).
 pub const MIN_GAP: u64 = 12;
-/// maxFrameSize of a tagged frame, with FCS (IEEE 802.3 clause 3.2.7).
-pub const MAX_FRAME: usize = 1522;
+/// maxBasicFrameSize, with FCS (IEEE 802.3 clause 4.4.2); a tag (clause 3.2.7) adds [`TAG`].
+pub const MAX_FRAME: usize = 1518;
+/// Bytes of an IEEE 802.1Q tag, whose type is 0x8100.
+pub const TAG: usize = 4;
 
 /// What the board did wrong on the line.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -181,7 +183,7 @@ impl GmiiPort {
         self
     }
 
-    /// Sets the longest frame the board may send, with FCS (default [`MAX_FRAME`]).
+    /// Sets the longest untagged frame the board may send, with FCS (default [`MAX_FRAME`]).
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -333,11 +335,13 @@ impl GmiiPort {
         if body.len() < MIN_FRAME {
             return Err(runt);
         }
-        if length > self.limit {
+        let tagged = body[12..14] == [0x81, 0x00];
+        let limit = self.limit + if tagged { TAG } else { 0 };
+        if length > limit {
             return Err(Violation::Oversize {
                 cycle,
                 length,
-                limit: self.limit,
+                limit,
             });
         }
         Ok(())
@@ -450,7 +454,7 @@ mod tests {
     fn frames_of_every_length_come_back_at_line_rate() {
         let mut port = GmiiPort::new();
         let sent: Vec<Frame> = (0..60)
-            .chain(1400..=1518)
+            .chain(1400..=1514)
             .map(|n: usize| Frame::new((0..n).map(|i| (i * 7 + n) as u8).collect::<Vec<_>>()))
             .collect();
         for frame in &sent {
@@ -539,10 +543,24 @@ mod tests {
                 length: 0
             }
         );
+        let long = |count: usize, tagged: bool| {
+            let mut body = vec![0; count];
+            body[12] = if tagged { 0x81 } else { 0x08 };
+            whole(&body)
+        };
         assert!(matches!(
-            check(&whole(&vec![0; 1519])),
+            check(&long(1515, false)),
+            Violation::Oversize { length: 1519, .. }
+        ));
+        assert!(matches!(
+            check(&long(1519, true)),
             Violation::Oversize { length: 1523, .. }
         ));
+        for line in [long(1514, false), long(1518, true)] {
+            let mut port = GmiiPort::new();
+            send(&mut port, &line, 1);
+            assert!(port.take().is_some() && !port.has_news());
+        }
         // A short gap is told, the frame delivered nonetheless.
         for (idle, wrong) in [(1, true), (11, true), (12, false)] {
             let mut port = GmiiPort::new();

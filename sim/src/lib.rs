@@ -3,6 +3,7 @@
 //! A design is a [`machine::Machine`], whether Rust itself, CXXRTL or Verilator runs it. [`lockstep()`] holds a block against its
 //! own Verilog. A [`world::World`] ties a design's pins ([`gmii`], [`uart`]) to a [`link::Link`]: a peer in this process, the
 //! kernel, a capture file, with faults on the way.
+pub mod board;
 pub mod cxxrtl;
 pub mod fault;
 pub mod gmii;

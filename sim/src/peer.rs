@@ -590,11 +590,11 @@ enum Expect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Close {
     /// When all is handed to the socket: a half-close, FIN after the last byte.
-    AfterSend,
+    Sent,
     /// When the other end has closed.
-    AfterPeer,
+    PeerClosed,
     /// When so many bytes have come.
-    AfterReceived(usize),
+    Received(usize),
 }
 
 /// One TCP connection: opened, bytes sent as fast as they go, bytes received and compared, closed in a stated order,
@@ -663,32 +663,20 @@ impl Conversation {
     /// Connects, sends `data`, half-closes, and expects the same bytes back and then the other end's FIN.
     pub fn echo_client(ip: Ipv4Addr, port: u16, data: impl Into<Vec<u8>>) -> Self {
         let role = Role::Connect(ip, port);
-        Self::new(
-            "echo client",
-            role,
-            data.into(),
-            Expect::Echo,
-            Close::AfterSend,
-        )
+        Self::new("echo client", role, data.into(), Expect::Echo, Close::Sent)
     }
 
     /// Connects, sends `data`, half-closes, and expects nothing but the other end's FIN.
     pub fn source_client(ip: Ipv4Addr, port: u16, data: impl Into<Vec<u8>>) -> Self {
         let role = Role::Connect(ip, port);
         let nothing = Expect::Bytes(Vec::new());
-        Self::new(
-            "source client",
-            role,
-            data.into(),
-            nothing,
-            Close::AfterSend,
-        )
+        Self::new("source client", role, data.into(), nothing, Close::Sent)
     }
 
     /// Connects and reads `count` bytes of whatever comes, then closes (chargen; bytes that come later are read and forgotten).
     pub fn sink_client(ip: Ipv4Addr, port: u16, count: usize) -> Self {
         let role = Role::Connect(ip, port);
-        let close = Close::AfterReceived(count);
+        let close = Close::Received(count);
         Self::new("sink client", role, Vec::new(), Expect::Anything, close)
     }
 
@@ -696,7 +684,7 @@ impl Conversation {
     pub fn sink_server(port: u16, expected: impl Into<Vec<u8>>) -> Self {
         let expect = Expect::Bytes(expected.into());
         let role = Role::Listen(port);
-        Self::new("sink server", role, Vec::new(), expect, Close::AfterPeer)
+        Self::new("sink server", role, Vec::new(), expect, Close::PeerClosed)
     }
 
     /// Listens for one connection, sends `data`, half-closes, reads whatever comes.
@@ -707,7 +695,7 @@ impl Conversation {
             role,
             data.into(),
             Expect::Anything,
-            Close::AfterSend,
+            Close::Sent,
         )
     }
 
@@ -717,7 +705,7 @@ impl Conversation {
         self
     }
 
-    /// Sets the local port of a client (otherwise one is taken from the interface's seed-less counter).
+    /// Sets the local port of a client (otherwise the first ephemeral one that is free).
     pub fn with_local_port(mut self, port: u16) -> Self {
         self.local_port = port;
         self
@@ -731,11 +719,11 @@ impl Conversation {
 
     /// Closes only when the other end has closed (the passive role in closing).
     pub fn closing_last(mut self) -> Self {
-        self.close = Close::AfterPeer;
+        self.close = Close::PeerClosed;
         self
     }
 
-    /// Keeps what is received ([`Conversation::into_received`], [`Conversation::received_bytes`]).
+    /// Keeps what is received ([`Conversation::received_bytes`]).
     pub fn keeping(mut self) -> Self {
         self.kept = Some(Vec::new());
         self
@@ -894,9 +882,9 @@ impl App for Conversation {
         );
         let opened = self.times.established.is_some();
         let close = match self.close {
-            Close::AfterSend => opened && self.sent == self.data.len(),
-            Close::AfterPeer => peer_closed && self.sent == self.data.len(),
-            Close::AfterReceived(count) => opened && self.received >= count,
+            Close::Sent => opened && self.sent == self.data.len(),
+            Close::PeerClosed => peer_closed && self.sent == self.data.len(),
+            Close::Received(count) => opened && self.received >= count,
         };
         if close && !self.closed {
             self.closed = true;

@@ -33,6 +33,9 @@ pub enum TapError {
     /// The kernel has no TUN/TAP driver, or a container hides it.
     #[error("/dev/net/tun is missing: load the driver (`modprobe tun`), or give the container the device (`--device /dev/net/tun`)")]
     NoDriver,
+    /// The device file may not be opened.
+    #[error("/dev/net/tun may not be opened: run as root, or have it opened to you (`sudo chmod 666 /dev/net/tun`; devices are still made by those with the right alone)")]
+    Locked,
     /// Another process has the device.
     #[error("the device '{name}' is busy: another process has it open; end that one or choose another name")]
     Busy {
@@ -159,6 +162,7 @@ impl TapLink {
             .open("/dev/net/tun")
             .map_err(|error| match error.raw_os_error() {
                 Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TapError::NoDriver,
+                Some(libc::EPERM | libc::EACCES) => TapError::Locked,
                 _ => explain(name, "open /dev/net/tun", error),
             })?;
         let kind = match medium {
@@ -487,7 +491,7 @@ mod tests {
             let board = with_port(GmiiPort::new(), move |port: &mut GmiiPort| {
                 let to = port.step(from.0, from.1, from.2);
                 from = far.step(to.0, to.1, to.2);
-                if far.cycle() % 64 == 0 {
+                if far.cycle().is_multiple_of(64) {
                     let now = clock.now(far.cycle());
                     while let Some(frame) = far.take() {
                         server.send(frame, now);

@@ -316,7 +316,7 @@ mod tests {
                 server.send(frame, now);
             }
             while far.take_violation().is_some() {}
-            if far.queued() < 4 && far.cycle() % 64 == 0 {
+            if far.queued() < 4 && far.cycle().is_multiple_of(64) {
                 while let Some(frame) = server.receive(now) {
                     far.queue(frame);
                 }
@@ -439,7 +439,7 @@ mod tests {
         let board = with_port(SlipPort::new(CYCLES_PER_BIT), move |port: &mut SlipPort| {
             let to = port.step(from);
             from = far.step(to);
-            if far.cycle() % 64 == 0 {
+            if far.cycle().is_multiple_of(64) {
                 let now = clock.now(far.cycle());
                 while let Some(frame) = far.take() {
                     server.send(frame, now);
