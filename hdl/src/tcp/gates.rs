@@ -6,7 +6,8 @@ use rust_hdl::prelude::*;
 
 /// As [`crate::memory::Memory`], with a read enable: while it is low, `read_data` keeps its word, so a pipeline can stand still.
 ///
-/// The same promise: a word read at the edge that writes it is undefined on hardware.
+/// The same promise: a word read at the edge that writes it is undefined on hardware. And `read_data` means nothing before the first read: a first
+/// value would cost a cell a bit.
 #[derive(LogicBlock, Debug)]
 pub struct HoldMemory<D: Synth, const A: usize> {
     pub clock: Signal<In, Clock>,
@@ -90,8 +91,7 @@ impl<D: Synth, const A: usize> Logic for HoldMemory<D, A> {
 integer i;
 initial begin
     for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-{image}    read_data = 0;
-end
+{image}end
 always @(posedge clock) begin
     if (read_enable) read_data <= memory[read_address[{high}:0]];
     if (write_enable) memory[write_address[{high}:0]] <= write_data;
@@ -120,30 +120,6 @@ end
                 outputs: vec![],
             },
         ]
-    }
-}
-
-/// `to = {high, low}`.
-#[derive(LogicBlock, Debug, Default)]
-pub struct Concat<const H: usize, const L: usize, const N: usize> {
-    pub high: Signal<In, Bits<H>>,
-    pub low: Signal<In, Bits<L>>,
-    pub to: Signal<Out, Bits<N>>,
-}
-
-impl<const H: usize, const L: usize, const N: usize> Logic for Concat<H, L, N> {
-    fn update(&mut self) {
-        let (high, low) = (self.high.val().to_u64(), self.low.val().to_u64());
-        self.to.next = (high << L | low).to_bits();
-    }
-
-    fn connect(&mut self) {
-        self.to.connect();
-    }
-
-    fn hdl(&self) -> Verilog {
-        assert!(H + L == N, "Concat: {H} + {L} bits are not {N}");
-        Verilog::Custom("always @(*) to = {high, low};\n".into())
     }
 }
 
@@ -185,27 +161,43 @@ end
     }
 }
 
-/// The eight shifts of [`super::isa::Shift`]: wires and a multiplexer.
+/// The eight shifts of [`super::isa::Shift`], zero when none is asked for: a gate a source, because a multiplexer of eight costs twice as much.
+///
+/// Left by 1 is right by 3 of what stands 4 higher, left by 3 is right by 1 of it.
 #[derive(LogicBlock, Debug, Default)]
 pub struct Shifter {
     pub from: Signal<In, Bits<32>>,
-    pub kind: Signal<In, Bits<3>>,
+    /// By 1 or 3: left, and by 3 right after `left` moved all 4 up.
+    pub fine: Signal<In, Bit>,
+    pub left: Signal<In, Bit>,
+    pub three: Signal<In, Bit>,
+    pub right8: Signal<In, Bit>,
+    pub left8: Signal<In, Bit>,
+    pub right16: Signal<In, Bit>,
+    pub left16: Signal<In, Bit>,
     pub to: Signal<Out, Bits<32>>,
 }
 
 impl Logic for Shifter {
     fn update(&mut self) {
         let from = self.from.val().to_u64();
-        let to = match self.kind.val().to_u64() {
-            0 => from >> 1,
-            1 => from >> 3,
-            2 => from >> 16,
-            3 => from >> 8,
-            4 => from << 1,
-            5 => from << 3,
-            6 => from << 16,
-            _ => from << 8,
-        };
+        let mut to = 0;
+        if self.fine.val() {
+            let up = if self.left.val() { from << 4 } else { from };
+            to |= if self.three.val() { up >> 3 } else { up >> 1 };
+        }
+        if self.right8.val() {
+            to |= from >> 8;
+        }
+        if self.left8.val() {
+            to |= from << 8;
+        }
+        if self.right16.val() {
+            to |= from >> 16;
+        }
+        if self.left16.val() {
+            to |= from << 16;
+        }
         self.to.next = (to & 0xFFFF_FFFF).to_bits();
     }
 
@@ -216,23 +208,90 @@ impl Logic for Shifter {
     fn hdl(&self) -> Verilog {
         Verilog::Custom(
             "\
-always @(*) case (kind)
-    3'd0: to = from >> 1;
-    3'd1: to = from >> 3;
-    3'd2: to = from >> 16;
-    3'd3: to = from >> 8;
-    3'd4: to = from << 1;
-    3'd5: to = from << 3;
-    3'd6: to = from << 16;
-    default: to = from << 8;
-endcase
+wire [36:0] up = left ? {1'b0, from, 4'd0} : {5'd0, from};
+wire [31:0] moved = three ? up[34:3] : up[32:1];
+always @(*) to = (moved & {32{fine}})
+    | ((from >> 8) & {32{right8}}) | ((from << 8) & {32{left8}})
+    | ((from >> 16) & {32{right16}}) | ((from << 16) & {32{left16}});
 "
             .into(),
         )
     }
 }
 
-/// Sixteen flags with one of them changed. Flag 0 is always set.
+/// The operand: one of its sources, each with its gate, inverted or not.
+#[derive(LogicBlock, Debug, Default)]
+pub struct Gather {
+    pub state: Signal<In, Bits<32>>,
+    pub record: Signal<In, Bits<32>>,
+    pub result: Signal<In, Bits<32>>,
+    pub result2: Signal<In, Bits<32>>,
+    pub ticks: Signal<In, Bits<24>>,
+    pub cycles: Signal<In, Bits<8>>,
+    pub high: Signal<In, Bits<6>>,
+    pub low: Signal<In, Bits<6>>,
+    pub is_state: Signal<In, Bit>,
+    pub is_record: Signal<In, Bit>,
+    pub is_result: Signal<In, Bit>,
+    pub is_result2: Signal<In, Bit>,
+    /// `ticks`
+    pub is_tick: Signal<In, Bit>,
+    /// `{ticks, cycles}`
+    pub is_isn: Signal<In, Bit>,
+    /// `{high, low}`
+    pub is_immediate: Signal<In, Bit>,
+    pub invert: Signal<In, Bit>,
+    pub to: Signal<Out, Bits<32>>,
+}
+
+impl Logic for Gather {
+    fn update(&mut self) {
+        let mut to = 0;
+        if self.is_state.val() {
+            to |= self.state.val().to_u64();
+        }
+        if self.is_record.val() {
+            to |= self.record.val().to_u64();
+        }
+        if self.is_result.val() {
+            to |= self.result.val().to_u64();
+        }
+        if self.is_result2.val() {
+            to |= self.result2.val().to_u64();
+        }
+        if self.is_tick.val() {
+            to |= self.ticks.val().to_u64();
+        }
+        if self.is_isn.val() {
+            to |= self.ticks.val().to_u64() << 8 | self.cycles.val().to_u64();
+        }
+        if self.is_immediate.val() {
+            to |= self.high.val().to_u64() << 6 | self.low.val().to_u64();
+        }
+        if self.invert.val() {
+            to ^= 0xFFFF_FFFF;
+        }
+        self.to.next = to.to_bits();
+    }
+
+    fn connect(&mut self) {
+        self.to.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(
+            "\
+always @(*) to = {32{invert}} ^ ((state & {32{is_state}}) | (record & {32{is_record}})
+    | (result & {32{is_result}}) | (result2 & {32{is_result2}})
+    | ({8'd0, ticks} & {32{is_tick}}) | ({ticks, cycles} & {32{is_isn}})
+    | ({20'd0, high, low} & {32{is_immediate}}));
+"
+            .into(),
+        )
+    }
+}
+
+/// Sixteen flags with one of them changed, and flag 1 when a command ends. Flag 0 is always set.
 #[derive(LogicBlock, Debug, Default)]
 pub struct SetFlag {
     pub from: Signal<In, Bits<16>>,
@@ -241,6 +300,8 @@ pub struct SetFlag {
     /// OR `value` into what the flag was.
     pub or_in: Signal<In, Bit>,
     pub value: Signal<In, Bit>,
+    pub done: Signal<In, Bit>,
+    pub ok: Signal<In, Bit>,
     pub to: Signal<Out, Bits<16>>,
 }
 
@@ -251,6 +312,9 @@ impl Logic for SetFlag {
         if self.enable.val() {
             let old = self.or_in.val() && flags & bit != 0;
             flags = flags & !bit | if self.value.val() || old { bit } else { 0 };
+        }
+        if self.done.val() {
+            flags = flags & !2 | u64::from(self.ok.val()) << 1;
         }
         self.to.next = (flags | 1).to_bits();
     }
@@ -266,6 +330,7 @@ integer i;
 always @(*) begin
     for (i = 0; i < 16; i = i + 1)
         to[i] = enable && index == i ? value | or_in & from[i] : from[i];
+    if (done) to[1] = ok;
     to[0] = 1'b1;
 end
 "
@@ -274,16 +339,19 @@ end
     }
 }
 
-/// Flags as an event begins: eight presets above, the rest clear but flag 0.
+/// Flags as an event begins: eight presets above, 2 to 7 clear.
 #[derive(LogicBlock, Debug, Default)]
 pub struct PresetFlags {
     pub from: Signal<In, Bits<8>>,
+    /// Flag 1, which an event leaves as it was.
+    pub ok: Signal<In, Bit>,
     pub to: Signal<Out, Bits<16>>,
 }
 
 impl Logic for PresetFlags {
     fn update(&mut self) {
-        self.to.next = (self.from.val().to_u64() << 8 | 1).to_bits();
+        self.to.next =
+            (self.from.val().to_u64() << 8 | u64::from(self.ok.val()) << 1 | 1).to_bits();
     }
 
     fn connect(&mut self) {
@@ -291,7 +359,7 @@ impl Logic for PresetFlags {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom("always @(*) to = {from, 8'd1};\n".into())
+        Verilog::Custom("always @(*) to = {from, 6'd0, ok, 1'b1};\n".into())
     }
 }
 
@@ -360,7 +428,16 @@ mod tests {
             let mut uut = Shifter::default();
             uut.connect_all();
             uut.from.next = u64::from(x).to_bits();
-            uut.kind.next = (kind as u64).to_bits();
+            uut.fine.next = matches!(
+                kind,
+                Shift::Right1 | Shift::Right3 | Shift::Left1 | Shift::Left3
+            );
+            uut.left.next = matches!(kind, Shift::Left1 | Shift::Left3);
+            uut.three.next = matches!(kind, Shift::Right3 | Shift::Left1);
+            uut.right8.next = kind == Shift::Right8;
+            uut.left8.next = kind == Shift::Left8;
+            uut.right16.next = kind == Shift::Right16;
+            uut.left16.next = kind == Shift::Left16;
             uut.update_all();
             uut.update_all();
             assert_eq!(uut.to.val().to_u64(), u64::from(expected), "{kind:?}");

@@ -1,6 +1,9 @@
 //! TCP: parser, connection table, engine and its program, rings, timers.
 pub mod asm;
 pub mod command;
+pub mod engine;
+pub mod events;
+pub mod gates;
 pub mod isa;
 pub mod program;
 pub mod ring_memory;
