@@ -1737,43 +1737,70 @@ mod tests {
 
     #[test]
     fn errors_say_what_and_where() {
-        let line = line!() + 1;
-        let twice = |a: &mut Asm| drop(a.label("a").nop().label("a").done().nop().st(SEG_SEQ));
         let mut a = Asm::new(64);
-        twice(&mut a);
+        a.label("a").nop().label("a").done();
+        let line = line!() + 1;
+        a.st(SEG_SEQ);
         let e = a.assemble().unwrap_err();
         assert_eq!(e.0[0].location.line(), line);
         assert_eq!(e.0[0].message, "seg_seq (operand 33) is read-only");
         assert_eq!(e.0[1].message, "label a stands already at 0x000");
         assert!(e.to_string().contains("asm.rs:"));
 
-        assert_eq!(error(|a| drop(a.br("x"))), "label x stands nowhere");
         assert_eq!(
-            error(|a| drop(a.ldi(0x1000).done())),
+            error(|a| {
+                a.br("x");
+            }),
+            "label x stands nowhere"
+        );
+        assert_eq!(
+            error(|a| {
+                a.ldi(0x1000).done();
+            }),
             "ldi takes 12 bits, 0x1000 is wider: use li or ld(k(…))"
         );
         assert_eq!(
-            error(|a| drop(a.constant(S, 5).ld(X).st(S).done())),
+            error(|a| {
+                a.constant(S, 5).ld(X).st(S).done();
+            }),
             "s is a constant"
         );
         assert_eq!(
-            error(|a| drop(a.ld(X).st(k(5)))),
+            error(|a| {
+                a.ld(X).st(k(5));
+            }),
             "store to the constant 0x5"
         );
         assert_eq!(
-            error(|a| drop(a.cmd(cmd::ARP))),
+            error(|a| {
+                a.cmd(cmd::ARP);
+            }),
             "arp takes an operand: use cmd_a"
         );
         assert_eq!(
-            error(|a| drop(a.cmd_a(cmd::FREE, X))),
+            error(|a| {
+                a.cmd_a(cmd::FREE, X);
+            }),
             "free takes no operand: use cmd or cmd_imm"
         );
         assert_eq!(
-            error(|a| drop(a.ld(RESULT).done())),
+            error(|a| {
+                a.ld(RESULT).done();
+            }),
             "RESULT is read where no command was given"
         );
-        assert_eq!(error(|a| drop(a.ld(X))), "the program runs past its end");
-        assert_eq!(error(|a| drop(a.ret())), "return where no call is open");
+        assert_eq!(
+            error(|a| {
+                a.ld(X);
+            }),
+            "the program runs past its end"
+        );
+        assert_eq!(
+            error(|a| {
+                a.ret();
+            }),
+            "return where no call is open"
+        );
         assert_eq!(
             error(|a| {
                 a.call("a").done();
@@ -1784,11 +1811,15 @@ mod tests {
             "call of c would be the third call open"
         );
         assert_eq!(
-            error(|a| drop(a.when(F).label("x").done())),
+            error(|a| {
+                a.when(F).label("x").done();
+            }),
             "predicate on f stands before a label"
         );
         assert_eq!(
-            error(|a| drop(a.when(F).ld(X).sign(F).zero(G).done())),
+            error(|a| {
+                a.when(F).ld(X).sign(F).zero(G).done();
+            }),
             "the operation wrote f, on which what is chained to it depends"
         );
         assert_eq!(
@@ -1800,7 +1831,9 @@ mod tests {
             "65 words, only 64 fit"
         );
         assert_eq!(
-            error(|a| drop(a.done().nop().org(1).done())),
+            error(|a| {
+                a.done().nop().org(1).done();
+            }),
             "org 1 lies behind the 2 words already placed"
         );
     }

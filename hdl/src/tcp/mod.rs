@@ -5,5 +5,6 @@ pub mod engine;
 pub mod events;
 pub mod gates;
 pub mod isa;
+pub mod model;
 pub mod program;
 pub mod ring_memory;

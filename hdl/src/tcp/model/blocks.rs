@@ -1,0 +1,765 @@
+//! The blocks beside the rings, modelled: segments in and out, connection table, timers, events, applications.
+use super::rx_ring::SLOTS;
+use super::tx_ring::{fold, sum_of};
+use crate::config::Owner;
+use crate::counters::Cause;
+use crate::tcp::isa::{out, pending, seg};
+use std::collections::VecDeque;
+
+// ---- segments in --------------------------------------------------------------------------------
+
+/// A segment as the parser hands it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Words of the record, in [`seg`]'s order.
+    pub record: [u32; 12],
+    /// FIN SYN RST PSH ACK URG ECE CWR, bit 0 first.
+    pub flags: u8,
+    pub payload: Vec<u8>,
+}
+
+fn be16(bytes: &[u8], at: usize) -> u32 {
+    u32::from(bytes[at]) << 8 | u32::from(bytes[at + 1])
+}
+
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    be16(bytes, at) << 16 | be16(bytes, at + 2)
+}
+
+/// Sum of the pseudo header (RFC 9293 section 3.1).
+fn pseudo_header(source: u32, destination: u32, tcp_length: usize) -> u32 {
+    (source >> 16)
+        + (source & 0xFFFF)
+        + (destination >> 16)
+        + (destination & 0xFFFF)
+        + 6
+        + tcp_length as u32
+}
+
+/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from.
+///
+/// # Errors
+/// Why it is dropped or passed over.
+pub fn parse(packet: &[u8], source_mac: [u8; 6], own_ip: u32) -> Result<Segment, Cause> {
+    if packet.len() < 20 || packet[0] >> 4 != 4 {
+        return Err(Cause::Ip4BadHeader);
+    }
+    let ip_header = (packet[0] & 15) as usize * 4;
+    if ip_header < 20 || ip_header > packet.len() || sum_of(&packet[..ip_header]) != 0xFFFF {
+        return Err(Cause::Ip4BadHeader);
+    }
+    if be16(packet, 6) & 0x3FFF != 0 {
+        return Err(Cause::Ip4Fragment);
+    }
+    if be32(packet, 16) != own_ip {
+        return Err(Cause::Ip4OtherAddress);
+    }
+    let total = be16(packet, 2) as usize;
+    if total < ip_header || total > packet.len() {
+        return Err(Cause::Ip4BadLength);
+    }
+    if packet[9] != 6 {
+        return Err(Cause::Ip4OtherProtocol);
+    }
+
+    let remote = be32(packet, 12);
+    let tcp = &packet[ip_header..total];
+    if tcp.len() < 20 {
+        return Err(Cause::TcpBadHeader);
+    }
+    let header = (tcp[12] >> 4) as usize * 4;
+    if header < 20 || header > tcp.len() {
+        return Err(Cause::TcpBadHeader);
+    }
+    let sum = pseudo_header(remote, own_ip, tcp.len()) + u32::from(sum_of(tcp));
+    if fold(sum) != 0xFFFF {
+        return Err(Cause::TcpBadChecksum);
+    }
+    let options = options(&tcp[20..header]).ok_or(Cause::TcpBadOption)?;
+
+    let mut record = [0; 12];
+    let mut put = |n: u8, value: u32| record[n as usize] = value;
+    put(seg::PORTS, be32(tcp, 0));
+    put(seg::SEQ, be32(tcp, 4));
+    put(seg::ACK, be32(tcp, 8));
+    put(seg::CTL, be32(tcp, 12));
+    put(seg::MACURG, be16(&source_mac, 0) << 16 | be16(tcp, 18));
+    put(seg::IP, remote);
+    put(seg::MACLO, be32(&source_mac, 2));
+    put(seg::MSSOPT, options.mss);
+    put(seg::LEN, (tcp.len() - header) as u32);
+    put(seg::TSVAL, options.ts_val);
+    put(seg::TSECR, options.ts_ecr);
+    put(seg::WND, be16(tcp, 14));
+    Ok(Segment {
+        record,
+        flags: tcp[13],
+        payload: tcp[header..].to_vec(),
+    })
+}
+
+#[derive(Default)]
+struct Options {
+    /// As `SEG_MSSOPT`.
+    mss: u32,
+    ts_val: u32,
+    ts_ecr: u32,
+}
+
+/// Steps over the options; none if a length is 0, 1 or past the header's end.
+fn options(mut bytes: &[u8]) -> Option<Options> {
+    let mut o = Options::default();
+    while let Some(&kind) = bytes.first() {
+        match kind {
+            0 => break,
+            1 => bytes = &bytes[1..],
+            _ => {
+                let length = *bytes.get(1)? as usize;
+                if length < 2 || length > bytes.len() {
+                    return None;
+                }
+                match (kind, length) {
+                    (2, 4) => o.mss |= be16(bytes, 2),
+                    (3, 3) => o.mss |= u32::from(bytes[2]) << 16 | 1 << 24,
+                    (4, 2) => o.mss |= 1 << 25,
+                    (8, 10) => {
+                        o.mss |= 1 << 26;
+                        o.ts_val = be32(bytes, 2);
+                        o.ts_ecr = be32(bytes, 6);
+                    }
+                    _ => {}
+                }
+                bytes = &bytes[length..];
+            }
+        }
+    }
+    Some(o)
+}
+
+// ---- segments out -------------------------------------------------------------------------------
+
+/// The header words of a segment being made.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    words: [u32; 16],
+    written: u16,
+}
+
+/// A packet and the Ethernet address it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketOut {
+    pub mac: [u8; 6],
+    pub bytes: Vec<u8>,
+}
+
+impl Builder {
+    /// `OUT n`.
+    pub fn word(&mut self, n: u8, value: u32) {
+        self.words[n as usize & 15] = value;
+        self.written |= 1 << (n & 15);
+    }
+
+    /// Sequence number of the segment being made.
+    pub fn seq(&self) -> u32 {
+        self.words[out::SEQ as usize]
+    }
+
+    /// `SEND`: the packet, with the payload's sum as the engine says it. The words are used up.
+    ///
+    /// # Errors
+    /// Names a header word that was not written since the last SEND, or a data offset below 5.
+    pub fn send(
+        &mut self,
+        own_ip: u32,
+        payload: &[u8],
+        payload_sum: u16,
+    ) -> Result<PacketOut, String> {
+        let Builder { words: w, written } = std::mem::take(self);
+        let word = |n: u8| w[n as usize];
+        let ctl = word(out::CTL);
+        let offset = ctl >> 28;
+        if offset < 5 {
+            return Err(format!("SEND with a data offset of {offset}"));
+        }
+        let last = out::OPTION + (offset - 5) as u8;
+        if let Some(n) = (out::IP..last).find(|n| *n > 15 || written >> n & 1 == 0) {
+            return Err(format!("SEND without OUT {n}"));
+        }
+
+        let tcp_length = offset as usize * 4 + payload.len();
+        let remote = word(out::IP);
+        let mut tcp = Vec::with_capacity(tcp_length);
+        for n in [out::PORTS, out::SEQ, out::ACK] {
+            tcp.extend(word(n).to_be_bytes());
+        }
+        // Offset and flags; the four reserved bits between them are zero.
+        tcp.extend((ctl & 0xF0FF_FFFF).to_be_bytes());
+        tcp.extend([0; 4]);
+        for n in out::OPTION..last {
+            tcp.extend(word(n).to_be_bytes());
+        }
+        let sum = pseudo_header(own_ip, remote, tcp_length)
+            + u32::from(sum_of(&tcp))
+            + u32::from(payload_sum);
+        tcp[16..18].copy_from_slice(&(!fold(sum)).to_be_bytes());
+        tcp.extend(payload);
+
+        // RFC 791: version 4, no options; RFC 6864: DF set, identification 0.
+        let mut bytes = vec![0x45, 0];
+        bytes.extend((20 + tcp_length as u16).to_be_bytes());
+        bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        bytes.extend(own_ip.to_be_bytes());
+        bytes.extend(remote.to_be_bytes());
+        let checksum = !sum_of(&bytes);
+        bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
+        bytes.extend(tcp);
+
+        let mut mac = [0; 6];
+        mac[..2].copy_from_slice(&word(out::MAC_HI).to_be_bytes()[2..]);
+        mac[2..].copy_from_slice(&word(out::MAC_LO).to_be_bytes());
+        Ok(PacketOut { mac, bytes })
+    }
+}
+
+// ---- record queue -------------------------------------------------------------------------------
+
+/// A parsed segment in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub conn: u16,
+    pub hit: bool,
+    pub flags: u8,
+    pub slot: u8,
+    pub record: [u32; 12],
+}
+
+/// Four slots between parser and engine.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    queue: VecDeque<Head>,
+}
+
+impl Records {
+    /// A slot nobody uses.
+    pub fn free_slot(&self) -> Option<u8> {
+        (0..SLOTS as u8).find(|s| self.queue.iter().all(|h| h.slot != *s))
+    }
+
+    /// Behind the others.
+    pub fn push(&mut self, head: Head) {
+        self.queue.push_back(head);
+    }
+
+    /// The oldest, which keeps its slot until [`Records::pop`].
+    pub fn head(&self) -> Option<Head> {
+        self.queue.front().copied()
+    }
+
+    /// Releases the oldest one's slot.
+    pub fn pop(&mut self) {
+        self.queue.pop_front();
+    }
+}
+
+// ---- connection table ---------------------------------------------------------------------------
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Entry {
+    #[default]
+    Free,
+    Used {
+        ports: u32,
+        ip: u32,
+        /// Since when ALLOC may take it.
+        recyclable: Option<u64>,
+    },
+}
+
+/// Which connection a segment belongs to.
+#[derive(Clone, Debug)]
+pub struct Table {
+    entries: Vec<Entry>,
+    listeners: Vec<(u16, Owner)>,
+    age: u64,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(connections: usize, listeners: &[(u16, Owner)]) -> Self {
+        Self {
+            entries: vec![Entry::Free; connections],
+            listeners: listeners.to_vec(),
+            age: 0,
+        }
+    }
+
+    /// `LOOKUP`: `ports` are remote << 16 | local.
+    pub fn lookup(&self, ports: u32, ip: u32) -> Option<u16> {
+        let same =
+            |e: &Entry| matches!(e, Entry::Used { ports: p, ip: i, .. } if *p == ports && *i == ip);
+        self.entries.iter().position(same).map(|n| n as u16)
+    }
+
+    /// `ALLOC`: the connection, and whether it was recycled.
+    pub fn alloc(&mut self, ports: u32, ip: u32) -> Option<(u16, bool)> {
+        let free = self.entries.iter().position(|e| *e == Entry::Free);
+        let oldest = || {
+            let age = |n: &usize| match self.entries[*n] {
+                Entry::Used {
+                    recyclable: Some(age),
+                    ..
+                } => Some(age),
+                _ => None,
+            };
+            (0..self.entries.len())
+                .filter(|n| age(n).is_some())
+                .min_by_key(age)
+        };
+        let (n, recycled) = match free {
+            Some(n) => (n, false),
+            None => (oldest()?, true),
+        };
+        self.entries[n] = Entry::Used {
+            ports,
+            ip,
+            recyclable: None,
+        };
+        Some((n as u16, recycled))
+    }
+
+    /// `FREE`.
+    pub fn free(&mut self, conn: u16) {
+        self.entries[conn as usize] = Entry::Free;
+    }
+
+    /// `RECYCLABLE`.
+    pub fn recyclable(&mut self, conn: u16) {
+        self.age += 1;
+        if let Entry::Used { recyclable, .. } = &mut self.entries[conn as usize] {
+            *recyclable = Some(self.age);
+        }
+    }
+
+    /// `LISTEN`.
+    pub fn listen(&self, port: u16) -> Option<Owner> {
+        let found = self.listeners.iter().find(|(p, _)| *p == port);
+        found.map(|(_, owner)| *owner)
+    }
+
+    /// Entries in use, those that may be recycled not counted.
+    pub fn used(&self) -> usize {
+        let in_use = |e: &&Entry| {
+            matches!(
+                e,
+                Entry::Used {
+                    recyclable: None,
+                    ..
+                }
+            )
+        };
+        self.entries.iter().filter(in_use).count()
+    }
+}
+
+// ---- timers -------------------------------------------------------------------------------------
+
+/// Four timers a connection.
+#[derive(Clone, Debug)]
+pub struct Timers {
+    now: u32,
+    deadlines: Vec<[Option<u32>; 4]>,
+    expired: Vec<u8>,
+}
+
+impl Timers {
+    /// None running, at tick 0.
+    pub fn new(connections: usize) -> Self {
+        Self {
+            now: 0,
+            deadlines: vec![[None; 4]; connections],
+            expired: vec![0; connections],
+        }
+    }
+
+    /// Ticks since start.
+    pub fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// A tick: the connections of which a timer expires now.
+    pub fn tick(&mut self) -> Vec<u16> {
+        self.now = (self.now + 1) & 0xFF_FFFF;
+        let mut posts = Vec::new();
+        for (conn, deadlines) in self.deadlines.iter_mut().enumerate() {
+            for (t, deadline) in deadlines.iter_mut().enumerate() {
+                if *deadline == Some(self.now) {
+                    *deadline = None;
+                    self.expired[conn] |= 1 << t;
+                    posts.push(conn as u16);
+                }
+            }
+        }
+        posts
+    }
+
+    /// `TIMER_SET t`: `ticks` (24 bits, at least 1) from now.
+    pub fn set(&mut self, conn: u16, t: u8, ticks: u32) {
+        let c = conn as usize;
+        self.deadlines[c][t as usize & 3] = Some(self.now.wrapping_add(ticks) & 0xFF_FFFF);
+        self.expired[c] &= !(1 << (t & 3));
+    }
+
+    /// `TIMER_CLEAR t`.
+    pub fn clear(&mut self, conn: u16, t: u8) {
+        let c = conn as usize;
+        self.deadlines[c][t as usize & 3] = None;
+        self.expired[c] &= !(1 << (t & 3));
+    }
+
+    /// `TIMER_TAKE`: the expired ones, cleared.
+    pub fn take(&mut self, conn: u16) -> u8 {
+        std::mem::take(&mut self.expired[conn as usize])
+    }
+
+    /// Ticks until a timer expires, if one runs.
+    pub fn next(&self) -> Option<u32> {
+        let running = self.deadlines.iter().flatten().flatten();
+        running.map(|d| d.wrapping_sub(self.now) & 0xFF_FFFF).min()
+    }
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+/// Pending bits a connection, and a queue in which each stands at most once.
+#[derive(Clone, Debug)]
+pub struct Events {
+    pending: Vec<u8>,
+    queue: VecDeque<u16>,
+}
+
+impl Events {
+    /// Nothing pending.
+    pub fn new(connections: usize) -> Self {
+        Self {
+            pending: vec![0; connections],
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Sets a bit of [`pending`].
+    pub fn post(&mut self, conn: u16, bit: u8) {
+        let mask = &mut self.pending[conn as usize];
+        if *mask == 0 {
+            self.queue.push_back(conn);
+        }
+        *mask |= 1 << bit;
+    }
+
+    /// The next connection and its bits, which are cleared.
+    pub fn pop(&mut self) -> Option<(u16, u8)> {
+        let conn = self.queue.pop_front()?;
+        Some((conn, std::mem::take(&mut self.pending[conn as usize])))
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+// ---- applications -------------------------------------------------------------------------------
+
+/// What the switch knows of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Owner number, while the connection is open.
+    pub owner: Option<u8>,
+    /// The peer's FIN came.
+    pub peer_fin: bool,
+    /// The application closed or aborted.
+    pub closed: bool,
+    /// The engine is through with the connection; `released` is owed.
+    pub over: bool,
+    /// It ended with an error.
+    pub reset: bool,
+    /// Characters generated (chargen).
+    generated: u32,
+}
+
+/// An offer of the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    pub readable: usize,
+    pub writable: usize,
+    /// The peer's FIN came and all before it is read.
+    pub fin: bool,
+}
+
+/// An application's answer; counts never above the offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Take {
+    pub read: usize,
+    pub write: usize,
+    pub close: bool,
+}
+
+/// What an application of the engine's own takes of an offer.
+pub fn application(owner: u8, offer: Offer) -> Take {
+    const ECHO: u8 = Owner::Echo as u8;
+    const DISCARD: u8 = Owner::Discard as u8;
+    const CHARGEN: u8 = Owner::Chargen as u8;
+    let Offer {
+        readable,
+        writable,
+        fin,
+    } = offer;
+    match owner {
+        ECHO => {
+            let count = readable.min(writable);
+            Take {
+                read: count,
+                write: count,
+                close: fin,
+            }
+        }
+        DISCARD => Take {
+            read: readable,
+            write: 0,
+            close: fin,
+        },
+        CHARGEN => Take {
+            read: readable,
+            write: if fin { 0 } else { writable },
+            close: fin,
+        },
+        _ => Take::default(),
+    }
+}
+
+/// Character `n` of the generator: lines of 72 of the 95 printing characters, each line begins one further (RFC 864).
+pub fn chargen(n: u32) -> u8 {
+    let (line, column) = (n / 74, n % 74);
+    match column {
+        72 => b'\r',
+        73 => b'\n',
+        _ => b' ' + ((line + column) % 95) as u8,
+    }
+}
+
+impl Attached {
+    /// The generator's next `count` characters.
+    pub fn generate(&mut self, count: usize) -> Vec<u8> {
+        let from = self.generated;
+        self.generated = from.wrapping_add(count as u32);
+        (0..count as u32)
+            .map(|n| chargen(from.wrapping_add(n)))
+            .collect()
+    }
+}
+
+/// A bit of the pending mask by name, for messages.
+pub fn pending_name(bit: u8) -> &'static str {
+    match bit {
+        pending::TIMER => "timer",
+        pending::WRITTEN => "written",
+        pending::READ => "read",
+        pending::CLOSE => "close",
+        pending::ABORT => "abort",
+        pending::RELEASED => "released",
+        pending::AGAIN => "again",
+        _ => "spare",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u32 = 0xC0A8_4502;
+    const PEER: u32 = 0xC0A8_4501;
+    const MAC: [u8; 6] = [2, 3, 4, 5, 6, 7];
+
+    /// A packet from the peer to us, made by the builder with the addresses changed over.
+    fn packet(options: &[u32], payload: &[u8]) -> Vec<u8> {
+        let mut b = Builder::default();
+        let offset = 5 + options.len() as u32;
+        for (n, word) in [
+            (out::IP, OWN),
+            (out::PORTS, 5000 << 16 | 7),
+            (out::SEQ, 0xFFFF_FFFE),
+            (out::ACK, 0x1234_5678),
+            (out::CTL, offset << 28 | 0x18 << 16 | 0xABCD),
+        ] {
+            b.word(n, word);
+        }
+        for (n, word) in options.iter().enumerate() {
+            b.word(out::OPTION + n as u8, *word);
+        }
+        b.send(PEER, payload, sum_of(payload)).unwrap().bytes
+    }
+
+    #[test]
+    fn what_the_builder_makes_the_parser_reads() {
+        for length in [0, 1, 2, 3, 64, 1459, 1460] {
+            let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let s = parse(&packet(&[], &payload), MAC, OWN).unwrap();
+            assert_eq!(s.payload, payload);
+            assert_eq!(s.flags, 0x18);
+            assert_eq!(
+                s.record,
+                [
+                    5000 << 16 | 7,
+                    0xFFFF_FFFE,
+                    0x1234_5678,
+                    0x5018_ABCD,
+                    0x0203_0000,
+                    PEER,
+                    0x0405_0607,
+                    0,
+                    length,
+                    0,
+                    0,
+                    0xABCD
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn options_are_read_and_bad_lengths_refused() {
+        let read = |options: &[u32]| parse(&packet(options, &[]), MAC, OWN).map(|s| s.record);
+        let mss = |options: &[u32]| read(options).unwrap()[seg::MSSOPT as usize];
+        assert_eq!(mss(&[0x0204_05B4]), 1460);
+        assert_eq!(mss(&[0x0103_0307, 0x0101_0402]), 0x0307_0000);
+        assert_eq!(mss(&[0x0000_0000]), 0, "end of list");
+        assert_eq!(mss(&[0x0002_0001]), 0, "nothing is read behind the end");
+        let stamps = read(&[0x0101_080A, 0x1111_1111, 0x2222_2222]).unwrap();
+        assert_eq!(stamps[seg::TSVAL as usize], 0x1111_1111);
+        assert_eq!(stamps[seg::TSECR as usize], 0x2222_2222);
+        assert_eq!(stamps[seg::MSSOPT as usize], 1 << 26);
+        assert_eq!(mss(&[0xFD04_0000]), 0, "unknown ones are stepped over");
+        for bad in [0xFD00_0101, 0xFD01_0101, 0xFD05_0101, 0x0101_01FD] {
+            assert_eq!(read(&[bad]), Err(Cause::TcpBadOption), "{bad:08x}");
+        }
+    }
+
+    #[test]
+    fn every_damaged_bit_is_noticed() {
+        let good = packet(&[], b"payload");
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 0x80 >> (bit % 8);
+            assert!(parse(&bad, MAC, OWN).is_err(), "bit {bit}");
+        }
+        for length in 0..good.len() {
+            assert!(parse(&good[..length], MAC, OWN).is_err(), "{length} bytes");
+        }
+        let mut padded = good.clone();
+        padded.extend([0; 6]);
+        assert_eq!(parse(&padded, MAC, OWN), parse(&good, MAC, OWN));
+        assert_eq!(parse(&good, MAC, PEER), Err(Cause::Ip4OtherAddress));
+    }
+
+    #[test]
+    fn send_wants_its_words_written_anew() {
+        let mut b = Builder::default();
+        b.word(out::CTL, 4 << 28);
+        assert_eq!(
+            b.send(OWN, &[], 0).unwrap_err(),
+            "SEND with a data offset of 4"
+        );
+        for n in out::IP..=out::CTL {
+            b.word(n, 5 << 28);
+        }
+        assert!(b.send(OWN, &[], 0).is_ok());
+        b.word(out::CTL, 5 << 28);
+        assert_eq!(b.send(OWN, &[], 0).unwrap_err(), "SEND without OUT 2");
+    }
+
+    #[test]
+    fn the_table_finds_recycles_the_oldest_and_refuses_when_full() {
+        let mut t = Table::new(2, &[(7, Owner::Echo), (19, Owner::Chargen)]);
+        assert_eq!(t.lookup(0, 0), None, "a free entry matches nothing");
+        assert_eq!(t.alloc(1, 1), Some((0, false)));
+        assert_eq!(t.alloc(2, 1), Some((1, false)));
+        assert_eq!(t.alloc(3, 1), None);
+        assert_eq!((t.lookup(1, 1), t.lookup(2, 1)), (Some(0), Some(1)));
+        assert_eq!((t.lookup(1, 2), t.lookup(3, 1)), (None, None));
+        t.recyclable(1);
+        t.recyclable(0);
+        assert_eq!(t.lookup(2, 1), Some(1), "recyclable is still there");
+        assert_eq!(t.used(), 0);
+        assert_eq!(t.alloc(3, 1), Some((1, true)));
+        assert_eq!(t.alloc(4, 1), Some((0, true)));
+        assert_eq!(t.alloc(5, 1), None);
+        t.free(1);
+        assert_eq!(t.lookup(3, 1), None);
+        assert_eq!(t.alloc(5, 1), Some((1, false)));
+        assert_eq!(t.listen(19), Some(Owner::Chargen));
+        assert_eq!(t.listen(8), None);
+    }
+
+    #[test]
+    fn timers_expire_on_their_tick_across_the_wrap() {
+        let mut t = Timers::new(2);
+        t.now = 0xFF_FFFE;
+        t.set(1, 0, 1);
+        t.set(1, 3, 2);
+        t.set(0, 2, 2);
+        t.clear(0, 2);
+        assert_eq!(t.next(), Some(1));
+        assert_eq!(t.take(1), 0);
+        assert_eq!(t.tick(), [1]);
+        assert_eq!(t.tick(), [1]);
+        assert_eq!(t.now(), 0);
+        assert_eq!(t.take(1), 0b1001);
+        assert_eq!(t.take(1), 0);
+        assert_eq!(t.next(), None);
+        t.set(0, 1, 1);
+        t.tick();
+        t.set(0, 1, 5);
+        assert_eq!(t.take(0), 0, "setting clears the expired bit");
+    }
+
+    #[test]
+    fn a_connection_stands_once_in_the_queue() {
+        let mut e = Events::new(3);
+        e.post(2, pending::TIMER);
+        e.post(1, pending::WRITTEN);
+        e.post(2, pending::AGAIN);
+        assert_eq!(e.pop(), Some((2, 0b1000_0001)));
+        e.post(2, pending::READ);
+        assert_eq!(e.pop(), Some((1, 0b10)));
+        assert_eq!(e.pop(), Some((2, 0b100)));
+        assert!(e.is_empty());
+        assert_eq!(e.pop(), None);
+    }
+
+    #[test]
+    fn applications_take_what_they_are_made_for() {
+        let offer = Offer {
+            readable: 10,
+            writable: 4,
+            fin: false,
+        };
+        let take = |owner, offer| {
+            let t = application(owner, offer);
+            (t.read, t.write, t.close)
+        };
+        assert_eq!(take(0, offer), (4, 4, false));
+        assert_eq!(take(1, offer), (10, 0, false));
+        assert_eq!(take(2, offer), (10, 4, false));
+        assert_eq!(take(3, offer), (0, 0, false));
+        let end = Offer {
+            readable: 0,
+            writable: 4,
+            fin: true,
+        };
+        for owner in 0..3 {
+            assert_eq!(take(owner, end), (0, 0, true));
+        }
+        let text: Vec<u8> = (0..148).map(chargen).collect();
+        assert_eq!(&text[..3], b" !\"");
+        assert_eq!(&text[72..76], b"\r\n!\"");
+    }
+}

@@ -1,0 +1,607 @@
+//! The whole engine, modelled: IP packets in, IP packets out, the program in between.
+use super::blocks::{
+    application, parse, Attached, Builder, Events, Head, Offer, PacketOut, Records, Table, Timers,
+};
+use super::rx_ring::RxRing;
+use super::tx_ring::TxRing;
+use super::{Answer, Coprocessors, Cost, Event, Fault, Machine, Request};
+use crate::config::{Owner, ToeConfig};
+use crate::counters::Cause;
+use crate::tcp::asm::Program;
+use crate::tcp::isa::{cmd, notify, pending, seg};
+use std::collections::{BTreeMap, VecDeque};
+
+/// All that the engine commands. Waits are what the blocks' doc comments plan, to the cycle only where hardware was compared.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    own_ip: u32,
+    pub table: Table,
+    pub rx: RxRing,
+    pub tx: TxRing,
+    pub timers: Timers,
+    pub events: Events,
+    pub records: Records,
+    builder: Builder,
+    packets: VecDeque<PacketOut>,
+    /// What the application switch knows, by connection.
+    pub attached: Vec<Attached>,
+    /// Ethernet addresses the ARP cache would answer with.
+    pub neighbours: BTreeMap<u32, [u8; 6]>,
+    /// Addresses asked for in vain.
+    pub arp_requests: Vec<u32>,
+    /// Counters by [`Cause`] number.
+    pub counters: [u64; 64],
+    /// What the program asked of a block that makes no sense: must stay empty.
+    pub complaints: Vec<String>,
+    isn: u32,
+}
+
+fn yes(result: u32, result2: u32) -> Answer {
+    Answer {
+        ok: true,
+        result,
+        result2,
+        wait: 0,
+    }
+}
+
+fn no() -> Answer {
+    Answer::default()
+}
+
+impl Coprocessors for Blocks {
+    fn command(&mut self, request: Request) -> Answer {
+        let Request {
+            code,
+            imm,
+            conn,
+            slot,
+            a,
+            b,
+        } = request;
+        // A new connection's number is only known after ALLOC, so nothing that names one may come with a number out of range.
+        if conn as usize >= self.attached.len() {
+            self.complaints
+                .push(format!("command {code:#04x} for connection {conn}"));
+            return no();
+        }
+        match code {
+            cmd::COUNT => {
+                self.counters[imm as usize & 63] += 1;
+                no()
+            }
+            cmd::POST => {
+                self.events.post(conn, pending::AGAIN);
+                no()
+            }
+            cmd::TIMER_TAKE => yes(u32::from(self.timers.take(conn)), 0),
+            cmd::SEND => self.send(conn, a, b),
+            cmd::NOTIFY => self.notify(imm, conn, b),
+            cmd::ARP => match self.neighbours.get(&a) {
+                Some(mac) => yes(
+                    u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]),
+                    u32::from_be_bytes([0, 0, mac[0], mac[1]]),
+                ),
+                None => {
+                    self.arp_requests.push(a);
+                    no()
+                }
+            },
+            cmd::LOOKUP => self
+                .table
+                .lookup(a, b)
+                .map_or_else(no, |c| yes(u32::from(c), 0)),
+            cmd::ALLOC => self
+                .table
+                .alloc(a, b)
+                .map_or_else(no, |(c, recycled)| yes(u32::from(c), u32::from(recycled))),
+            cmd::FREE => {
+                self.table.free(conn);
+                no()
+            }
+            cmd::RECYCLABLE => {
+                self.table.recyclable(conn);
+                no()
+            }
+            cmd::LISTEN => self
+                .table
+                .listen(a as u16)
+                .map_or_else(no, |owner| yes(owner as u32, 0)),
+            cmd::RX_INIT => {
+                self.rx.init(conn, a);
+                no()
+            }
+            cmd::RX_COMMIT => {
+                let commit = self.rx.commit(conn, slot);
+                if commit.dropped {
+                    self.count(Cause::HeldFull);
+                }
+                Answer {
+                    ok: commit.moved,
+                    ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn))
+                }
+            }
+            cmd::RX_WINDOW => yes(self.rx.window(conn), self.rx.rcv_nxt(conn)),
+            cmd::TX_INIT => {
+                if b & 0xFFFF == 0 {
+                    self.complaints.push("TX_INIT with an MSS of 0".into());
+                }
+                self.tx.init(conn, a, b as u16);
+                no()
+            }
+            cmd::TX_PEEK => match self.tx.peek(conn, a) {
+                Some(d) => yes(
+                    u32::from(d.length) | u32::from(d.psh) << 16,
+                    u32::from(d.sum),
+                ),
+                None => Answer {
+                    ok: false,
+                    ..yes(u32::from(self.tx.tail(conn)), 0)
+                },
+            },
+            cmd::TX_CUT => Answer {
+                ok: self.tx.cut(conn),
+                ..no()
+            },
+            cmd::TX_FREE => {
+                let (count, una) = self.tx.free(conn, a);
+                yes(count, una)
+            }
+            cmd::TX_RECUT => Answer {
+                ok: self.tx.recut(conn, a),
+                wait: u64::from(a),
+                ..no()
+            },
+            0x20..=0x2F => {
+                self.builder.word(code - cmd::OUT, a);
+                no()
+            }
+            0x30..=0x33 => {
+                if a == 0 || a > 0xFF_FFFF {
+                    self.complaints
+                        .push(format!("timer set to {a} ticks, from 1 to {}", 0xFF_FFFF));
+                }
+                self.timers.set(conn, code - cmd::TIMER_SET, a);
+                no()
+            }
+            0x34..=0x37 => {
+                self.timers.clear(conn, code - cmd::TIMER_CLEAR);
+                no()
+            }
+            _ => {
+                self.complaints.push(format!("command {code:#04x}"));
+                no()
+            }
+        }
+    }
+
+    fn tick(&self) -> u32 {
+        self.timers.now()
+    }
+
+    fn isn(&self) -> u32 {
+        self.isn
+    }
+}
+
+impl Blocks {
+    fn count(&mut self, cause: Cause) {
+        self.counters[cause as usize] += 1;
+    }
+
+    fn send(&mut self, conn: u16, a: u32, b: u32) -> Answer {
+        let payload = self.tx.payload(conn, self.builder.seq(), a as u16);
+        match self.builder.send(self.own_ip, &payload, b as u16) {
+            Ok(packet) => {
+                self.packets.push_back(packet);
+                self.count(Cause::FrameOut);
+            }
+            Err(complaint) => self.complaints.push(complaint),
+        }
+        no()
+    }
+
+    fn notify(&mut self, kind: u8, conn: u16, b: u32) -> Answer {
+        let c = &mut self.attached[conn as usize];
+        match kind {
+            notify::OPEN => {
+                *c = Attached::default();
+                c.owner = Some(b as u8);
+            }
+            notify::PEER_FIN => c.peer_fin = true,
+            notify::CLOSED => c.over = true,
+            notify::RESET => {
+                c.over = true;
+                c.reset = true;
+            }
+            _ => self.complaints.push(format!("NOTIFY {kind}")),
+        }
+        no()
+    }
+
+    /// One visit of the application switch to a connection; true if anything happened.
+    fn visit(&mut self, conn: u16) -> bool {
+        let c = &mut self.attached[conn as usize];
+        if c.over {
+            *c = Attached::default();
+            self.events.post(conn, pending::RELEASED);
+            return true;
+        }
+        let Some(owner) = c.owner else { return false };
+        if owner == Owner::Host as u8 {
+            return false;
+        }
+        let readable = self.rx.readable(conn);
+        let offer = Offer {
+            readable,
+            writable: if c.closed { 0 } else { self.tx.writable(conn) },
+            fin: c.peer_fin && readable == 0,
+        };
+        let take = application(owner, offer);
+        let close = take.close && !c.closed;
+        let bytes = self.rx.read(conn, take.read);
+        let c = &mut self.attached[conn as usize];
+        let written = match owner {
+            o if o == Owner::Chargen as u8 => c.generate(take.write),
+            _ => bytes[..take.write].to_vec(),
+        };
+        c.closed |= close;
+        self.tx.write(conn, &written);
+        if take.read > 0 {
+            self.events.post(conn, pending::READ);
+        }
+        if take.write > 0 {
+            self.events.post(conn, pending::WRITTEN);
+        }
+        if close {
+            self.events.post(conn, pending::CLOSE);
+        }
+        take.read > 0 || take.write > 0 || close
+    }
+}
+
+/// The engine with its blocks and its program.
+#[derive(Clone, Debug)]
+pub struct ModelToe {
+    pub machine: Machine,
+    pub blocks: Blocks,
+    commands: VecDeque<[u32; 12]>,
+    /// The last event was a segment: pending events have precedence now.
+    segment_was_last: bool,
+    visiting: u16,
+    /// What the last event cost.
+    pub cost: Cost,
+    /// Events run so far.
+    pub events: u64,
+    /// The dearest event so far.
+    pub dearest: Cost,
+}
+
+impl ModelToe {
+    /// An engine built as `config` says, with `program` loaded.
+    pub fn new(config: &ToeConfig, program: &Program) -> Self {
+        let n = config.connections;
+        Self {
+            machine: Machine::new(program, n),
+            blocks: Blocks {
+                own_ip: u32::from_be_bytes(config.ip),
+                table: Table::new(n, &config.listeners),
+                rx: RxRing::new(n, config.rx_ring_bytes),
+                tx: TxRing::new(n, config.tx_ring_bytes),
+                timers: Timers::new(n),
+                events: Events::new(n),
+                records: Records::default(),
+                builder: Builder::default(),
+                packets: VecDeque::new(),
+                attached: vec![Attached::default(); n],
+                neighbours: BTreeMap::new(),
+                arp_requests: Vec::new(),
+                counters: [0; 64],
+                complaints: Vec::new(),
+                isn: 0,
+            },
+            commands: VecDeque::new(),
+            segment_was_last: false,
+            visiting: 0,
+            cost: Cost::default(),
+            events: 0,
+            dearest: Cost::default(),
+        }
+    }
+
+    /// Where the initial sequence number generator stands; it moves on by 250 a tick.
+    pub fn set_isn(&mut self, isn: u32) {
+        self.blocks.isn = isn;
+    }
+
+    /// An IP packet comes in.
+    pub fn packet_in(&mut self, packet: &[u8], source_mac: [u8; 6]) {
+        let b = &mut self.blocks;
+        let segment = match parse(packet, source_mac, b.own_ip) {
+            Ok(segment) => segment,
+            Err(cause) => return b.count(cause),
+        };
+        let Some(slot) = b.records.free_slot() else {
+            return b.count(Cause::RecordQueueFull);
+        };
+        b.count(Cause::TcpIn);
+        let word = |n: u8| segment.record[n as usize];
+        let conn = b.table.lookup(word(seg::PORTS), word(seg::IP));
+        // SYN and RST are never placed.
+        if let (Some(conn), false, 0) = (conn, segment.payload.is_empty(), segment.flags & 0b110) {
+            b.rx.place(conn, slot, word(seg::SEQ), &segment.payload);
+        }
+        b.records.push(Head {
+            conn: conn.unwrap_or(0),
+            hit: conn.is_some(),
+            flags: segment.flags,
+            slot,
+            record: segment.record,
+        });
+    }
+
+    /// The next IP packet out.
+    pub fn packet_out(&mut self) -> Option<PacketOut> {
+        self.blocks.packets.pop_front()
+    }
+
+    /// A tick.
+    pub fn tick(&mut self) {
+        let b = &mut self.blocks;
+        b.isn = b.isn.wrapping_add(250);
+        for conn in b.timers.tick() {
+            b.events.post(conn, pending::TIMER);
+        }
+    }
+
+    /// Host command: open a connection from `local` to `remote`, for `owner`.
+    pub fn connect(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
+        let mut record = [0; 12];
+        record[seg::PORTS as usize] = u32::from(remote.1) << 16 | u32::from(local);
+        record[seg::IP as usize] = u32::from_be_bytes(remote.0);
+        record[seg::CTL as usize] = owner as u32;
+        self.commands.push_back(record);
+    }
+
+    /// One event of the engine, if there is one, and one visit of the application switch. False if neither had anything to do.
+    ///
+    /// # Errors
+    /// A fault of the program.
+    pub fn step(&mut self) -> Result<bool, Fault> {
+        let ran = self.event()?;
+        let connections = self.blocks.attached.len() as u16;
+        let mut visited = false;
+        for _ in 0..connections {
+            self.visiting = (self.visiting + 1) % connections;
+            if self.blocks.visit(self.visiting) {
+                visited = true;
+                break;
+            }
+        }
+        Ok(ran || visited)
+    }
+
+    /// Steps until nothing is left to do before the next tick or packet; at most `limit` steps, then it tells so by false.
+    ///
+    /// # Errors
+    /// A fault of the program.
+    pub fn settle(&mut self, limit: usize) -> Result<bool, Fault> {
+        for _ in 0..limit {
+            if !self.step()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn event(&mut self) -> Result<bool, Fault> {
+        let b = &mut self.blocks;
+        let segment = b.records.head();
+        let take_pending = !b.events.is_empty() && (self.segment_was_last || segment.is_none());
+        let event = if take_pending {
+            b.events
+                .pop()
+                .map(|(conn, mask)| Event::Pending { conn, mask })
+        } else if let Some(h) = segment {
+            Some(Event::Segment {
+                conn: h.conn,
+                hit: h.hit,
+                slot: h.slot,
+                flags: h.flags,
+                record: h.record,
+            })
+        } else {
+            self.commands
+                .pop_front()
+                .map(|record| Event::Command { record })
+        };
+        let Some(event) = event else {
+            return Ok(false);
+        };
+        let cost = self.machine.run(event, &mut self.blocks)?;
+        self.segment_was_last = matches!(event, Event::Segment { .. });
+        if let Event::Segment { slot, .. } = event {
+            self.blocks.rx.release(slot);
+            self.blocks.records.pop();
+        }
+        self.cost = cost;
+        self.events += 1;
+        if cost.cycles > self.dearest.cycles {
+            self.dearest = cost;
+        }
+        Ok(true)
+    }
+
+    // ---- the host as owner of a connection --------------------------------------------------
+
+    /// Reads what has come, up to `limit` bytes.
+    pub fn host_read(&mut self, conn: u16, limit: usize) -> Vec<u8> {
+        let count = self.blocks.rx.readable(conn).min(limit);
+        if count > 0 {
+            self.blocks.events.post(conn, pending::READ);
+        }
+        self.blocks.rx.read(conn, count)
+    }
+
+    /// Writes as many of `bytes` as there is room for, and says how many.
+    pub fn host_write(&mut self, conn: u16, bytes: &[u8]) -> usize {
+        let count = self.blocks.tx.writable(conn).min(bytes.len());
+        if count > 0 {
+            self.blocks.tx.write(conn, &bytes[..count]);
+            self.blocks.events.post(conn, pending::WRITTEN);
+        }
+        count
+    }
+
+    /// No more bytes from the host.
+    pub fn host_close(&mut self, conn: u16) {
+        self.blocks.attached[conn as usize].closed = true;
+        self.blocks.events.post(conn, pending::CLOSE);
+    }
+
+    /// The connection is to end at once.
+    pub fn host_abort(&mut self, conn: u16) {
+        self.blocks.attached[conn as usize].closed = true;
+        self.blocks.events.post(conn, pending::ABORT);
+    }
+
+    /// A counter.
+    pub fn counter(&self, cause: Cause) -> u64 {
+        self.blocks.counters[cause as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tx_ring::sum_of;
+    use super::*;
+    use crate::tcp::asm::{k, operands::*, Asm, Operand};
+    use crate::tcp::isa::{out, vector};
+
+    const STATE: Operand = Operand::state(0, "heard");
+
+    /// A program that answers strangers with a RST, opens a connection for a host command and keeps what its peer sends.
+    fn small_program() -> Program {
+        let mut a = Asm::new(128);
+        a.org(vector::SEGMENT).br("segment");
+        a.org(vector::STRANGER).br("stranger");
+        a.org(vector::PENDING).br("pending");
+        a.org(vector::COMMAND).br("command");
+        a.label("segment").cmd(cmd::RX_COMMIT);
+        a.ld(SEG_LEN).add(STATE).st(STATE).done();
+        a.label("stranger");
+        a.count(Cause::ResetOut as u8);
+        a.out(out::MAC_LO, SEG_MACLO);
+        a.shr16(SEG_MACURG).st(Operand::shared(0, "t"));
+        a.out(out::MAC_HI, Operand::shared(0, "t"));
+        a.out(out::IP, SEG_IP);
+        a.shl16(SEG_PORTS).st(Operand::shared(0, "t"));
+        a.shr16(SEG_PORTS)
+            .add(Operand::shared(0, "t"))
+            .st(Operand::shared(0, "t"));
+        a.out(out::PORTS, Operand::shared(0, "t"));
+        a.out(out::SEQ, SEG_ACK).out(out::ACK, SEG_SEQ);
+        a.out(out::CTL, k(0x5004_0000));
+        a.ldi(0).cmd_a(cmd::SEND, k(0));
+        a.done();
+        a.label("pending").count(63).done();
+        a.label("command").ld(SEG_IP).cmd_a(cmd::ALLOC, SEG_PORTS);
+        a.unless(crate::tcp::asm::flags::OK).done();
+        a.cmd_a(cmd::SETCONN, RESULT).cmd_a(cmd::RX_INIT, k(1000));
+        a.ldi(100).cmd_a(cmd::TX_INIT, k(5000));
+        a.ld(SEG_CTL).notify(notify::OPEN).done();
+        a.assemble().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn toe() -> ModelToe {
+        ModelToe::new(&ToeConfig::default(), &small_program())
+    }
+
+    const PEER: [u8; 4] = [192, 168, 69, 1];
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+    fn from_peer(flags: u32, ports: u32, seq: u32, payload: &[u8]) -> Vec<u8> {
+        let mut b = Builder::default();
+        b.word(out::IP, u32::from_be_bytes(ToeConfig::default().ip));
+        b.word(out::PORTS, ports);
+        b.word(out::SEQ, seq);
+        b.word(out::ACK, 77);
+        b.word(out::CTL, 5 << 28 | flags << 16 | 500);
+        b.send(u32::from_be_bytes(PEER), payload, sum_of(payload))
+            .unwrap()
+            .bytes
+    }
+
+    #[test]
+    fn a_stranger_is_answered_at_the_address_it_came_from() {
+        let mut toe = toe();
+        toe.packet_in(&from_peer(2, 5000 << 16 | 7, 9, &[]), MAC);
+        assert!(toe.settle(10).unwrap());
+        let p = toe.packet_out().unwrap();
+        assert_eq!(p.mac, MAC);
+        assert_eq!(&p.bytes[16..20], PEER);
+        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER)).unwrap();
+        assert_eq!(s.flags, 4);
+        assert_eq!(s.record[..3], [7 << 16 | 5000, 77, 9]);
+        assert_eq!(toe.packet_out(), None);
+        assert_eq!(toe.counter(Cause::ResetOut), 1);
+        assert_eq!(toe.blocks.complaints, Vec::<String>::new());
+    }
+
+    #[test]
+    fn bytes_reach_the_host_and_pending_bits_the_program() {
+        let mut toe = toe();
+        toe.connect(4000, (PEER, 80), Owner::Host);
+        assert!(toe.settle(10).unwrap());
+        assert_eq!(toe.blocks.attached[0].owner, Some(Owner::Host as u8));
+        toe.packet_in(&from_peer(0x10, 80 << 16 | 4000, 1000, b"hello"), MAC);
+        assert!(toe.settle(10).unwrap());
+        assert_eq!(toe.host_read(0, 3), b"hel");
+        assert_eq!(toe.host_read(0, 3), b"lo");
+        assert_eq!(toe.machine.state[0][0], 5);
+        assert_eq!(toe.host_write(0, &[7; 250]), 250);
+        assert!(toe.settle(10).unwrap());
+        assert_eq!(toe.blocks.counters[63], 1, "read and written together");
+        assert_eq!(toe.blocks.tx.peek(0, 1).unwrap().length, 100);
+        assert_eq!(toe.blocks.tx.tail(0), 50);
+    }
+
+    #[test]
+    fn the_fifth_segment_at_once_is_a_counted_drop() {
+        let mut toe = toe();
+        for n in 0..5 {
+            toe.packet_in(&from_peer(2, 5000 << 16 | 7, n, &[]), MAC);
+        }
+        assert_eq!(toe.counter(Cause::RecordQueueFull), 1);
+        assert!(toe.settle(20).unwrap());
+        assert_eq!(toe.counter(Cause::ResetOut), 4);
+        toe.packet_in(&from_peer(2, 5000 << 16 | 7, 5, &[]), MAC);
+        assert_eq!(toe.counter(Cause::RecordQueueFull), 1);
+    }
+
+    #[test]
+    fn the_echo_application_copies_and_closes_after_the_peer() {
+        let mut toe = toe();
+        toe.connect(4000, (PEER, 80), Owner::Echo);
+        toe.settle(10).unwrap();
+        toe.packet_in(&from_peer(0x10, 80 << 16 | 4000, 1000, &[9; 250]), MAC);
+        toe.settle(20).unwrap();
+        assert_eq!(toe.blocks.tx.payload(0, 5000, 250), [9; 250]);
+        let request = |imm| Request {
+            code: cmd::NOTIFY,
+            imm,
+            conn: 0,
+            slot: 0,
+            a: 0,
+            b: 0,
+        };
+        toe.blocks.command(request(notify::PEER_FIN));
+        assert!(toe.settle(20).unwrap());
+        assert!(toe.blocks.attached[0].closed);
+        toe.blocks.command(request(notify::CLOSED));
+        assert!(toe.settle(20).unwrap());
+        assert_eq!(toe.blocks.attached[0], Attached::default());
+        // read + written, close, released
+        assert_eq!(toe.blocks.counters[63], 3);
+    }
+}

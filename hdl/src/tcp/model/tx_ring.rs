@@ -1,0 +1,305 @@
+//! The send ring of `docs/design.md`, modelled.
+//!
+//! Bytes are cut into segments as they are written. A descriptor keeps a segment's length and the ones' complement sum of its bytes as if
+//! the first were at an even address, so that a segment, first time or again, needs no second pass.
+use super::rx_ring::before;
+use std::collections::VecDeque;
+
+/// Descriptors a connection. Writers leave one free, for a segment that must be cut again.
+pub const DESCRIPTORS: usize = 16;
+
+/// One segment that is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    pub length: u16,
+    /// Folded 16-bit ones' complement sum.
+    pub sum: u16,
+    pub psh: bool,
+}
+
+/// Folds a sum of 16-bit words (RFC 1071).
+pub fn fold(mut sum: u32) -> u16 {
+    while sum >> 16 != 0 {
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// Folded ones' complement sum of bytes, the first at an even place.
+pub fn sum_of(bytes: &[u8]) -> u16 {
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    fold(words.sum())
+}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    bytes: Vec<u8>,
+    una: u32,
+    wr_nxt: u32,
+    mss: u16,
+    segments: VecDeque<Descriptor>,
+    tail: Descriptor,
+}
+
+impl Connection {
+    fn close_tail(&mut self, psh: bool) {
+        self.segments.push_back(Descriptor { psh, ..self.tail });
+        self.tail = Descriptor::default();
+    }
+}
+
+/// The rings of all connections.
+#[derive(Clone, Debug)]
+pub struct TxRing {
+    connections: Vec<Connection>,
+}
+
+impl TxRing {
+    /// Rings of `bytes` (a power of two) for each connection.
+    pub fn new(connections: usize, bytes: usize) -> Self {
+        let one = Connection {
+            bytes: vec![0; bytes],
+            una: 0,
+            wr_nxt: 0,
+            mss: 0,
+            segments: VecDeque::new(),
+            tail: Descriptor::default(),
+        };
+        Self {
+            connections: vec![one; connections],
+        }
+    }
+
+    /// `TX_INIT`: empty, first byte `start`, cut at `mss` bytes.
+    pub fn init(&mut self, conn: u16, start: u32, mss: u16) {
+        let c = &mut self.connections[conn as usize];
+        c.una = start;
+        c.wr_nxt = start;
+        c.mss = mss;
+        c.segments.clear();
+        c.tail = Descriptor::default();
+    }
+
+    /// Bytes that may be written now: space, and descriptors to close every segment they make.
+    pub fn writable(&self, conn: u16) -> usize {
+        let c = &self.connections[conn as usize];
+        let space = c.bytes.len() - c.wr_nxt.wrapping_sub(c.una) as usize;
+        let free = (DESCRIPTORS - 1).saturating_sub(c.segments.len());
+        let cuts = (free * c.mss as usize).saturating_sub(c.tail.length as usize);
+        space.min(cuts)
+    }
+
+    /// The application writes; no more than is writable.
+    pub fn write(&mut self, conn: u16, bytes: &[u8]) {
+        assert!(bytes.len() <= self.writable(conn), "more than is writable");
+        let c = &mut self.connections[conn as usize];
+        let ring = c.bytes.len();
+        for byte in bytes {
+            c.bytes[c.wr_nxt as usize % ring] = *byte;
+            c.wr_nxt = c.wr_nxt.wrapping_add(1);
+            let place = if c.tail.length % 2 == 0 { 8 } else { 0 };
+            c.tail.sum = fold(u32::from(c.tail.sum) + (u32::from(*byte) << place));
+            c.tail.length += 1;
+            if c.tail.length == c.mss {
+                c.close_tail(false);
+            }
+        }
+    }
+
+    /// `TX_PEEK`: descriptor `n` from the head.
+    pub fn peek(&self, conn: u16, n: u32) -> Option<Descriptor> {
+        let segments = &self.connections[conn as usize].segments;
+        segments.get(n as usize).copied()
+    }
+
+    /// Bytes in the open tail.
+    pub fn tail(&self, conn: u16) -> u16 {
+        self.connections[conn as usize].tail.length
+    }
+
+    /// `TX_CUT`: closes the open tail with PSH; false if there is none (or, after cutting again, no descriptor).
+    pub fn cut(&mut self, conn: u16) -> bool {
+        let c = &mut self.connections[conn as usize];
+        let can = c.tail.length > 0 && c.segments.len() < DESCRIPTORS;
+        if can {
+            c.close_tail(true);
+        }
+        can
+    }
+
+    /// `TX_FREE`: frees the segments that end at or below `ack`; how many, and the new `una`.
+    pub fn free(&mut self, conn: u16, ack: u32) -> (u32, u32) {
+        let c = &mut self.connections[conn as usize];
+        let mut count = 0;
+        while let Some(head) = c.segments.front() {
+            let end = c.una.wrapping_add(u32::from(head.length));
+            if before(ack, end) {
+                break;
+            }
+            c.una = end;
+            c.segments.pop_front();
+            count += 1;
+        }
+        (count, c.una)
+    }
+
+    /// `TX_RECUT`: splits the head segment at `at` bytes.
+    pub fn recut(&mut self, conn: u16, at: u32) -> bool {
+        let c = &mut self.connections[conn as usize];
+        let Some(head) = c.segments.front().copied() else {
+            return false;
+        };
+        if at == 0 || at >= u32::from(head.length) || c.segments.len() == DESCRIPTORS {
+            return false;
+        }
+        let ring = c.bytes.len();
+        let first: Vec<u8> = (0..at)
+            .map(|n| c.bytes[c.una.wrapping_add(n) as usize % ring])
+            .collect();
+        let sum = sum_of(&first);
+        // What is left of the whole when the first is taken away; behind an odd number of bytes high and low change places.
+        let mut rest = fold(u32::from(head.sum) + u32::from(!sum));
+        if at % 2 == 1 {
+            rest = rest.swap_bytes();
+        }
+        c.segments[0] = Descriptor {
+            length: head.length - at as u16,
+            sum: rest,
+            psh: head.psh,
+        };
+        c.segments.push_front(Descriptor {
+            length: at as u16,
+            sum,
+            psh: false,
+        });
+        true
+    }
+
+    /// Payload for the builder.
+    pub fn payload(&self, conn: u16, seq: u32, length: u16) -> Vec<u8> {
+        let c = &self.connections[conn as usize];
+        (0..u32::from(length))
+            .map(|n| c.bytes[seq.wrapping_add(n) as usize % c.bytes.len()])
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISN: u32 = 0xFFFF_FFF0;
+
+    fn ring(mss: u16) -> TxRing {
+        let mut r = TxRing::new(2, 256);
+        r.init(1, ISN, mss);
+        r
+    }
+
+    fn pattern(from: usize, count: usize) -> Vec<u8> {
+        (from..from + count).map(|n| (n * 7 + 3) as u8).collect()
+    }
+
+    /// Equal as ones' complement numbers: 0 and 0xFFFF are both zero.
+    fn same(a: u16, b: u16) -> bool {
+        a % 0xFFFF == b % 0xFFFF
+    }
+
+    #[test]
+    fn bytes_are_cut_at_the_mss_whatever_the_bursts() {
+        for burst in [1, 7, 9, 10, 11, 40] {
+            let mut r = ring(10);
+            let data = pattern(0, 40);
+            for part in data.chunks(burst) {
+                r.write(1, part);
+            }
+            for n in 0..4 {
+                let d = r.peek(1, n as u32).unwrap();
+                assert_eq!((d.length, d.psh), (10, false));
+                assert_eq!(d.sum, sum_of(&data[10 * n..10 * n + 10]));
+            }
+            assert_eq!(r.peek(1, 4), None);
+            assert_eq!(r.tail(1), 0);
+        }
+    }
+
+    #[test]
+    fn the_tail_is_cut_on_demand_with_psh() {
+        let mut r = ring(10);
+        assert!(!r.cut(1));
+        r.write(1, &pattern(0, 9));
+        assert_eq!((r.tail(1), r.peek(1, 0)), (9, None));
+        assert!(r.cut(1));
+        let d = r.peek(1, 0).unwrap();
+        assert_eq!((d.length, d.psh, d.sum), (9, true, sum_of(&pattern(0, 9))));
+        assert_eq!(r.payload(1, ISN, 9), pattern(0, 9));
+    }
+
+    #[test]
+    fn writable_counts_space_and_descriptors() {
+        let mut r = ring(100);
+        assert_eq!(r.writable(1), 256);
+        r.write(1, &pattern(0, 255));
+        assert_eq!(r.writable(1), 1);
+        r.write(1, &[1]);
+        assert_eq!(r.writable(1), 0);
+        assert_eq!(r.free(1, ISN.wrapping_add(99)), (0, ISN));
+        assert_eq!(
+            r.free(1, ISN.wrapping_add(100)),
+            (1, ISN.wrapping_add(100)),
+            "across the wrap"
+        );
+        assert_eq!(r.writable(1), 100);
+        // 15 segments of one byte: no descriptor left for a writer, one for cutting again.
+        let mut r = ring(1);
+        assert_eq!(r.writable(1), 15);
+        r.write(1, &pattern(0, 15));
+        assert_eq!(r.writable(1), 0);
+        let mut r = ring(10);
+        for n in 0..14 {
+            r.write(1, &pattern(n, 1));
+            r.cut(1);
+        }
+        r.write(1, &pattern(0, 3));
+        assert_eq!(r.writable(1), 7);
+        r.write(1, &pattern(3, 7));
+        assert_eq!(r.writable(1), 0);
+    }
+
+    #[test]
+    fn acknowledgements_free_whole_segments_only() {
+        let mut r = ring(10);
+        r.write(1, &pattern(0, 30));
+        let at = |n| ISN.wrapping_add(n);
+        assert_eq!(r.free(1, at(0)), (0, at(0)));
+        assert_eq!(r.free(1, at(9)), (0, at(0)));
+        assert_eq!(r.free(1, at(21)), (2, at(20)));
+        assert_eq!(
+            r.free(1, at(31)),
+            (1, at(30)),
+            "a FIN's number is past the data"
+        );
+    }
+
+    #[test]
+    fn recutting_keeps_the_sums_true_at_every_place() {
+        for at in 1..20u16 {
+            let mut r = ring(20);
+            let data = pattern(5, 20);
+            r.write(1, &data);
+            assert!(r.recut(1, u32::from(at)));
+            let (first, second) = (r.peek(1, 0).unwrap(), r.peek(1, 1).unwrap());
+            let split = at as usize;
+            assert_eq!((first.length, second.length), (at, 20 - at));
+            assert_eq!(first.sum, sum_of(&data[..split]));
+            assert!(same(second.sum, sum_of(&data[split..])), "at {at}");
+        }
+        let mut r = ring(20);
+        assert!(!r.recut(1, 1));
+        r.write(1, &pattern(0, 20));
+        assert!(!r.recut(1, 0));
+        assert!(!r.recut(1, 20));
+    }
+}
