@@ -1,10 +1,52 @@
 //! A [`Machine`] as a [`Board`]: its pins by name, its tick, its port.
 
 use crate::gmii::GmiiPort;
-use crate::machine::{Machine, MachineError, PortId};
+use crate::machine::{Machine, MachineError, PortId, PortInfo};
 use crate::time::TickSource;
 use crate::uart::SlipPort;
 use crate::world::Board;
+use std::path::Path;
+
+/// So that a back end chosen at run time fits a board.
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn backend(&self) -> &str {
+        (**self).backend()
+    }
+    fn ports(&self) -> &[PortInfo] {
+        (**self).ports()
+    }
+    fn poke(&mut self, port: PortId, value: u64) {
+        (**self).poke(port, value);
+    }
+    fn peek(&self, port: PortId) -> u64 {
+        (**self).peek(port)
+    }
+    fn eval(&mut self) {
+        (**self).eval();
+    }
+    fn cycle(&mut self) {
+        (**self).cycle();
+    }
+    fn cycles(&self) -> u64 {
+        (**self).cycles()
+    }
+    fn trace_start(&mut self, file: &Path) -> Result<(), MachineError> {
+        (**self).trace_start(file)
+    }
+    fn trace_stop(&mut self) -> Result<(), MachineError> {
+        (**self).trace_stop()
+    }
+}
+
+/// So that simulated or real time is chosen at run time.
+impl<T: TickSource + ?Sized> TickSource for Box<T> {
+    fn tick(&mut self, cycle: u64) -> bool {
+        (**self).tick(cycle)
+    }
+    fn now_us(&self) -> u64 {
+        (**self).now_us()
+    }
+}
 
 /// A design with GMII pins: outputs `tx_en, tx_er, txd`, inputs `rx_dv, rx_er, rxd`, and `tick` where it has one.
 #[derive(Debug)]
@@ -137,10 +179,9 @@ impl<M: Machine, T: TickSource> Board for SlipBoard<M, T> {
 mod tests {
     use super::*;
     use crate::link::{Frame, Medium, Queues};
-    use crate::machine::{PortDirection, PortInfo};
+    use crate::machine::PortDirection;
     use crate::time::SimulatedTime;
     use crate::world::{Clock, World};
-    use std::path::Path;
 
     /// Inputs to outputs through one register each, after a list of (input, output); counts its ticks.
     struct Repeater {
@@ -221,8 +262,8 @@ mod tests {
     #[test]
     fn a_machine_at_gmii_pins_sends_back_what_it_repeats() {
         for tick in [true, false] {
-            let machine = Repeater::new(&GMII, tick);
-            let time = SimulatedTime::new(100);
+            let machine: Box<dyn Machine> = Box::new(Repeater::new(&GMII, tick));
+            let time: Box<dyn TickSource> = Box::new(SimulatedTime::new(100));
             let board = GmiiBoard::new(machine, time, GmiiPort::new()).unwrap();
             let mut link = Queues::new(Medium::Ethernet);
             let sent: Vec<_> = (60..90u8)
@@ -233,7 +274,12 @@ mod tests {
             world.run(10_000).unwrap();
             let back: Vec<_> = world.link.outgoing.into_iter().map(|(_, f)| f).collect();
             assert_eq!(back, sent);
-            assert_eq!(world.board.machine.ticks, if tick { 100 } else { 0 });
+            assert_eq!(world.board.machine.cycles(), 10_000);
+            if tick {
+                // The last cycle of a period ticks.
+                let port = world.board.machine.port("tick").unwrap();
+                assert_eq!(world.board.machine.peek(port), 1);
+            }
             // One register between the pins: the last byte in, the last byte out a cycle later.
             let stamps = world.board.port.stamps();
             assert_eq!(stamps[0].last + 1, stamps[1].last);
@@ -252,6 +298,8 @@ mod tests {
         let back = world.run_until(50_000, |_, link| !link.outgoing.is_empty());
         assert!(back.is_ok(), "{back:?}");
         assert_eq!(world.link.outgoing[0].1, sent);
+        let machine = &world.board.machine;
+        assert_eq!(machine.ticks, machine.cycles / 100);
     }
 
     #[test]

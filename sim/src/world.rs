@@ -79,7 +79,8 @@ impl<P: Port, F: FnMut(&mut P)> Board for WithPort<P, F> {
 /// What the time is in a given cycle.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
-    /// Simulated time: cycles at this frequency. Deterministic.
+    /// Simulated time: cycles at this frequency. Deterministic. For the design and its peer to agree on the time, a thousand times
+    /// the cycles of a tick ([`crate::time::SimulatedTime`]).
     Simulated {
         /// Cycles in a second.
         hz: u64,
