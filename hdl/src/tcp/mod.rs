@@ -8,3 +8,4 @@ pub mod isa;
 pub mod model;
 pub mod program;
 pub mod ring_memory;
+pub mod tx_ring;

@@ -1,0 +1,1324 @@
+//! The send ring: the application's bytes, cut into segments as they are written.
+//!
+//! The byte with sequence number `s` lies at `s mod T` of its connection's area, so nothing moves. While bytes come in, the tail being cut lives
+//! in registers (length, 16-bit ones' complement sum of the payload as if it began on an even byte: parity by offset in the *segment*); at `mss` bytes,
+//! or at `TX_CUT`, it becomes a descriptor (length, sum, psh). All else a connection needs is three words of the same memory:
+//!
+//! | word | low 16 | mid 11 | top 5 |
+//! |---|---|---|---|
+//! | 0 to 15 | sum | length | psh |
+//! | 16 `HEAD` | una | mss | head index |
+//! | 17 `TAIL` | wr_nxt | length of the open tail | tail index |
+//! | 18 `SUM` | sum of the open tail (void when its length is 0) | | |
+//!
+//! Indices count modulo 32 and name slots modulo 16. During a burst `TAIL` and `SUM` of its connection live in registers, and commands for that connection
+//! look there; everything else is always in memory, so commands and a burst go on at the same time.
+//!
+//! **Descriptors.** A grant may need two descriptors. `writable` is 0 while more than 11 are used, `TX_CUT` and `TX_RECUT` are refused (`ok` low) while more than 13 are:
+//! so an application that writes can't keep `TX_RECUT` from its one, and even when both commands come between grant and burst, 13 + 1 + 2 slots are enough.
+//!
+//! **Latency.** Query 4 cycles, start to the first byte 4, end of a burst 3, each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
+//! `TX_FREE` 4 with nothing queued, else at most 4 + 4 for each descriptor looked at; `TX_RECUT` 8 + a and the cycles the builder reads, after the burst under way. Each cycle in which the burst
+//! closes a segment may cost a command one more.
+//! **Throughput.** One byte a cycle. **Abort.** A burst can't be broken off; `TX_INIT` forgets all that a connection held, and must not come during its burst.
+use super::command::CommandIn;
+use super::ring_memory::RingMemory;
+use crate::memory::Memory;
+use crate::stream::StreamIn;
+use rust_hdl::prelude::*;
+
+// ---------------------------------------------------------------- types
+
+/// Two fields side by side: wiring.
+#[derive(LogicBlock, Debug, Default)]
+pub(crate) struct Join<const H: usize, const L: usize, const O: usize> {
+    pub high: Signal<In, Bits<H>>,
+    pub low: Signal<In, Bits<L>>,
+    pub joined: Signal<Out, Bits<O>>,
+}
+
+impl<const H: usize, const L: usize, const O: usize> Logic for Join<H, L, O> {
+    fn update(&mut self) {
+        let high: u64 = self.high.val().to_u64();
+        let low: u64 = self.low.val().to_u64();
+        self.joined.next = (high << L | low).into();
+    }
+
+    fn connect(&mut self) {
+        self.joined.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("always @(*) joined = {high, low};\n".into())
+    }
+}
+
+/// Adds two numbers and a carry of 1 bit; the carry out is the next `carry` of a ones' complement sum.
+#[derive(LogicBlock, Debug, Default)]
+pub(crate) struct AddCarry {
+    pub a: Signal<In, Bits<16>>,
+    pub b: Signal<In, Bits<16>>,
+    pub carry: Signal<In, Bits<1>>,
+    pub sum: Signal<Out, Bits<16>>,
+    pub carry_out: Signal<Out, Bits<1>>,
+}
+
+impl Logic for AddCarry {
+    fn update(&mut self) {
+        let a: u64 = self.a.val().to_u64();
+        let b: u64 = self.b.val().to_u64();
+        let carry: u64 = self.carry.val().to_u64();
+        let total = a + b + carry;
+        self.sum.next = (total & 0xFFFF).into();
+        self.carry_out.next = (total >> 16).into();
+    }
+
+    fn connect(&mut self) {
+        self.sum.connect();
+        self.carry_out.connect();
+    }
+
+    // The carry goes in below the lowest bit: one carry chain.
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(
+            "\
+wire [17:0] wide = {1'b0, a, 1'b1} + {1'b0, b, carry};
+always @(*) begin
+    sum = wide[16:1];
+    carry_out = wide[17];
+end
+"
+            .into(),
+        )
+    }
+}
+
+/// A word of the control memory.
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+pub struct Word {
+    low: Bits<16>,
+    mid: Bits<11>,
+    top: Bits<5>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum State {
+    Idle,
+    Head,
+    Tail,
+    Peek,
+    FreeLook,
+    FreeStep,
+    Cut,
+    WriteTail,
+    WriteHead,
+    Measure,
+    Load,
+    StoreSum,
+    StoreTail,
+    Scan,
+    RecutFirst,
+    RecutSubtract,
+    RecutSecond,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+struct Registers {
+    state: State,
+    querying: Bit,
+    starting: Bit,
+    // the job under way
+    low: Bits<16>,
+    mss: Bits<11>,
+    head: Bits<5>,
+    used: Bits<5>,
+    tail: Bits<5>,
+    open: Bits<11>,
+    space: Bits<16>,
+    length: Bits<11>,
+    psh: Bit,
+    freed: Bits<5>,
+    borrow: Bits<1>,
+    // the burst, or the scan of a re-cut
+    start_due: Bit,
+    active: Bit,
+    more: Bit,
+    issued: Bit,
+    posting: Bit,
+    post_conn: Bits<10>,
+    w_conn: Bits<10>,
+    w_left: Bits<12>,
+    w_nxt: Bits<16>,
+    w_mss: Bits<11>,
+    w_len: Bits<11>,
+    w_tail: Bits<5>,
+    w_sum: Bits<16>,
+    w_carry: Bits<1>,
+}
+
+/// The send ring of all connections.
+#[derive(LogicBlock)]
+pub struct TxRing {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    /// Commands `TX_INIT` to `TX_RECUT`. `mss` is 1 to 2047; the `a` of `TX_PEEK` counts modulo 32; the `a` of `TX_FREE` lies from una
+    /// to one past wr_nxt (a FIN); the `a` of `TX_RECUT` between 0 and the head's length, both excluded.
+    pub command: CommandIn,
+    /// How much may be written: held with `query_conn` until `query_done`, with which `writable` has a meaning. Not during a burst.
+    pub query_valid: Signal<In, Bit>,
+    pub query_conn: Signal<In, Bits<10>>,
+    pub query_done: Signal<Out, Bit>,
+    pub writable: Signal<Out, Bits<16>>,
+    /// High for one cycle to begin a burst of `start_count` bytes, 1 to the `writable` last told for this connection.
+    pub start: Signal<In, Bit>,
+    pub start_conn: Signal<In, Bits<10>>,
+    pub start_count: Signal<In, Bits<16>>,
+    /// The burst's bytes; `ready` stays high from its first to its last. `last` and `error` mean nothing here.
+    pub bytes: StreamIn,
+    /// High for one cycle when all is written; the next query or start may come in the next.
+    pub burst_done: Signal<Out, Bit>,
+    /// Event `written` after each burst, held until `post_ready`.
+    pub post_valid: Signal<Out, Bit>,
+    pub post_conn: Signal<Out, Bits<10>>,
+    pub post_bit: Signal<Out, Bits<3>>,
+    pub post_ready: Signal<In, Bit>,
+    /// The builder reads: `read_data` follows one cycle after an address at which `builder_busy` was high.
+    pub builder_busy: Signal<In, Bit>,
+    pub read_conn: Signal<In, Bits<10>>,
+    pub read_offset: Signal<In, Bits<16>>,
+    pub read_data: Signal<Out, Bits<8>>,
+    ring_bytes: Constant<Bits<16>>,
+    bytes_memory: RingMemory,
+    words: Memory<Word, 15>,
+    read_at: Join<10, 5, 15>,
+    write_at: Join<10, 5, 15>,
+    addend: Join<8, 8, 16>,
+    stored_sum: Join<8, 8, 16>,
+    twice: Join<11, 1, 12>,
+    una: Join<16, 16, 32>,
+    add: AddCarry,
+    r: DFF<Registers>,
+    // decode
+    addressed: Signal<Local, Bit>,
+    is_init: Signal<Local, Bit>,
+    is_peek: Signal<Local, Bit>,
+    is_cut: Signal<Local, Bit>,
+    is_free: Signal<Local, Bit>,
+    is_recut: Signal<Local, Bit>,
+    choose_command: Signal<Local, Bit>,
+    choose_start: Signal<Local, Bit>,
+    for_start: Signal<Local, Bit>,
+    for_query: Signal<Local, Bit>,
+    owned: Signal<Local, Bit>,
+    room: Signal<Local, Bit>,
+    a_low: Signal<Local, Bits<16>>,
+    a_high: Signal<Local, Bits<16>>,
+    a_mid: Signal<Local, Bits<11>>,
+    a_five: Signal<Local, Bits<5>>,
+    // descriptor index
+    offset: Signal<Local, Bits<4>>,
+    slot: Signal<Local, Bits<4>>,
+    read_index: Signal<Local, Bits<5>>,
+    write_index: Signal<Local, Bits<5>>,
+    head_slot: Signal<Local, Bits<4>>,
+    w_slot: Signal<Local, Bits<4>>,
+    down_slot: Signal<Local, Bits<4>>,
+    head_down: Signal<Local, Bits<5>>,
+    tail_up: Signal<Local, Bits<5>>,
+    word: Signal<Local, Word>,
+    out: Signal<Local, Word>,
+    write_conn: Signal<Local, Bits<10>>,
+    tail_slot: Signal<Local, Bits<4>>,
+    tail_now: Signal<Local, Bits<5>>,
+    used_now: Signal<Local, Bits<5>>,
+    // TX_FREE
+    advanced: Signal<Local, Bits<16>>,
+    beyond: Signal<Local, Bits<17>>,
+    beyond_high: Signal<Local, Bits<5>>,
+    una_high: Signal<Local, Bits<16>>,
+    // query
+    space: Signal<Local, Bits<16>>,
+    limit: Signal<Local, Bits<12>>,
+    // the tail being cut
+    full: Signal<Local, Bit>,
+    w_len: Signal<Local, Bits<11>>,
+    cut_now: Signal<Local, Bit>,
+    close: Signal<Local, Bit>,
+    taken: Signal<Local, Bit>,
+    scanned: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    byte: Signal<Local, Bits<8>>,
+    odd: Signal<Local, Bit>,
+    x: Signal<Local, Bits<16>>,
+    folded: Signal<Local, Bits<16>>,
+    inverted: Signal<Local, Bits<16>>,
+    swap: Signal<Local, Bit>,
+    rest: Signal<Local, Bits<11>>,
+    may_write: Signal<Local, Bit>,
+}
+
+impl TxRing {
+    /// Rings of `ring_bytes` bytes for `connections` connections.
+    ///
+    /// # Panics
+    /// If `connections` is not a power of two from 1 to 1024 or `ring_bytes` not one from 2 to 32,768.
+    pub fn new(connections: usize, ring_bytes: usize) -> Self {
+        assert!(
+            connections.is_power_of_two() && connections <= 1024,
+            "TxRing: connections is {connections}, but must be a power of two from 1 to 1024"
+        );
+        assert!(
+            ring_bytes.is_power_of_two() && (2..=32768).contains(&ring_bytes),
+            "TxRing: ring_bytes is {ring_bytes}, but must be a power of two from 2 to 32768"
+        );
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            command: Default::default(),
+            query_valid: Default::default(),
+            query_conn: Default::default(),
+            query_done: Default::default(),
+            writable: Default::default(),
+            start: Default::default(),
+            start_conn: Default::default(),
+            start_count: Default::default(),
+            bytes: Default::default(),
+            burst_done: Default::default(),
+            post_valid: Default::default(),
+            post_conn: Default::default(),
+            post_bit: Default::default(),
+            post_ready: Default::default(),
+            builder_busy: Default::default(),
+            read_conn: Default::default(),
+            read_offset: Default::default(),
+            read_data: Default::default(),
+            ring_bytes: Constant::new((ring_bytes as u64).into()),
+            bytes_memory: RingMemory::new(connections, ring_bytes),
+            words: Memory::new(32 * connections),
+            read_at: Default::default(),
+            write_at: Default::default(),
+            addend: Default::default(),
+            stored_sum: Default::default(),
+            twice: Default::default(),
+            una: Default::default(),
+            add: Default::default(),
+            r: Default::default(),
+            addressed: Default::default(),
+            is_init: Default::default(),
+            is_peek: Default::default(),
+            is_cut: Default::default(),
+            is_free: Default::default(),
+            is_recut: Default::default(),
+            choose_command: Default::default(),
+            choose_start: Default::default(),
+            for_start: Default::default(),
+            for_query: Default::default(),
+            owned: Default::default(),
+            room: Default::default(),
+            a_low: Default::default(),
+            a_high: Default::default(),
+            a_mid: Default::default(),
+            a_five: Default::default(),
+            offset: Default::default(),
+            slot: Default::default(),
+            read_index: Default::default(),
+            write_index: Default::default(),
+            head_slot: Default::default(),
+            w_slot: Default::default(),
+            down_slot: Default::default(),
+            head_down: Default::default(),
+            tail_up: Default::default(),
+            word: Default::default(),
+            out: Default::default(),
+            write_conn: Default::default(),
+            tail_slot: Default::default(),
+            tail_now: Default::default(),
+            used_now: Default::default(),
+            advanced: Default::default(),
+            beyond: Default::default(),
+            beyond_high: Default::default(),
+            una_high: Default::default(),
+            space: Default::default(),
+            limit: Default::default(),
+            full: Default::default(),
+            w_len: Default::default(),
+            cut_now: Default::default(),
+            close: Default::default(),
+            taken: Default::default(),
+            scanned: Default::default(),
+            issue: Default::default(),
+            byte: Default::default(),
+            odd: Default::default(),
+            x: Default::default(),
+            folded: Default::default(),
+            inverted: Default::default(),
+            swap: Default::default(),
+            rest: Default::default(),
+            may_write: Default::default(),
+        }
+    }
+}
+
+impl Logic for TxRing {
+    #[hdl_gen]
+    fn update(&mut self) {
+        // ------------------------------------------------ registers
+        dff_setup!(self, clock, r);
+        self.words.clock.next = self.clock.val();
+        self.bytes_memory.clock.next = self.clock.val();
+        self.word.next = self.words.read_data.val();
+
+        // ------------------------------------------------ decode
+        self.is_init.next = self.command.code.val() == bits::<6>(0x18);
+        self.is_peek.next = self.command.code.val() == bits::<6>(0x19);
+        self.is_cut.next = self.command.code.val() == bits::<6>(0x1A);
+        self.is_free.next = self.command.code.val() == bits::<6>(0x1B);
+        self.is_recut.next = self.command.code.val() == bits::<6>(0x1C);
+        self.addressed.next = self.command.valid.val()
+            & (self.is_init.val()
+                | self.is_peek.val()
+                | self.is_cut.val()
+                | self.is_free.val()
+                | self.is_recut.val());
+        // A re-cut borrows the registers of the burst.
+        self.choose_command.next =
+            self.addressed.val() & (!self.is_recut.val() | !self.r.q.val().active);
+        self.choose_start.next =
+            !self.choose_command.val() & self.r.q.val().start_due & !self.r.q.val().active;
+        self.for_start.next = self.r.q.val().starting;
+        self.for_query.next = self.r.q.val().querying;
+        if self.r.q.val().state == State::Idle {
+            self.for_start.next = self.choose_start.val();
+            self.for_query.next = !self.choose_command.val() & !self.choose_start.val();
+        }
+        self.a_low.next = bit_cast::<16, 32>(self.command.a.val());
+        self.a_high.next = self.command.a.val().get_bits::<16>(16);
+        self.a_mid.next = bit_cast::<11, 32>(self.command.a.val());
+        self.a_five.next = bit_cast::<5, 32>(self.command.a.val());
+        self.owned.next =
+            self.r.q.val().active & (self.r.q.val().w_conn == self.command.conn.val());
+        self.room.next = self.r.q.val().used < bits::<5>(14);
+
+        // ------------------------------------------------ control memory: read
+        self.offset.next = bits::<4>(0);
+        if self.is_peek.val() {
+            self.offset.next = bit_cast::<4, 32>(self.command.a.val());
+        }
+        if self.r.q.val().state == State::FreeStep {
+            self.offset.next = bits::<4>(1);
+        }
+        self.head_slot.next = bit_cast::<4, 5>(self.r.q.val().head);
+        self.slot.next = self.head_slot.val() + self.offset.val();
+        self.read_index.next = bit_cast::<5, 4>(self.slot.val());
+        if self.r.q.val().state == State::Idle {
+            self.read_index.next = bits::<5>(16);
+        }
+        if self.r.q.val().state == State::Head {
+            self.read_index.next = bits::<5>(17);
+        }
+        if ((self.r.q.val().state == State::Tail) & (self.for_start.val() | self.is_cut.val()))
+            | (self.r.q.val().state == State::Cut)
+        {
+            self.read_index.next = bits::<5>(18);
+        }
+        self.read_at.low.next = self.read_index.val();
+        self.read_at.high.next = self.command.conn.val();
+        if self.for_start.val() {
+            self.read_at.high.next = self.r.q.val().w_conn;
+        }
+        if self.for_query.val() {
+            self.read_at.high.next = self.query_conn.val();
+        }
+        self.words.read_address.next = self.read_at.joined.val();
+
+        // ------------------------------------------------ arithmetic
+        self.tail_now.next = self.word.val().top;
+        if self.owned.val() {
+            self.tail_now.next = self.r.q.val().w_tail;
+        }
+        self.used_now.next = self.tail_now.val() - self.r.q.val().head;
+        self.tail_up.next = self.r.q.val().tail + bits::<5>(1);
+        self.head_down.next = self.r.q.val().head - bits::<5>(1);
+        self.advanced.next = self.r.q.val().low + bit_cast::<16, 11>(self.r.q.val().length);
+        self.beyond.next =
+            bit_cast::<17, 16>(self.a_low.val()) - bit_cast::<17, 16>(self.advanced.val());
+        // From -2047 to 32,768: negative when these are all ones.
+        self.beyond_high.next = self.beyond.val().get_bits::<5>(11);
+        self.una_high.next = self.a_high.val() - bit_cast::<16, 1>(self.r.q.val().borrow);
+        self.una.high.next = self.una_high.val();
+        self.una.low.next = self.r.q.val().low;
+        self.space.next = self.r.q.val().low - self.word.val().low;
+        self.twice.high.next = self.r.q.val().mss;
+        self.twice.low.next = bits::<1>(0);
+        self.limit.next = self.twice.joined.val() - bit_cast::<12, 11>(self.r.q.val().open);
+
+        // ------------------------------------------------ the tail being cut
+        self.w_len.next = self.r.q.val().w_len;
+        self.full.next = self.r.q.val().w_len == self.r.q.val().w_mss;
+        self.cut_now.next = (self.r.q.val().state == State::Cut)
+            & self.owned.val()
+            & self.room.val()
+            & self.r.q.val().open.any()
+            & self.r.q.val().w_len.any();
+        self.close.next = self.r.q.val().active & (self.full.val() | self.cut_now.val());
+        self.may_write.next = !self.close.val();
+        self.issue.next = (self.r.q.val().state == State::Scan) & !self.builder_busy.val();
+        self.scanned.next =
+            (self.r.q.val().state == State::Scan) & self.r.q.val().issued & !self.full.val();
+        self.taken.next = self.r.q.val().more & self.bytes.valid.val();
+        self.byte.next = self.bytes.data.val();
+        if self.r.q.val().state == State::Scan {
+            self.byte.next = self.bytes_memory.read_data.val();
+        }
+        self.odd.next = self.w_len.val().get_bit(0) & !self.close.val();
+        self.addend.high.next = self.byte.val();
+        self.addend.low.next = bits::<8>(0);
+        if self.odd.val() {
+            self.addend.high.next = bits::<8>(0);
+            self.addend.low.next = self.byte.val();
+        }
+        self.x.next = self.addend.joined.val();
+        if self.r.q.val().state == State::RecutSubtract {
+            self.x.next = self.word.val().low;
+        }
+        self.add.a.next = self.r.q.val().w_sum;
+        self.add.b.next = self.x.val();
+        self.add.carry.next = self.r.q.val().w_carry;
+        self.folded.next = self.r.q.val().w_sum + bit_cast::<16, 1>(self.r.q.val().w_carry);
+        self.inverted.next = !self.folded.val();
+        self.rest.next = self.r.q.val().length - self.r.q.val().w_len;
+
+        if self.close.val() {
+            self.r.d.next.w_len = bits::<11>(0);
+            self.r.d.next.w_sum = bits::<16>(0);
+            self.r.d.next.w_carry = bits::<1>(0);
+            self.r.d.next.w_tail = self.r.q.val().w_tail + bits::<5>(1);
+        }
+        if self.taken.val() | self.scanned.val() {
+            if self.close.val() {
+                self.r.d.next.w_len = bits::<11>(1);
+                self.r.d.next.w_sum = self.x.val();
+            } else {
+                self.r.d.next.w_len = self.r.q.val().w_len + bits::<11>(1);
+                self.r.d.next.w_sum = self.add.sum.val();
+                self.r.d.next.w_carry = self.add.carry_out.val();
+            }
+        }
+        if self.taken.val() {
+            self.r.d.next.w_left = self.r.q.val().w_left - bits::<12>(1);
+            if self.r.q.val().w_left == bits::<12>(1) {
+                self.r.d.next.more = false;
+            }
+        }
+        if self.taken.val() | self.issue.val() {
+            self.r.d.next.w_nxt = self.r.q.val().w_nxt + bits::<16>(1);
+        }
+        self.r.d.next.issued = self.issue.val();
+
+        // ------------------------------------------------ control memory: write
+        self.swap.next = (self.r.q.val().state == State::RecutSecond) & self.w_len.val().get_bit(0);
+        self.stored_sum.high.next = self.folded.val().get_bits::<8>(8);
+        self.stored_sum.low.next = bit_cast::<8, 16>(self.folded.val());
+        if self.swap.val() {
+            self.stored_sum.high.next = bit_cast::<8, 16>(self.folded.val());
+            self.stored_sum.low.next = self.folded.val().get_bits::<8>(8);
+        }
+        self.tail_slot.next = bit_cast::<4, 5>(self.r.q.val().tail);
+        self.w_slot.next = bit_cast::<4, 5>(self.r.q.val().w_tail);
+        self.down_slot.next = bit_cast::<4, 5>(self.head_down.val());
+        self.out.next.low = self.stored_sum.joined.val();
+        self.out.next.mid = self.r.q.val().w_len;
+        self.out.next.top = bits::<5>(0);
+        self.words.write_enable.next = false;
+        self.write_conn.next = self.command.conn.val();
+        self.write_index.next = bits::<5>(18);
+        if self.close.val() {
+            self.words.write_enable.next = true;
+            self.write_conn.next = self.r.q.val().w_conn;
+            self.write_index.next = bit_cast::<5, 4>(self.w_slot.val());
+            if self.cut_now.val() {
+                self.out.next.top = bits::<5>(1);
+            }
+        } else {
+            match self.r.q.val().state {
+                State::Cut => {
+                    self.words.write_enable.next =
+                        !self.owned.val() & self.room.val() & self.r.q.val().open.any();
+                    self.write_index.next = bit_cast::<5, 4>(self.tail_slot.val());
+                    self.out.next.low = self.word.val().low;
+                    self.out.next.mid = self.r.q.val().open;
+                    self.out.next.top = bits::<5>(1);
+                }
+                State::WriteTail => {
+                    self.words.write_enable.next = true;
+                    self.write_index.next = bits::<5>(17);
+                    self.out.next.low = self.r.q.val().low;
+                    self.out.next.mid = bits::<11>(0);
+                    self.out.next.top = self.tail_up.val();
+                }
+                State::WriteHead => {
+                    self.words.write_enable.next = true;
+                    self.write_index.next = bits::<5>(16);
+                    self.out.next.low = self.r.q.val().low;
+                    self.out.next.mid = self.r.q.val().mss;
+                    self.out.next.top = self.r.q.val().head;
+                }
+                State::StoreSum => {
+                    self.words.write_enable.next = true;
+                    self.write_conn.next = self.r.q.val().w_conn;
+                }
+                State::StoreTail => {
+                    self.words.write_enable.next = true;
+                    self.write_conn.next = self.r.q.val().w_conn;
+                    self.write_index.next = bits::<5>(17);
+                    self.out.next.low = self.r.q.val().w_nxt;
+                    self.out.next.top = self.r.q.val().w_tail;
+                }
+                State::RecutFirst => {
+                    self.words.write_enable.next = true;
+                    self.write_index.next = bit_cast::<5, 4>(self.down_slot.val());
+                }
+                State::RecutSecond => {
+                    self.words.write_enable.next = true;
+                    self.write_index.next = bit_cast::<5, 4>(self.head_slot.val());
+                    self.out.next.mid = self.rest.val();
+                    if self.r.q.val().psh {
+                        self.out.next.top = bits::<5>(1);
+                    }
+                }
+                _ => {
+                    self.words.write_enable.next = false;
+                }
+            }
+        }
+        self.write_at.high.next = self.write_conn.val();
+        self.write_at.low.next = self.write_index.val();
+        self.words.write_address.next = self.write_at.joined.val();
+        self.words.write_data.next = self.out.val();
+
+        // ------------------------------------------------ answers: defaults
+        self.command.done.next = false;
+        self.command.ok.next = false;
+        self.command.result.next = bits::<32>(0);
+        self.command.result2.next = bits::<32>(0);
+        self.query_done.next = false;
+        self.burst_done.next = false;
+        self.writable.next = self.r.q.val().space;
+        if bit_cast::<16, 12>(self.limit.val()) < self.r.q.val().space {
+            self.writable.next = bit_cast::<16, 12>(self.limit.val());
+        }
+        if !(self.r.q.val().used < bits::<5>(12)) {
+            self.writable.next = bits::<16>(0);
+        }
+
+        // ------------------------------------------------ state machine
+        match self.r.q.val().state {
+            State::Idle => {
+                self.r.d.next.starting = self.for_start.val();
+                self.r.d.next.querying = self.for_query.val();
+                self.r.d.next.length = bits::<11>(0);
+                self.r.d.next.freed = bits::<5>(0);
+                // what TX_INIT writes
+                self.r.d.next.low = self.a_low.val();
+                self.r.d.next.mss = bit_cast::<11, 32>(self.command.b.val());
+                self.r.d.next.head = bits::<5>(0);
+                self.r.d.next.tail = bits::<5>(31);
+                if self.r.q.val().active & !self.r.q.val().more & !self.full.val() {
+                    self.r.d.next.state = State::StoreSum;
+                } else if self.choose_command.val() {
+                    self.r.d.next.state = State::Head;
+                    if self.is_init.val() {
+                        self.r.d.next.state = State::WriteHead;
+                    }
+                } else if self.choose_start.val() | self.query_valid.val() {
+                    self.r.d.next.state = State::Head;
+                }
+            }
+            State::Head => {
+                self.r.d.next.low = self.word.val().low;
+                self.r.d.next.mss = self.word.val().mid;
+                self.r.d.next.head = self.word.val().top;
+                self.r.d.next.state = State::Tail;
+            }
+            State::Tail => {
+                self.r.d.next.used = self.used_now.val();
+                self.r.d.next.tail = self.tail_now.val();
+                self.r.d.next.open = self.word.val().mid;
+                if self.owned.val() {
+                    self.r.d.next.open = self.r.q.val().w_len;
+                }
+                self.r.d.next.space = self.space.val() + self.ring_bytes.val();
+                self.r.d.next.borrow = self.beyond.val().get_bits::<1>(16);
+                if self.for_query.val() {
+                    self.r.d.next.state = State::Measure;
+                } else if self.for_start.val() {
+                    self.r.d.next.w_nxt = self.word.val().low;
+                    self.r.d.next.state = State::Load;
+                } else if self.is_peek.val() {
+                    self.r.d.next.state = State::Peek;
+                } else if self.is_free.val() {
+                    self.r.d.next.state = State::FreeLook;
+                } else if self.is_cut.val() {
+                    self.r.d.next.low = self.word.val().low;
+                    self.r.d.next.state = State::Cut;
+                } else {
+                    self.r.d.next.w_nxt = self.r.q.val().low;
+                    self.r.d.next.w_mss = self.a_mid.val();
+                    self.r.d.next.w_len = bits::<11>(0);
+                    self.r.d.next.w_sum = bits::<16>(0);
+                    self.r.d.next.w_carry = bits::<1>(0);
+                    self.r.d.next.state = State::Scan;
+                }
+            }
+            State::Peek => {
+                self.command.done.next = true;
+                if self.a_five.val() < self.r.q.val().used {
+                    self.command.result2.next = bit_cast::<32, 16>(self.word.val().low);
+                    self.command.ok.next = true;
+                    self.command.result.next = bit_cast::<32, 11>(self.word.val().mid);
+                    if self.word.val().top.any() {
+                        self.command.result.next =
+                            bit_cast::<32, 11>(self.word.val().mid) | bits::<32>(0x10000);
+                    }
+                } else {
+                    self.command.result.next = bit_cast::<32, 11>(self.r.q.val().open);
+                }
+                self.r.d.next.state = State::Idle;
+            }
+            State::FreeLook => {
+                self.r.d.next.length = self.word.val().mid;
+                self.r.d.next.state = State::FreeStep;
+                if !self.r.q.val().used.any() {
+                    self.r.d.next.state = State::WriteHead;
+                    if !self.r.q.val().freed.any() {
+                        self.command.done.next = true;
+                        self.command.ok.next = true;
+                        self.command.result2.next = self.una.joined.val();
+                        self.r.d.next.state = State::Idle;
+                    }
+                }
+            }
+            State::FreeStep => {
+                if self.beyond_high.val() == bits::<5>(31) {
+                    self.r.d.next.state = State::WriteHead;
+                } else {
+                    self.r.d.next.low = self.advanced.val();
+                    self.r.d.next.borrow = self.beyond.val().get_bits::<1>(16);
+                    self.r.d.next.head = self.r.q.val().head + bits::<5>(1);
+                    self.r.d.next.used = self.r.q.val().used - bits::<5>(1);
+                    self.r.d.next.freed = self.r.q.val().freed + bits::<5>(1);
+                    self.r.d.next.state = State::FreeLook;
+                }
+            }
+            State::Cut => {
+                if self.owned.val() | !self.room.val() | !self.r.q.val().open.any() {
+                    self.command.done.next = true;
+                    self.command.ok.next = self.room.val() & self.r.q.val().open.any();
+                    self.r.d.next.state = State::Idle;
+                } else if self.may_write.val() {
+                    self.r.d.next.state = State::WriteTail;
+                }
+            }
+            State::WriteTail => {
+                if self.may_write.val() {
+                    self.command.done.next = true;
+                    self.command.ok.next = true;
+                    self.r.d.next.state = State::Idle;
+                }
+            }
+            State::WriteHead => {
+                if self.may_write.val() {
+                    self.r.d.next.state = State::Idle;
+                    if self.is_init.val() {
+                        self.r.d.next.state = State::WriteTail;
+                    } else {
+                        self.command.done.next = true;
+                        self.command.ok.next = true;
+                        self.command.result.next = bit_cast::<32, 5>(self.r.q.val().freed);
+                        self.command.result2.next = self.una.joined.val();
+                    }
+                }
+            }
+            State::Measure => {
+                self.query_done.next = true;
+                self.r.d.next.state = State::Idle;
+            }
+            State::Load => {
+                self.r.d.next.w_mss = self.r.q.val().mss;
+                self.r.d.next.w_len = self.r.q.val().open;
+                self.r.d.next.w_tail = self.r.q.val().tail;
+                self.r.d.next.w_sum = bits::<16>(0);
+                if self.r.q.val().open.any() {
+                    self.r.d.next.w_sum = self.word.val().low;
+                }
+                self.r.d.next.w_carry = bits::<1>(0);
+                self.r.d.next.start_due = false;
+                self.r.d.next.active = true;
+                self.r.d.next.more = true;
+                self.r.d.next.state = State::Idle;
+            }
+            State::StoreSum => {
+                self.r.d.next.state = State::StoreTail;
+            }
+            State::StoreTail => {
+                if !self.r.q.val().posting {
+                    self.burst_done.next = true;
+                    self.r.d.next.active = false;
+                    self.r.d.next.posting = true;
+                    self.r.d.next.post_conn = self.r.q.val().w_conn;
+                    self.r.d.next.state = State::Idle;
+                }
+            }
+            State::Scan => {
+                if !self.room.val() | !self.r.q.val().used.any() {
+                    self.command.done.next = true;
+                    self.r.d.next.state = State::Idle;
+                } else if self.full.val() {
+                    self.r.d.next.state = State::RecutFirst;
+                }
+            }
+            State::RecutFirst => {
+                self.r.d.next.w_sum = self.inverted.val();
+                self.r.d.next.w_carry = bits::<1>(0);
+                self.r.d.next.state = State::RecutSubtract;
+            }
+            State::RecutSubtract => {
+                self.r.d.next.w_sum = self.add.sum.val();
+                self.r.d.next.w_carry = self.add.carry_out.val();
+                self.r.d.next.length = self.word.val().mid;
+                self.r.d.next.psh = self.word.val().top.any();
+                self.r.d.next.state = State::RecutSecond;
+            }
+            State::RecutSecond => {
+                self.r.d.next.head = self.head_down.val();
+                self.r.d.next.state = State::WriteHead;
+            }
+            _ => {
+                self.r.d.next.state = State::Idle;
+            }
+        }
+
+        // ------------------------------------------------ bursts and posts begin
+        if self.start.val() {
+            self.r.d.next.start_due = true;
+            self.r.d.next.w_conn = self.start_conn.val();
+            self.r.d.next.w_left = bit_cast::<12, 16>(self.start_count.val());
+        }
+        if self.r.q.val().posting & self.post_ready.val() {
+            self.r.d.next.posting = false;
+        }
+
+        // ------------------------------------------------ outputs
+        self.bytes.ready.next = self.r.q.val().more;
+        self.post_valid.next = self.r.q.val().posting;
+        self.post_conn.next = self.r.q.val().post_conn;
+        self.post_bit.next = bits::<3>(1);
+        self.bytes_memory.write_enable.next = self.taken.val();
+        self.bytes_memory.write_conn.next = self.r.q.val().w_conn;
+        self.bytes_memory.write_offset.next = self.r.q.val().w_nxt;
+        self.bytes_memory.write_data.next = self.bytes.data.val();
+        self.bytes_memory.read_conn.next = self.command.conn.val();
+        self.bytes_memory.read_offset.next = self.r.q.val().w_nxt;
+        if self.builder_busy.val() {
+            self.bytes_memory.read_conn.next = self.read_conn.val();
+            self.bytes_memory.read_offset.next = self.read_offset.val();
+        }
+        self.read_data.next = self.bytes_memory.read_data.val();
+
+        // ------------------------------------------------ reset
+        if self.reset.val() {
+            self.r.d.next.state = State::Idle;
+            self.r.d.next.start_due = false;
+            self.r.d.next.active = false;
+            self.r.d.next.more = false;
+            self.r.d.next.posting = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::isa::cmd;
+    use super::*;
+    use rand::{rngs::StdRng, Rng, SeedableRng};
+    use std::collections::VecDeque;
+
+    /// What a connection must hold.
+    #[derive(Clone, Default)]
+    struct Model {
+        una: u32,
+        mss: usize,
+        bytes: VecDeque<u8>,
+        descriptors: VecDeque<(usize, bool)>,
+        /// The last descriptor was closed in this cycle.
+        closing: bool,
+    }
+
+    impl Model {
+        fn open(&self) -> usize {
+            self.bytes.len() - self.descriptors.iter().map(|d| d.0).sum::<usize>()
+        }
+
+        /// Sum of descriptor `n` modulo 0xFFFF, independent of how it was made.
+        fn sum(&self, n: usize) -> u64 {
+            let from: usize = self.descriptors.iter().take(n).map(|d| d.0).sum();
+            let segment = self.bytes.range(from..from + self.descriptors[n].0);
+            let weighted = segment
+                .enumerate()
+                .map(|(i, b)| (*b as u64) << (8 * (1 - i % 2)));
+            weighted.sum::<u64>() % 0xFFFF
+        }
+
+        fn freeable(&self, a: u32) -> usize {
+            let mut end = self.una;
+            let covered = |d: &&(usize, bool)| {
+                end = end.wrapping_add(d.0 as u32);
+                a.wrapping_sub(end) as i32 >= 0
+            };
+            self.descriptors.iter().take_while(covered).count()
+        }
+
+        fn writable(&self, ring: usize) -> usize {
+            if self.descriptors.len() >= 12 {
+                0
+            } else {
+                (ring - self.bytes.len()).min(2 * self.mss - self.open())
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum App {
+        Idle,
+        Query(usize),
+        Granted(usize, usize),
+        Burst(usize, usize),
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    struct Issued {
+        code: u8,
+        conn: usize,
+        a: u32,
+        since: u64,
+        descriptors: usize,
+    }
+
+    /// Drives a ring with writers and commands at random and holds it against the models.
+    struct Driver {
+        ring: usize,
+        mss: Vec<usize>,
+        models: Vec<Model>,
+        app: App,
+        started: bool,
+        next_byte: u8,
+        offered: bool,
+        command: Option<Issued>,
+        reading: Option<u8>,
+        expected: Option<u8>,
+        posts: VecDeque<usize>,
+        cycle: u64,
+        seen_ready: bool,
+        gaps: bool,
+        counts: std::collections::BTreeMap<&'static str, u64>,
+    }
+
+    impl Driver {
+        fn new(connections: usize, ring: usize, mss: &[usize], gaps: bool) -> Self {
+            Self {
+                ring,
+                mss: mss.to_vec(),
+                models: vec![Model::default(); connections],
+                app: App::Idle,
+                started: false,
+                next_byte: 0,
+                offered: false,
+                command: None,
+                reading: None,
+                expected: None,
+                posts: VecDeque::new(),
+                cycle: 0,
+                seen_ready: false,
+                gaps,
+                counts: Default::default(),
+            }
+        }
+
+        fn count(&mut self, what: &'static str) {
+            *self.counts.entry(what).or_default() += 1;
+        }
+
+        fn busy(&self, conn: usize) -> bool {
+            matches!(self.app, App::Query(c) | App::Granted(c, _) | App::Burst(c, _) if c == conn)
+        }
+
+        fn choose(&mut self, uut: &mut TxRing, rng: &mut impl Rng) {
+            let conn = rng.random_range(0..self.models.len());
+            let model = &self.models[conn];
+            let (mut code, mut a, mut b) = (cmd::TX_PEEK, 0u32, 0u32);
+            if model.mss == 0 || (rng.random_bool(0.01) && !self.busy(conn)) {
+                if self.busy(conn) {
+                    return;
+                }
+                code = cmd::TX_INIT;
+                a = if rng.random() {
+                    rng.random()
+                } else {
+                    0u32.wrapping_sub(rng.random_range(0..2 * self.ring as u32))
+                };
+                b = self.mss[rng.random_range(0..self.mss.len())] as u32;
+            } else {
+                match rng.random_range(0..10) {
+                    0..4 => a = rng.random_range(0..=model.descriptors.len() as u32 + 1),
+                    4 => code = cmd::TX_CUT,
+                    5..9 => {
+                        code = cmd::TX_FREE;
+                        let take = rng.random_range(0..=model.descriptors.len());
+                        let end: usize = model.descriptors.iter().take(take).map(|d| d.0).sum();
+                        let near = end as i64 + rng.random_range(-1..=1);
+                        a = model
+                            .una
+                            .wrapping_add(near.clamp(0, model.bytes.len() as i64 + 1) as u32);
+                    }
+                    _ => match model.descriptors.front() {
+                        Some((length, _)) if *length >= 2 => {
+                            code = cmd::TX_RECUT;
+                            a = match rng.random_range(0..3) {
+                                0 => 1,
+                                1 => *length as u32 - 1,
+                                _ => rng.random_range(1..*length as u32),
+                            };
+                        }
+                        _ => {}
+                    },
+                }
+            }
+            uut.command.code.next = (code as u64).into();
+            uut.command.conn.next = (conn as u64).into();
+            uut.command.a.next = (a as u64).into();
+            uut.command.b.next = (b as u64).into();
+            self.command = Some(Issued {
+                code,
+                conn,
+                a,
+                since: self.cycle,
+                descriptors: model.descriptors.len(),
+            });
+        }
+
+        fn drive(&mut self, uut: &mut TxRing, rng: &mut impl Rng) {
+            uut.reset.next = self.cycle == 0;
+            if self.cycle == 0 {
+                return;
+            }
+            if self.command.is_none() && rng.random_bool(if self.gaps { 0.3 } else { 0.8 }) {
+                self.choose(uut, rng);
+            }
+            uut.command.valid.next = self.command.is_some();
+            if self.app == App::Idle && rng.random_bool(0.5) {
+                let conn = rng.random_range(0..self.models.len());
+                let initialising =
+                    matches!(self.command, Some(c) if c.conn == conn && c.code == cmd::TX_INIT);
+                if self.models[conn].mss > 0 && !initialising {
+                    self.app = App::Query(conn);
+                }
+            }
+            uut.query_valid.next = matches!(self.app, App::Query(_));
+            uut.start.next = false;
+            match self.app {
+                App::Query(conn) => uut.query_conn.next = (conn as u64).into(),
+                App::Granted(conn, count) if rng.random_bool(0.3) => {
+                    uut.start.next = true;
+                    uut.start_conn.next = (conn as u64).into();
+                    uut.start_count.next = (count as u64).into();
+                    self.app = App::Burst(conn, count);
+                    self.started = true;
+                    self.seen_ready = false;
+                }
+                _ => {}
+            }
+            let bursting = matches!(self.app, App::Burst(..));
+            self.offered |= bursting && (!self.gaps || rng.random_bool(0.8));
+            uut.bytes.valid.next = self.offered;
+            uut.bytes.data.next = (self.next_byte as u64).into();
+            uut.post_ready.next = rng.random_bool(0.4);
+            // The builder reads any byte there is.
+            self.reading = None;
+            let conn = rng.random_range(0..self.models.len());
+            let model = &self.models[conn];
+            let busy = rng.random_bool(0.5);
+            uut.builder_busy.next = busy;
+            if busy && !model.bytes.is_empty() {
+                let n = rng.random_range(0..model.bytes.len());
+                uut.read_conn.next = (conn as u64).into();
+                uut.read_offset.next = (model.una.wrapping_add(n as u32) as u64 & 0xFFFF).into();
+                self.reading = Some(model.bytes[n]);
+            }
+        }
+
+        /// Just before the rising edge.
+        fn observe(&mut self, uut: &TxRing) {
+            if let Some(byte) = self.expected {
+                assert_eq!(
+                    uut.read_data.val().to_u64() as u8,
+                    byte,
+                    "builder's byte, cycle {}",
+                    self.cycle
+                );
+                self.count("read");
+            }
+            self.expected = self.reading;
+            // A full tail is closed in the cycle after its last byte.
+            for model in &mut self.models {
+                model.closing = model.mss > 0 && model.open() == model.mss;
+                if model.closing {
+                    model.descriptors.push_back((model.mss, false));
+                }
+                assert!(model.descriptors.len() <= 16);
+            }
+            let done = uut.command.done.val();
+            assert!(!done || self.command.is_some(), "done without a command");
+            if let Some(issued) = self.command {
+                assert!(self.cycle - issued.since < 10_000, "{issued:?} hangs");
+                if done {
+                    self.check(issued, uut);
+                    self.command = None;
+                }
+            }
+            if !done {
+                assert!(!uut.command.result.val().any() && !uut.command.result2.val().any());
+            }
+            if let App::Query(conn) = self.app {
+                if uut.query_done.val() {
+                    let model = &self.models[conn];
+                    let writable: u64 = uut.writable.val().to_u64();
+                    assert_eq!(
+                        writable as usize,
+                        model.writable(self.ring),
+                        "cycle {}",
+                        self.cycle
+                    );
+                    self.app = if writable == 0 {
+                        App::Idle
+                    } else {
+                        let any = 1 + (self.cycle as usize * 7919) % writable as usize;
+                        App::Granted(
+                            conn,
+                            if self.cycle % 3 == 0 {
+                                any
+                            } else {
+                                writable as usize
+                            },
+                        )
+                    };
+                    self.count(if writable == 0 {
+                        "nothing writable"
+                    } else {
+                        "granted"
+                    });
+                }
+            }
+            if let App::Burst(conn, left) = self.app {
+                let ready = uut.bytes.ready.val();
+                assert_eq!(
+                    ready,
+                    (ready || self.seen_ready) && left > 0,
+                    "ready fell in a burst"
+                );
+                self.seen_ready |= ready;
+                if ready && self.offered {
+                    self.models[conn].bytes.push_back(self.next_byte);
+                    self.next_byte = self
+                        .next_byte
+                        .wrapping_mul(5)
+                        .wrapping_add(self.cycle as u8 | 1);
+                    self.offered = false;
+                    self.app = App::Burst(conn, left - 1);
+                }
+                if uut.burst_done.val() {
+                    assert_eq!(left, 0);
+                    self.app = App::Idle;
+                    self.posts.push_back(conn);
+                    self.count("burst");
+                }
+            } else {
+                assert!(!uut.bytes.ready.val() && !uut.burst_done.val());
+            }
+            if uut.post_valid.val() && uut.post_ready.val() {
+                let conn: u64 = uut.post_conn.val().to_u64();
+                assert_eq!(Some(conn as usize), self.posts.pop_front());
+                assert_eq!(uut.post_bit.val().to_u64(), 1);
+            }
+            self.cycle += 1;
+        }
+
+        fn check(&mut self, issued: Issued, uut: &TxRing) {
+            let Issued { code, conn, a, .. } = issued;
+            let at = format!("{issued:?}, cycle {}", self.cycle);
+            let ok = uut.command.ok.val();
+            let result: u64 = uut.command.result.val().to_u64();
+            let result2: u64 = uut.command.result2.val().to_u64();
+            let bursting = matches!(self.app, App::Burst(c, _) if c == conn);
+            let model = &mut self.models[conn];
+            let used = model.descriptors.len();
+            let what = match code {
+                cmd::TX_INIT => {
+                    *model = Model {
+                        una: a,
+                        mss: {
+                            let b: u64 = uut.command.b.val().to_u64();
+                            b as usize
+                        },
+                        ..Model::default()
+                    };
+                    "init"
+                }
+                cmd::TX_PEEK => {
+                    if ok {
+                        let (length, psh) = model.descriptors[a as usize];
+                        assert_eq!(result, length as u64 | (psh as u64) << 16, "{at}");
+                        assert_eq!(result2 % 0xFFFF, model.sum(a as usize), "{at}");
+                        "peek"
+                    } else if bursting {
+                        assert!(a as usize >= issued.descriptors, "{at}");
+                        "peek, nothing"
+                    } else {
+                        assert!(a as usize >= used, "{at}");
+                        assert_eq!(result, model.open() as u64, "{at}");
+                        "peek, nothing"
+                    }
+                }
+                cmd::TX_CUT => {
+                    let open = model.open();
+                    if !bursting {
+                        assert_eq!(ok, open > 0 && used < 14, "{at}");
+                    }
+                    // What was there may have been closed by its last byte, meanwhile or now.
+                    if let (true, true, Some(last)) =
+                        (ok, model.closing, model.descriptors.back_mut())
+                    {
+                        last.1 = true;
+                    } else if ok && open > 0 {
+                        model.descriptors.push_back((open, true));
+                    }
+                    match (ok, bursting, open) {
+                        (true, true, _) => "cut in a burst",
+                        (true, false, _) => "cut",
+                        (false, _, 0) => "cut, nothing",
+                        (false, ..) => "cut, refused",
+                    }
+                }
+                cmd::TX_FREE => {
+                    let freeable = model.freeable(a);
+                    let number = result as usize;
+                    assert!(number <= freeable, "{at}");
+                    assert!(
+                        number >= freeable.min(issued.descriptors),
+                        "{at}: {number} of {freeable}"
+                    );
+                    for (length, _) in model.descriptors.drain(..number) {
+                        model.una = model.una.wrapping_add(length as u32);
+                        model.bytes.drain(..length);
+                    }
+                    assert_eq!(result2 as u32, model.una, "{at}");
+                    if number > 0 {
+                        "free"
+                    } else {
+                        "free, none"
+                    }
+                }
+                cmd::TX_RECUT => {
+                    assert_eq!(ok, used < 14, "{at}");
+                    if ok {
+                        let (length, psh) = model.descriptors[0];
+                        model.descriptors[0] = (length - a as usize, psh);
+                        model.descriptors.push_front((a as usize, false));
+                    }
+                    if ok {
+                        "recut"
+                    } else {
+                        "recut, refused"
+                    }
+                }
+                _ => unreachable!(),
+            };
+            self.count(what);
+        }
+    }
+
+    fn settle(uut: &mut TxRing) {
+        for _ in 0..50 {
+            uut.update_all();
+            if !uut.has_changed() {
+                return;
+            }
+        }
+        panic!("does not settle");
+    }
+
+    fn edge(uut: &mut TxRing) {
+        uut.clock.next = Clock { clk: true };
+        settle(uut);
+        uut.clock.next = Clock { clk: false };
+        settle(uut);
+    }
+
+    fn run(mut driver: Driver, cycles: u64, seed: u64) -> Driver {
+        let mut uut = TxRing::new(driver.models.len(), driver.ring);
+        uut.connect_all();
+        let mut rng = StdRng::seed_from_u64(seed);
+        settle(&mut uut);
+        for _ in 0..cycles {
+            driver.drive(&mut uut, &mut rng);
+            settle(&mut uut);
+            driver.observe(&uut);
+            edge(&mut uut);
+        }
+        driver
+    }
+
+    /// Every byte once, in order, with the right lengths, sums and marks, whatever is freed, cut and re-cut meanwhile, across the wraps of
+    /// ring and sequence number.
+    #[test]
+    fn keeps_to_the_model() {
+        for (ring, mss, gaps) in [
+            (256usize, vec![1usize, 2, 3, 7, 64, 128], true),
+            (256, vec![1, 2, 127], false),
+            (2048, vec![536, 100, 1024], false),
+            (8192, vec![1460, 535], false),
+            (32768, vec![1460, 1459, 2047], false),
+        ] {
+            let driver = run(
+                Driver::new(4, ring, &mss, gaps),
+                20_000 + 12 * ring as u64,
+                ring as u64,
+            );
+            for what in ["read", "burst", "peek", "cut", "free", "recut", "init"] {
+                assert!(
+                    driver.counts.get(what) > Some(&4),
+                    "{what}: {:?}",
+                    driver.counts
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn equals_its_verilog() {
+        let mut driver = std::cell::RefCell::new(Driver::new(4, 256, &[1, 2, 7, 64, 128], true));
+        let cell = &driver;
+        let report = toe_sim::lockstep::lockstep_observed(
+            "tx_ring",
+            || TxRing::new(4, 256),
+            |uut, clk| uut.clock.next = Clock { clk },
+            12_000,
+            1,
+            |uut, _, rng| cell.borrow_mut().drive(uut, rng),
+            |uut, _| cell.borrow_mut().observe(uut),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        assert!(driver.get_mut().counts["recut"] > 10);
+        let still = report.never_changed();
+        assert!(still.iter().all(|port| port.contains("post_")), "{still:?}");
+    }
+}
