@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn settings_make_the_frequency_asked_for() {
-        for mhz in [25u64, 32, 40, 48, 50, 60, 64, 75] {
+        for mhz in [25u64, 40, 45, 50, 60, 65, 75] {
             let s = PllSetting::from_100_mhz(mhz * 1_000_000)
                 .unwrap_or_else(|| panic!("no setting for {mhz} MHz"));
             let made =
