@@ -3,6 +3,7 @@
 //! The folders follow the path of a frame. `docs/design.md` is the map.
 pub mod app;
 pub mod config;
+pub mod counter_ram;
 pub mod counters;
 pub mod link;
 pub mod memory;
