@@ -437,7 +437,7 @@ fn refuse_undefined_memories(dir: &Path) -> Result<(), ToolError> {
     Ok(())
 }
 
-const CXX_FLAGS: [&str; 3] = ["-std=c++17", "-fPIC", "-w"];
+pub(crate) const CXX_FLAGS: [&str; 3] = ["-std=c++17", "-fPIC", "-w"];
 
 /// The part that is the same for all designs, compiled once: it takes longer than a small block.
 fn runtime(cache: &Path, cxx: &Tool, optimise: &str) -> Result<PathBuf, ToolError> {

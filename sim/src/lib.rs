@@ -24,6 +24,7 @@ pub mod trace;
 pub mod uart;
 pub mod vcd;
 pub mod world;
+pub mod verilator;
 
 pub use lockstep::lockstep;
 #[doc(hidden)]
