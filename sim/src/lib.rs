@@ -23,8 +23,8 @@ pub mod tools;
 pub mod trace;
 pub mod uart;
 pub mod vcd;
-pub mod world;
 pub mod verilator;
+pub mod world;
 
 pub use lockstep::lockstep;
 #[doc(hidden)]
