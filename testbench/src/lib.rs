@@ -1,1 +1,2 @@
 //! See the crate description in Cargo.toml.
+pub mod model_world;
