@@ -8,4 +8,6 @@ pub mod isa;
 pub mod model;
 pub mod program;
 pub mod ring_memory;
+pub mod rx_ring;
 pub mod tx_ring;
+pub mod word_memory;
