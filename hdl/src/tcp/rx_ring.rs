@@ -20,7 +20,7 @@
 //! a 16-bit difference. Only the distance of a segment from `rcv_nxt` needs all 32 bits.
 //!
 //! **Latency.** `RX_COMMIT` in order with nothing held: 8 cycles; with h held: 8 + 2h; `RX_WINDOW` and a query: 3; `RX_INIT`: 12; each longer by what
-//! the state machine is busy with. A segment's first byte is written 9 cycles after `place_valid` with nothing held and
+//! the state machine is busy with. A segment's first byte is written 8 cycles after `place_valid` with nothing held and
 //! nothing pending; each held interval adds 2, each pending one 3, per pass (at most 4 passes, then the payload is dropped as if lost).
 //! **Throughput.** A byte in and a byte out each cycle.
 //! **Abort.** A bad frame still ends with `bytes_last`; its bytes lie in free space and its slot's interval is never committed.
@@ -549,26 +549,31 @@ impl Logic for RxRing {
             State::ClipNext => {
                 self.words.read_word.next = self.index_word.val();
                 self.control.d.next.state = State::Clip;
-                if self.empty.val() {
-                    self.control.d.next.state = State::PlaceArm;
-                } else if self.control.q.val().index != self.control.q.val().held {
+                if !self.empty.val() && (self.control.q.val().index != self.control.q.val().held) {
                     self.control.d.next.index = self.index_next.val();
-                } else if self.control.q.val().looked != self.control.q.val().occupied {
+                } else if !self.empty.val()
+                    && (self.control.q.val().looked != self.control.q.val().occupied)
+                {
                     self.words.read_row.next = self.scan_row.val();
                     self.words.read_word.next = 7.into();
                     self.control.d.next.state = State::ClipWho;
                 } else if self.control.q.val().changed {
-                    // An interval looked at before may contain the new start.
+                    // An interval looked at before may contain the new start, and one that ended it may lie below.
+                    self.words.read_word.next = 1.into();
+                    self.control.d.next.end = self.seq_end.val();
                     self.control.d.next.index = 0.into();
                     self.control.d.next.looked = 0.into();
                     self.control.d.next.changed = false;
                     self.control.d.next.passes = self.control.q.val().passes + 1;
-                    self.control.d.next.state = State::ClipNext;
+                    self.control.d.next.state = State::PlaceRd;
                     if self.control.q.val().passes == 3 {
                         self.control.d.next.state = State::PlaceArm;
                     }
                 } else {
                     self.control.d.next.state = State::PlaceWrite;
+                    if self.empty.val() {
+                        self.control.d.next.state = State::PlaceArm;
+                    }
                 }
             }
             State::ClipWho => {
@@ -784,5 +789,691 @@ impl Logic for RxRing {
             self.writer.d.next.tail = 0.into();
             self.reader.d.next.burst = Burst::Idle;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{rngs::StdRng, Rng, SeedableRng};
+    use std::collections::{BTreeMap, VecDeque};
+
+    const COMMIT: u64 = isa::cmd::RX_COMMIT as u64;
+    const WINDOW: u64 = isa::cmd::RX_WINDOW as u64;
+    const INIT: u64 = isa::cmd::RX_INIT as u64;
+
+    fn number<const N: usize>(bits: Bits<N>) -> u64 {
+        bits.to_u64()
+    }
+
+    /// What one connection holds, byte by byte; nothing of the ring's own arithmetic.
+    #[derive(Default, Clone)]
+    struct Connection {
+        rcv_nxt: u32,
+        rd_nxt: u32,
+        edge: Option<u32>,
+        /// Bytes read or readable or held, by sequence number.
+        bytes: BTreeMap<u32, u8>,
+        /// Distances from `rcv_nxt` are found by walking.
+        held: BTreeMap<u32, u8>,
+    }
+
+    impl Connection {
+        fn runs(&self) -> usize {
+            self.held
+                .keys()
+                .filter(|s| !self.held.contains_key(&s.wrapping_sub(1)))
+                .count()
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Frame {
+        conn: usize,
+        seq: u32,
+        data: Vec<u8>,
+        hit: bool,
+        good: bool,
+        slot: usize,
+        delay: usize,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Debug, Default)]
+    enum Engine {
+        #[default]
+        Idle,
+        Command,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Debug, Default)]
+    enum App {
+        #[default]
+        Idle,
+        Query,
+        Burst,
+    }
+
+    /// The parser, the record queue, the engine and the application round the ring, and the model they hold it to.
+    #[derive(Default)]
+    struct World {
+        ring: u32,
+        conns: Vec<Connection>,
+        /// Pending bytes by slot: connection, first sequence number, bytes.
+        pending: Vec<Option<(usize, u32, Vec<u8>)>>,
+        slots: VecDeque<usize>,
+        owners: [usize; 4],
+        oldest: usize,
+        scanned: Vec<usize>,
+        frame: Option<Frame>,
+        sent: usize,
+        placed_sent: bool,
+        wait: usize,
+        frames: usize,
+        engine: Engine,
+        code: u64,
+        command_conn: usize,
+        command_a: u32,
+        commit_moved: bool,
+        app: App,
+        app_conn: usize,
+        app_left: u32,
+        app_at: u32,
+        app_query: u32,
+        idle_percent: u32,
+        seen: BTreeMap<&'static str, u64>,
+    }
+
+    impl World {
+        fn new(conns: usize, ring: u32) -> Self {
+            Self {
+                ring,
+                conns: vec![Connection::default(); conns],
+                pending: vec![None; 4],
+                idle_percent: 20,
+                ..Default::default()
+            }
+        }
+
+        fn saw(&mut self, what: &'static str) {
+            *self.seen.entry(what).or_default() += 1;
+        }
+
+        fn new_frame(&mut self, rng: &mut impl Rng) -> Frame {
+            let conn = rng.random_range(0..self.conns.len());
+            let c = &self.conns[conn];
+            let unread = c.rcv_nxt.wrapping_sub(c.rd_nxt);
+            let window = self.ring - unread;
+            let small = window.min(rng.random_range(1..2 + self.ring / 12)).min(600);
+            let length = match rng.random_range(0..20) {
+                0 => 0,
+                1 => 1,
+                2 if window <= 4000 => window,
+                3 if window <= 4000 => window + 1,
+                4 if window <= 4000 => window.saturating_sub(1),
+                5 => rng.random_range(0..1460),
+                _ => small,
+            };
+            let next = c.rcv_nxt;
+            // Now and then a long time in which the next byte does not come.
+            self.frames += 1;
+            let gap = self.frames / 25 % 3 == 2;
+            let seq = match rng.random_range(0..20) {
+                0..=7 if !gap => next,
+                8 => next.wrapping_sub(rng.random_range(0..300)),
+                9 => next.wrapping_add(window).wrapping_sub(1),
+                10 => next.wrapping_add(window),
+                11 => next.wrapping_add(window).wrapping_add(1),
+                12 => next.wrapping_add(window).wrapping_sub(length),
+                13 => rng.random(),
+                14 => next.wrapping_sub(length),
+                15 => next.wrapping_add(rng.random_range(0..100000)),
+                _ => next.wrapping_add(rng.random_range(0..window.max(1))),
+            };
+            // In-window bytes of one connection always say the same; a bad frame says something else.
+            let good = rng.random_bool(0.85);
+            let salt = if good { 0u8 } else { 0xA5 };
+            let data = (0..length)
+                .map(|i| {
+                    let s = seq.wrapping_add(i);
+                    (s ^ (s >> 8) ^ (s >> 17)) as u8 ^ salt ^ (conn as u8 * 17)
+                })
+                .collect();
+            Frame {
+                conn,
+                seq,
+                data,
+                hit: rng.random_bool(0.95),
+                good,
+                slot: (self.oldest + self.slots.len()) % 4,
+                delay: if rng.random_bool(0.3) {
+                    rng.random_range(0..20)
+                } else {
+                    0
+                },
+            }
+        }
+
+        fn covered(&self, conn: usize, seq: u32) -> bool {
+            self.conns[conn].held.contains_key(&seq)
+                || self.scanned.iter().any(|slot| {
+                    matches!(&self.pending[*slot], Some((c, start, bytes))
+                        if *c == conn && seq.wrapping_sub(*start) < bytes.len() as u32)
+                })
+        }
+
+        /// What the contract says is placed, found byte by byte.
+        fn model_place(&mut self) {
+            let frame = self.frame.clone().unwrap();
+            self.pending[frame.slot] = None;
+            if !frame.hit {
+                return;
+            }
+            let c = &self.conns[frame.conn];
+            let window = self.ring - c.rcv_nxt.wrapping_sub(c.rd_nxt);
+            let inside = |s: u32| s.wrapping_sub(c.rcv_nxt) < window;
+            let mut i = 0;
+            let n = frame.data.len();
+            let at = |i: usize| frame.seq.wrapping_add(i as u32);
+            while i < n && (!inside(at(i)) || self.covered(frame.conn, at(i))) {
+                i += 1;
+            }
+            let first = i;
+            while i < n && inside(at(i)) && !self.covered(frame.conn, at(i)) {
+                i += 1;
+            }
+            let clipped = i < n || first > 0;
+            if i > first {
+                self.pending[frame.slot] =
+                    Some((frame.conn, at(first), frame.data[first..i].to_vec()));
+                if clipped {
+                    self.saw("clipped");
+                }
+            } else {
+                self.saw("nothing placed");
+            }
+        }
+
+        fn model_commit(&mut self, slot: usize, conn: usize) -> bool {
+            let Some((c, start, bytes)) = self.pending[slot].take_if(|p| p.0 == conn) else {
+                return false;
+            };
+            let k = &mut self.conns[c];
+            let before = k.held.clone();
+            for (i, b) in bytes.iter().enumerate() {
+                k.held.insert(start.wrapping_add(i as u32), *b);
+            }
+            let mut moved = false;
+            while let Some(b) = k.held.remove(&k.rcv_nxt) {
+                k.bytes.insert(k.rcv_nxt, b);
+                k.rcv_nxt = k.rcv_nxt.wrapping_add(1);
+                moved = true;
+            }
+            let runs = k.runs();
+            if k.rcv_nxt < k.rcv_nxt.wrapping_sub(bytes.len() as u32) && moved {
+                self.saw("wrapped past 2^32");
+            }
+            let k = &mut self.conns[c];
+            if runs > 4 {
+                k.held = before;
+                self.saw("a fifth interval");
+            } else if runs == 4 {
+                self.saw("four intervals");
+            }
+            if self.conns[c].rcv_nxt.wrapping_sub(self.conns[c].rd_nxt) == self.ring {
+                self.saw("window full");
+            }
+            moved
+        }
+
+        fn check_window(&mut self, conn: usize, rcv_nxt: u32, window: u32) {
+            let c = &mut self.conns[conn];
+            assert_eq!(rcv_nxt, c.rcv_nxt, "rcv_nxt of {conn}");
+            assert_eq!(
+                window,
+                self.ring - c.rcv_nxt.wrapping_sub(c.rd_nxt),
+                "window of {conn}"
+            );
+            let edge = rcv_nxt.wrapping_add(window);
+            if let Some(old) = c.edge {
+                assert!(edge.wrapping_sub(old) < 1 << 31, "the window shrank");
+            }
+            c.edge = Some(edge);
+        }
+
+        /// Sees the outputs of this cycle and sets its inputs.
+        fn drive(&mut self, uut: &mut RxRing, rng: &mut impl Rng) {
+            // The order in which the state machine serves is its own; values never come from inside.
+            let state = uut.control.q.val().state;
+            match state {
+                State::PlaceArm => self.model_place(),
+                State::CommitWho => {
+                    self.commit_moved = self.model_commit(self.oldest, self.command_conn)
+                }
+                State::InitRcv => {
+                    self.conns[self.command_conn] = Connection {
+                        rcv_nxt: self.command_a,
+                        rd_nxt: self.command_a,
+                        edge: Some(self.command_a.wrapping_add(self.ring)),
+                        ..Default::default()
+                    };
+                    for p in &mut self.pending {
+                        p.take_if(|p| p.0 == self.command_conn);
+                    }
+                }
+                State::BurstEnd => self.conns[self.app_conn].rd_nxt = self.app_at,
+                _ => {}
+            }
+            if uut.count.val() {
+                self.saw("HeldFull");
+            }
+
+            // ---- parser ----
+            uut.place_valid.next = false;
+            uut.bytes_valid.next = false;
+            uut.bytes_last.next = rng.random_bool(0.5);
+            uut.bytes_data.next = (rng.random::<u8>() as u64).into();
+            if self.frame.is_none() && self.slots.len() < 4 {
+                if self.wait > 0 {
+                    self.wait -= 1;
+                } else if uut.placed.val() && rng.random_bool(0.9) {
+                    let frame = self.new_frame(rng);
+                    uut.place_conn.next = (frame.conn as u64).into();
+                    uut.place_hit.next = frame.hit;
+                    uut.place_seq.next = (frame.seq as u64).into();
+                    uut.place_length.next = (frame.data.len() as u64).into();
+                    uut.place_slot.next = (frame.slot as u64).into();
+                    self.frame = Some(frame);
+                    self.sent = 0;
+                    self.placed_sent = false;
+                    self.wait = 0;
+                }
+            }
+            if let Some(mut frame) = self.frame.take() {
+                let mut ended = false;
+                if !self.placed_sent {
+                    if frame.delay == 0 {
+                        uut.place_valid.next = true;
+                        self.placed_sent = true;
+                    } else {
+                        frame.delay -= 1;
+                    }
+                } else if self.sent == frame.data.len() && self.wait > 0 && uut.placed.val() {
+                    ended = true;
+                }
+                if self.sent < frame.data.len() {
+                    if !rng.random_ratio(self.idle_percent, 100) {
+                        uut.bytes_valid.next = true;
+                        uut.bytes_data.next = (frame.data[self.sent] as u64).into();
+                        self.sent += 1;
+                        uut.bytes_last.next = self.sent == frame.data.len();
+                    }
+                } else if self.placed_sent {
+                    self.wait += 1;
+                }
+                if ended {
+                    if frame.good {
+                        self.slots.push_back(frame.slot);
+                        self.owners[frame.slot] = frame.conn;
+                    }
+                    self.wait = rng.random_range(1..30);
+                } else {
+                    self.frame = Some(frame);
+                }
+            }
+
+            // ---- engine ----
+            if self.engine == Engine::Command && uut.command.done.val() {
+                // Seen in the cycle of `done`: the command still stands in this cycle.
+                let (result, result2) = (
+                    number(uut.command.result.val()) as u32,
+                    number(uut.command.result2.val()) as u32,
+                );
+                let conn = self.command_conn;
+                match self.code {
+                    COMMIT => {
+                        assert_eq!(
+                            uut.command.ok.val(),
+                            self.commit_moved,
+                            "ok of {conn}: {:x?}",
+                            self.conns[conn].rcv_nxt
+                        );
+                        self.check_window(conn, result, result2);
+                        self.slots.pop_front();
+                        self.oldest = (self.oldest + 1) % 4;
+                    }
+                    WINDOW => self.check_window(conn, result2, result),
+                    _ => {}
+                }
+                self.engine = Engine::Idle;
+            } else if self.engine == Engine::Idle {
+                uut.command.valid.next = false;
+                let busy = self.app != App::Idle;
+                let init = rng.random_bool(0.001) || self.conns.iter().any(|c| c.edge.is_none());
+                if init {
+                    let conn = self.conns.iter().position(|c| c.edge.is_none());
+                    let conn = conn.unwrap_or(rng.random_range(0..self.conns.len()));
+                    if !(busy && self.app_conn == conn) {
+                        self.command_a = match rng.random_range(0..4) {
+                            0 => 0u32.wrapping_sub(rng.random_range(0..300)),
+                            1 => (0x10000 * rng.random_range(0u32..65536))
+                                .wrapping_sub(rng.random_range(0..300)),
+                            2 => 0x8000_0000 - rng.random_range(0..300),
+                            _ => rng.random(),
+                        };
+                        self.conns[conn].edge = Some(self.command_a.wrapping_add(self.ring));
+                        self.saw("init");
+                        self.issue(uut, INIT, conn);
+                        uut.command.a.next = (self.command_a as u64).into();
+                    }
+                } else if !self.slots.is_empty() && rng.random_bool(0.1) {
+                    let slot = self.slots[0];
+                    if rng.random_bool(0.1) {
+                        self.slots.pop_front();
+                        self.oldest = (self.oldest + 1) % 4;
+                    } else {
+                        let conn = self.owners[slot];
+                        self.issue(uut, COMMIT, conn);
+                    }
+                } else if rng.random_bool(0.02) {
+                    let conn = rng.random_range(0..self.conns.len());
+                    self.issue(uut, WINDOW, conn);
+                }
+            }
+            uut.command.slot.next = (self.oldest as u64).into();
+            uut.slots_oldest.next = (self.oldest as u64).into();
+            uut.slots_count.next = (self.slots.len() as u64).into();
+
+            if state == State::Idle {
+                self.scanned = self.slots.iter().copied().collect();
+            }
+
+            // ---- application ----
+            uut.start.next = false;
+            uut.stream.ready.next = !rng.random_ratio(self.idle_percent, 100);
+            uut.post_ready.next = rng.random_bool(0.5);
+            match self.app {
+                App::Idle => {
+                    uut.query_valid.next = false;
+                    if rng.random_bool(0.05) {
+                        self.app_conn = rng.random_range(0..self.conns.len());
+                        if !(self.engine == Engine::Command && self.code == INIT) {
+                            uut.query_valid.next = true;
+                            uut.query_conn.next = (self.app_conn as u64).into();
+                            self.app = App::Query;
+                        }
+                    }
+                    self.app_query = u32::MAX;
+                }
+                App::Query => {
+                    if self.app_query != u32::MAX {
+                        // The cycle after `query_done`.
+                        uut.query_valid.next = false;
+                        if self.app_query == 0 || rng.random_bool(0.2) {
+                            self.app = App::Idle;
+                        } else {
+                            let most = self.app_query;
+                            self.app_left = if rng.random_bool(0.5) {
+                                most
+                            } else {
+                                rng.random_range(1..=most)
+                            };
+                            self.app_at = self.conns[self.app_conn].rd_nxt;
+                            uut.start.next = true;
+                            uut.start_conn.next = (self.app_conn as u64).into();
+                            uut.start_count.next = (self.app_left as u64).into();
+                            self.app = App::Burst;
+                        }
+                    } else if uut.query_done.val() {
+                        let readable = number(uut.readable.val()) as u32;
+                        let c = &self.conns[self.app_conn];
+                        assert_eq!(readable, c.rcv_nxt.wrapping_sub(c.rd_nxt), "readable");
+                        self.app_query = readable;
+                    }
+                }
+                App::Burst => {
+                    if uut.stream.valid.val() {
+                        assert!(self.app_left > 0, "more bytes than asked for");
+                        assert_eq!(uut.stream.last.val(), self.app_left == 1, "last");
+                        let expected = self.conns[self.app_conn].bytes[&self.app_at];
+                        assert_eq!(
+                            number(uut.stream.data.val()) as u8,
+                            expected,
+                            "byte at {}",
+                            self.app_at
+                        );
+                        if uut.stream.ready.next {
+                            self.app_at = self.app_at.wrapping_add(1);
+                            self.app_left -= 1;
+                            self.saw("byte read");
+                        }
+                    }
+                    if uut.post_valid.val() {
+                        assert_eq!(number(uut.post_conn.val()) as usize, self.app_conn);
+                        assert_eq!(number(uut.post_bit.val()), isa::pending::READ as u64);
+                        if uut.post_ready.next {
+                            assert_eq!(self.app_left, 0);
+                            self.app = App::Idle;
+                            self.saw("burst");
+                        }
+                    }
+                }
+            }
+        }
+
+        fn issue(&mut self, uut: &mut RxRing, code: u64, conn: usize) {
+            uut.command.valid.next = true;
+            uut.command.code.next = code.into();
+            uut.command.conn.next = (conn as u64).into();
+            self.engine = Engine::Command;
+            self.code = code;
+            self.command_conn = conn;
+        }
+    }
+
+    fn settle(uut: &mut RxRing) {
+        for _ in 0..20 {
+            uut.update_all();
+            if !uut.has_changed() {
+                return;
+            }
+        }
+        panic!("does not settle");
+    }
+
+    fn step(uut: &mut RxRing) {
+        settle(uut);
+        uut.clock.next = Clock::from(true);
+        settle(uut);
+        uut.clock.next = Clock::from(false);
+        settle(uut);
+    }
+
+    fn make(connections: usize, ring: usize) -> RxRing {
+        let mut uut = RxRing::new(connections, ring);
+        uut.connect_all();
+        uut
+    }
+
+    /// Random segments (in the window, overlapping, beyond, repeated, bad), near every wrap, against the byte map.
+    #[test]
+    fn every_byte_once_in_order() {
+        let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (seed, connections, ring, idle) in [
+            (1, 1, 256, 0),
+            (2, 4, 256, 20),
+            (3, 2, 1024, 10),
+            (4, 8, 4096, 20),
+            (5, 1, 32768, 0),
+            (6, 4, 512, 60),
+        ] {
+            let mut uut = make(connections, ring);
+            let mut world = World::new(connections, ring as u32);
+            world.idle_percent = idle;
+            let mut rng = StdRng::seed_from_u64(seed);
+            for _ in 0..60_000 {
+                world.drive(&mut uut, &mut rng);
+                step(&mut uut);
+            }
+            assert_eq!(
+                world.seen.get("HeldFull"),
+                world.seen.get("a fifth interval"),
+                "seed {seed}"
+            );
+            for (what, times) in world.seen {
+                *seen.entry(what).or_default() += times;
+            }
+        }
+        println!("{seen:?}");
+        for what in [
+            "HeldFull",
+            "four intervals",
+            "window full",
+            "clipped",
+            "nothing placed",
+            "wrapped past 2^32",
+            "init",
+        ] {
+            assert!(
+                seen.get(what).is_some_and(|n| *n > 10),
+                "too few: {what}: {seen:?}"
+            );
+        }
+        assert!(seen["byte read"] > 20_000, "{seen:?}");
+    }
+
+    #[test]
+    fn equals_its_verilog() {
+        let mut world = World::new(4, 256);
+        toe_sim::lockstep!(
+            "rx_ring",
+            RxRing::new(4, 256),
+            20_000,
+            |uut, _cycle, rng| {
+                world.drive(uut, rng);
+            }
+        );
+        assert!(
+            world.seen.get("byte read").is_some_and(|n| *n > 1000),
+            "{:?}",
+            world.seen
+        );
+    }
+
+    /// Issues a command; cycles from its first to that of `done`, both counted, and `ok`, `result`, `result2`.
+    fn command(uut: &mut RxRing, code: u64, slot: u64, a: u32) -> (u64, bool, u32, u32) {
+        uut.command.valid.next = true;
+        uut.command.code.next = code.into();
+        uut.command.slot.next = slot.into();
+        uut.command.a.next = (a as u64).into();
+        for cycles in 1..100 {
+            settle(uut);
+            let done = uut.command.done.val();
+            let answer = (
+                cycles,
+                uut.command.ok.val(),
+                number(uut.command.result.val()) as u32,
+                number(uut.command.result2.val()) as u32,
+            );
+            if done {
+                step(uut);
+                uut.command.valid.next = false;
+                settle(uut);
+                assert!(!uut.command.done.val());
+                return answer;
+            }
+            step(uut);
+        }
+        panic!("command {code:#x} never ends");
+    }
+
+    /// Places a segment; cycles from `place_valid` to its first byte written.
+    fn place(uut: &mut RxRing, slot: u64, seq: u32, length: u64) -> u64 {
+        uut.place_hit.next = true;
+        uut.place_slot.next = slot.into();
+        uut.place_seq.next = (seq as u64).into();
+        uut.place_length.next = length.into();
+        uut.place_valid.next = true;
+        let mut first = 0;
+        for cycle in 0..1000 {
+            uut.bytes_valid.next = cycle < length;
+            uut.bytes_last.next = cycle + 1 == length;
+            settle(uut);
+            if uut.bytes.write_enable.val() && first == 0 {
+                first = cycle;
+            }
+            if cycle > length && uut.placed.val() {
+                return first;
+            }
+            step(uut);
+            uut.place_valid.next = false;
+        }
+        panic!("never placed");
+    }
+
+    /// The cycle counts of the header.
+    #[test]
+    fn takes_the_cycles_it_says() {
+        let mut uut = make(4, 256);
+        uut.slots_count.next = 0.into();
+        assert_eq!(command(&mut uut, INIT, 0, 1000).0, 12);
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (3, false, 256, 1000));
+        assert_eq!(place(&mut uut, 0, 1000, 10), 8);
+        assert_eq!(command(&mut uut, COMMIT, 0, 0), (8, true, 1010, 246));
+        // A second commit of the same slot does nothing.
+        assert_eq!(command(&mut uut, COMMIT, 0, 0).1, false);
+        for held in 0..4 {
+            let extra = 2 * held as u64;
+            assert_eq!(place(&mut uut, 0, 1020 + 20 * held, 10), 8 + extra);
+            let answer = command(&mut uut, COMMIT, 0, 0);
+            assert_eq!(answer, (8 + extra, false, 1010, 246));
+        }
+        uut.query_valid.next = true;
+        step(&mut uut);
+        step(&mut uut);
+        settle(&mut uut);
+        assert!(uut.query_done.val());
+        assert_eq!(number(uut.readable.val()), 10);
+        step(&mut uut);
+        uut.query_valid.next = false;
+        // The gap is filled: one held interval is absorbed.
+        place(&mut uut, 0, 1010, 10);
+        assert_eq!(command(&mut uut, COMMIT, 0, 0), (16, true, 1030, 226));
+    }
+
+    /// A byte each cycle to the application, the last one marked, then the event and `burst_done`.
+    #[test]
+    fn reads_a_byte_each_cycle() {
+        let mut uut = make(1, 256);
+        command(&mut uut, INIT, 0, 0xFFFF_FFF0);
+        place(&mut uut, 0, 0xFFFF_FFF0, 100);
+        assert_eq!(command(&mut uut, COMMIT, 0, 0).2, 84);
+        uut.start.next = true;
+        uut.start_count.next = 100.into();
+        uut.stream.ready.next = true;
+        uut.post_ready.next = true;
+        let mut moved = vec![];
+        for cycle in 0..120 {
+            settle(&mut uut);
+            if uut.stream.valid.val() {
+                moved.push((cycle, uut.stream.last.val()));
+            }
+            if uut.burst_done.val() {
+                assert_eq!(moved.len(), 100);
+                assert!(moved[99].1 && !moved[98].1);
+                assert_eq!(moved[99].0 - moved[0].0, 99);
+                step(&mut uut);
+                assert_eq!(command(&mut uut, WINDOW, 0, 0).2, 256);
+                return;
+            }
+            step(&mut uut);
+            uut.start.next = false;
+        }
+        panic!("the burst never ends");
+    }
+
+    #[test]
+    #[should_panic(expected = "ring_bytes is 65536, but must be a power of two from 256 to 32768")]
+    fn refuses_a_ring_beyond_32_kib() {
+        let _ = RxRing::new(4, 65536);
     }
 }
