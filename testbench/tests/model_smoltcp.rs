@@ -1,11 +1,14 @@
 //! The TCP program, on the instruction-level model, talks to smoltcp in simulated time.
 use toe_hdl::config::{Owner, ToeConfig};
 use toe_hdl::counters::Cause;
-use toe_hdl::tcp::model::blocks::chargen;
-use toe_hdl::tcp::program::program;
+use toe_hdl::tcp::asm::Operand;
+use toe_hdl::tcp::isa::out;
+use toe_hdl::tcp::model::blocks::{chargen, parse, Builder};
+use toe_hdl::tcp::model::tx_ring::sum_of;
+use toe_hdl::tcp::program::{program, state, words};
 use toe_sim::fault::Faults;
-use toe_sim::link::Duration;
-use toe_sim::peer::{Conversation, EchoServer, TcpOptions};
+use toe_sim::link::{Duration, Frame, Instant, Link};
+use toe_sim::peer::{App, Context, Conversation, EchoServer, TcpOptions};
 use toe_testbench::model_world::{config, Host, ModelWorld, PEER};
 
 /// Bytes in which no shift goes unnoticed.
@@ -275,4 +278,210 @@ fn everything_at_once_that_a_network_can_do() {
             .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         lives(&mut w, seed as u32);
     }
+}
+
+/// Every sequence number crosses 2^32 on the way.
+#[test]
+fn our_numbers_wrap() {
+    for below in [1, 2, 100, 1461, 30_000] {
+        let mut w = sound();
+        w.model.toe.set_isn(0u32.wrapping_sub(below));
+        let ip = w.ip();
+        w.peer()
+            .add(Conversation::echo_client(ip, 7, data(below, 65536)));
+        run(&mut w);
+        assert_eq!(w.model.toe.counter(Cause::Retransmit), 0, "{below}");
+        w.come_to_rest(MINUTE).unwrap();
+    }
+}
+
+#[test]
+fn the_smallest_rings_carry_as_well() {
+    for (rx, tx, connections, loss) in [
+        (256, 256, 1, 0.0),
+        (256, 512, 2, 0.02),
+        (1024, 256, 4, 0.02),
+    ] {
+        let config = ToeConfig {
+            rx_ring_bytes: rx,
+            tx_ring_bytes: tx,
+            connections,
+            mtu: 576,
+            ..config()
+        };
+        let mut w = world(&config, 3, Faults::loss(loss));
+        let ip = w.ip();
+        for n in 0..connections as u32 {
+            w.peer()
+                .add(Conversation::echo_client(ip, 7, data(n, 10_000)));
+        }
+        w.run(MINUTE * 20)
+            .unwrap_or_else(|e| panic!("rings {rx} and {tx}: {e}"));
+        w.come_to_rest(MINUTE * 5)
+            .unwrap_or_else(|e| panic!("rings {rx} and {tx}: {e}"));
+    }
+}
+
+/// Connects to the generator with a small buffer, reads nothing for a while, then in small bites.
+struct SlowReader {
+    ip: std::net::Ipv4Addr,
+    handle: Option<smoltcp::iface::SocketHandle>,
+    next: Instant,
+    came: Vec<u8>,
+    wanted: usize,
+}
+
+impl App for SlowReader {
+    fn act(&mut self, context: &mut Context) -> bool {
+        use smoltcp::socket::tcp;
+        let Some(handle) = self.handle else {
+            let buffer = |n| tcp::SocketBuffer::new(vec![0; n]);
+            let mut socket = tcp::Socket::new(buffer(1000), buffer(1000));
+            socket
+                .connect(context.interface.context(), (self.ip, 19), 50_000)
+                .unwrap();
+            self.handle = Some(context.sockets.add(socket));
+            return true;
+        };
+        if context.now < self.next || self.is_done() {
+            return false;
+        }
+        self.next = context.now + Duration::from_millis(30);
+        let socket = context.sockets.get_mut::<tcp::Socket>(handle);
+        let mut bite = [0; 333];
+        let count = socket.recv_slice(&mut bite).unwrap_or(0);
+        self.came.extend(&bite[..count]);
+        if self.is_done() {
+            socket.abort();
+        }
+        count > 0
+    }
+    fn is_done(&self) -> bool {
+        self.came.len() >= self.wanted
+    }
+    fn progress(&self) -> Option<u64> {
+        Some(self.came.len() as u64)
+    }
+    fn wake_at(&self) -> Option<Instant> {
+        Some(self.next)
+    }
+    fn describe(&self) -> String {
+        format!("slow reader: {} bytes", self.came.len())
+    }
+}
+
+/// The peer's window is shut for longer than a lost peer would be waited for, then opens bite by bite (RFC 9293 section 3.8.6.1).
+#[test]
+fn a_shut_window_is_probed_and_nothing_is_lost() {
+    for loss in [0.0, 0.05] {
+        let mut w = world(&config(), 2, Faults::loss(loss));
+        let reader = SlowReader {
+            ip: w.ip(),
+            handle: None,
+            next: Instant::from_secs(200),
+            came: Vec::new(),
+            wanted: 20_000,
+        };
+        let reader = w.peer().add(reader);
+        run(&mut w);
+        let came = &w.peer().app(reader).came;
+        assert!((0..).map(chargen).zip(came).all(|(a, b)| a == *b));
+        // The first probe of each kind, then the same byte again each time the timer expires.
+        let toe = &w.model.toe;
+        assert!(toe.counter(Cause::ZeroWindowProbe) >= 1, "{}", w.counters());
+        assert!(toe.counter(Cause::RtoExpired) > 3, "{}", w.counters());
+        assert_eq!(w.model.toe.counter(Cause::GaveUp), 0, "{}", w.counters());
+        lives(&mut w, 1);
+    }
+}
+
+/// Segments nobody would send, most of them near the window: no fault, no wedge, every answer sound, and a fresh connection works.
+#[test]
+fn no_segment_wedges_it() {
+    use rand::{Rng, SeedableRng};
+    let own = u32::from_be_bytes(config().ip);
+    let peer = u32::from_be_bytes(PEER.octets());
+    let word = |w: &ModelWorld, conn: usize, o: Operand| {
+        w.model.toe.machine.state[conn][usize::from(o.address().unwrap())]
+    };
+    let mut states = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let mut r = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut w = world(&config(), seed, Faults::none());
+        w.model.toe.set_isn(r.random());
+        w.model.host = Host {
+            send: data(1, 500),
+            close_first: true,
+            ..Host::default()
+        };
+        let mut now = Instant::ZERO;
+        let mut answers = 0;
+        for _ in 0..5000 {
+            let conn = r.random_range(0..4);
+            let known = word(&w, conn, words::PORTS);
+            let ports = if known != 0 && r.random_bool(0.9) {
+                known
+            } else {
+                let port = [7, 9, 19, 100, 5][r.random_range(0..5)];
+                r.random_range(5000..5004) << 16 | port
+            };
+            let mut near = |base: u32| match r.random_range(0..10) {
+                0 => r.random(),
+                1..=3 => base
+                    .wrapping_add(r.random_range(0..3000))
+                    .wrapping_sub(1500),
+                4 => base.wrapping_add(1),
+                _ => base,
+            };
+            let seq = near(word(&w, conn, words::RCV_NXT));
+            let ack = near(word(&w, conn, words::SND_MAX));
+            let flags = match r.random_range(0..20) {
+                0 => r.random_range(0..256),
+                1 => 0x04,
+                2 => 0x11,
+                3..=5 => 0x02,
+                _ => 0x10,
+            };
+            let window: u32 = [0, 1, 700, 65535][r.random_range(0..4)];
+            let length = [0, 0, 0, 1, 100, 1460][r.random_range(0..6)];
+            let mut b = Builder::default();
+            b.word(out::IP, own);
+            b.word(out::PORTS, ports);
+            b.word(out::SEQ, seq);
+            b.word(out::ACK, ack);
+            b.word(out::CTL, 5 << 28 | flags << 16 | window);
+            let payload = vec![0x55; length];
+            let packet = b.send(peer, &payload, sum_of(&payload)).unwrap();
+            w.model.send(Frame::new(packet.bytes), now);
+            while let Some(answer) = w.model.receive(now) {
+                answers += 1;
+                parse(&answer.bytes, [0; 6], peer).unwrap_or_else(|c| panic!("{}", c.meaning()));
+            }
+            if r.random_bool(0.1) {
+                now += Duration::from_millis(r.random_range(1..2000));
+            }
+            if let Some(error) = &w.model.error {
+                panic!("seed {seed}: {error}");
+            }
+            states.extend((0..4).map(|c| word(&w, c, words::STATE)));
+        }
+        assert!(answers > 1000, "{answers} answers");
+        // Every connection that is left is reset exactly in the window.
+        for conn in 0..4 {
+            let mut b = Builder::default();
+            b.word(out::IP, own);
+            b.word(out::PORTS, word(&w, conn, words::PORTS));
+            b.word(out::SEQ, word(&w, conn, words::RCV_NXT));
+            b.word(out::ACK, word(&w, conn, words::SND_MAX));
+            b.word(out::CTL, 0x5014_0000);
+            let packet = b.send(peer, &[], 0).unwrap();
+            w.model.send(Frame::new(packet.bytes), now);
+        }
+        w.now = now;
+        lives(&mut w, seed as u32);
+    }
+    // Everything but SYN-SENT, which takes a command.
+    let names: Vec<_> = states.iter().map(|s| state::name(*s)).collect();
+    assert_eq!(names.len(), 9, "{names:?}");
+    assert!(!names.contains(&"?"), "{names:?}");
 }
