@@ -1,4 +1,5 @@
 //! Ethernet, ARP, IPv4 and ICMP.
+pub mod no_arp;
 use rust_hdl::prelude::*;
 
 /// An IP payload on its way out, with what the headers need.
