@@ -3,7 +3,7 @@ use super::marks::*;
 use super::words::*;
 use super::{constant, flags, none, state, timer, zero};
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::asm::{k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 /// In the common case straight on from `segment_tuple`; falls into `text`.

@@ -171,3 +171,236 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.out(out::OPTION, T0);
     a.br("emit");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::Owner;
+    use crate::counters::Cause;
+
+    // ---- LISTEN ---------------------------------------------------------------------------------
+
+    #[test]
+    fn a_connection_opens() {
+        let mut s = Script::new();
+        s.inject(seg(SYN, 0, 0).mss(1000));
+        let syn_ack = s.expect(SYN | ACK, 0, 1, 0);
+        assert_eq!((syn_ack.mss, syn_ack.wnd), (Some(1460), 8192));
+        assert_eq!(syn_ack.ports, (HOST_PORT, PEER_PORT));
+        s.silence().state("SYN-RECEIVED");
+        assert_eq!(s.toe.blocks.attached[0].owner, None);
+        s.inject(seg(ACK, 1, 1)).silence().state("ESTABLISHED");
+        assert_eq!(s.toe.blocks.attached[0].owner, Some(Owner::Host as u8));
+        s.counted(Cause::Opened, 1).slots(1);
+    }
+
+    #[test]
+    fn a_closed_port_is_refused() {
+        let mut s = Script::new();
+        s.inject(seg(SYN, 0, 0).to_port(81));
+        let rst = s.next().expect("an answer");
+        assert_eq!(
+            (rst.flags, rst.ack, rst.ports),
+            (RST | ACK, 1, (81, PEER_PORT))
+        );
+        assert_eq!(rst.seq.wrapping_add(US), 0, "no ACK in, so number zero");
+        s.silence().counted(Cause::Refused, 1).slots(0);
+    }
+
+    #[test]
+    fn strangers_are_reset_as_section_3_5_2_says() {
+        let mut s = Script::new();
+        s.inject(seg(ACK, 500, 77).data(b"hello"));
+        s.expect(RST, 77, 0, 0);
+        s.inject(seg(SYN | ACK, 500, 77));
+        s.expect(RST, 77, 0, 0);
+        s.inject(seg(FIN, 500, 0).data(b"hello"));
+        let rst = s.next().expect("an answer");
+        assert_eq!((rst.flags, rst.ack), (RST | ACK, 506));
+        s.inject(seg(RST, 500, 0)).silence();
+        s.inject(seg(RST | ACK, 500, 77)).silence();
+        s.counted(Cause::Stray, 5)
+            .counted(Cause::ResetOut, 3)
+            .slots(0);
+    }
+
+    #[test]
+    fn a_full_table_is_silent() {
+        let mut s = Script::new();
+        for port in 0..5 {
+            s.inject(seg(SYN, 0, 0).from_port(1000 + port));
+        }
+        for _ in 0..4 {
+            s.expect(SYN | ACK, 0, 1, 0);
+        }
+        s.silence().counted(Cause::NoSlot, 1).slots(4);
+    }
+
+    // ---- SYN-RECEIVED ---------------------------------------------------------------------------
+
+    fn syn_received() -> Script {
+        let mut s = Script::new();
+        s.inject(seg(SYN, 0, 0));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s
+    }
+
+    #[test]
+    fn syn_received_resets_a_wrong_ack() {
+        for ack in [0, 2, 0x8000_0000] {
+            let mut s = syn_received();
+            s.inject(seg(ACK, 1, ack));
+            s.expect(RST, ack, 0, 0);
+            s.silence().state("SYN-RECEIVED").counted(Cause::BadAck, 1);
+            s.inject(seg(ACK, 1, 1))
+                .silence()
+                .state("ESTABLISHED")
+                .slots(1);
+        }
+    }
+
+    #[test]
+    fn syn_received_answers_the_same_syn_with_an_ack() {
+        let mut s = syn_received();
+        s.inject(seg(SYN, 0, 0));
+        s.expect(ACK, 1, 1, 0);
+        s.silence().state("SYN-RECEIVED").slots(1);
+    }
+
+    #[test]
+    fn syn_received_returns_to_listen_on_rst() {
+        let mut s = syn_received();
+        s.inject(seg(RST, 1, 0)).silence().state("CLOSED");
+        s.counted(Cause::ResetIn, 1).slots(0);
+        s.inject(seg(SYN, 0, 0));
+        s.expect(SYN | ACK, 0, 1, 0);
+    }
+
+    #[test]
+    fn syn_received_takes_data_and_fin_with_the_ack() {
+        let mut s = syn_received();
+        s.inject(seg(ACK | FIN, 1, 1).data(b"hello"));
+        s.expect(ACK, 1, 7, 0);
+        s.silence().state("CLOSE-WAIT");
+        assert_eq!(s.read(), b"hello");
+        assert!(s.toe.blocks.attached[0].peer_fin);
+        s.slots(1);
+    }
+
+    #[test]
+    fn the_syn_ack_is_sent_again_and_given_up() {
+        let mut s = syn_received();
+        let mut wait = 1000;
+        for _ in 0..6 {
+            s.ticks(wait - 1).silence().ticks(2);
+            s.expect(SYN | ACK, 0, 1, 0);
+            s.silence();
+            wait *= 2;
+            // One tick of the next wait is gone already.
+            s.toe.blocks.timers.set(0, 0, wait);
+        }
+        s.ticks(wait + 1).silence().state("CLOSED");
+        s.counted(Cause::GaveUp, 1)
+            .counted(Cause::Retransmit, 6)
+            .slots(0);
+    }
+
+    #[test]
+    fn after_a_lost_syn_ack_the_rto_begins_at_three_seconds() {
+        let mut s = syn_received();
+        s.ticks(1001);
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.inject(seg(ACK, 1, 1)).silence().state("ESTABLISHED");
+        assert_eq!(s.word(RTO), 3000);
+        assert_eq!(s.word(TRIES), 0);
+    }
+
+    #[test]
+    fn the_smaller_mss_is_used() {
+        for (offered, used) in [
+            (None, 536),
+            (Some(100), 100),
+            (Some(1460), 1460),
+            (Some(9000), 1460),
+        ] {
+            let mut syn = seg(SYN, 0, 0);
+            syn.mss = offered;
+            let mut s = Script::established_with(config(), syn);
+            s.write(&[7; 1500]);
+            s.expect(ACK, 1, 1, used);
+        }
+    }
+
+    // ---- SYN-SENT -------------------------------------------------------------------------------
+
+    /// An active open from `HOST_PORT`, its SYN sent.
+    fn syn_sent() -> Script {
+        let mut s = Script::new();
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle();
+        let syn = s.expect(SYN, 0, 0, 0);
+        assert_eq!((syn.mss, syn.wnd), (Some(1460), 8192));
+        s.silence().state("SYN-SENT");
+        s
+    }
+
+    #[test]
+    fn an_active_open_establishes() {
+        let mut s = syn_sent();
+        s.inject(seg(SYN | ACK, 0, 1).mss(700));
+        s.expect(ACK, 1, 1, 0);
+        s.silence().state("ESTABLISHED");
+        assert_eq!(s.toe.blocks.attached[0].owner, Some(Owner::Host as u8));
+        s.write(&[1; 1000]);
+        s.expect(ACK, 1, 1, 700);
+        s.counted(Cause::Opened, 1).slots(1);
+    }
+
+    #[test]
+    fn syn_sent_checks_ack_before_anything() {
+        for ack in [0, 2] {
+            let mut s = syn_sent();
+            s.inject(seg(SYN | ACK, 0, ack));
+            s.expect(RST, ack, 0, 0);
+            s.silence().state("SYN-SENT");
+            s.inject(seg(RST | ACK, 0, ack)).silence().state("SYN-SENT");
+            s.inject(seg(RST, 0, 0)).silence().state("SYN-SENT");
+            s.inject(seg(ACK, 0, 1)).silence().state("SYN-SENT");
+            s.slots(1);
+        }
+    }
+
+    #[test]
+    fn a_refused_active_open_is_told() {
+        let mut s = syn_sent();
+        s.inject(seg(RST | ACK, 0, 1)).silence().state("CLOSED");
+        s.counted(Cause::ResetIn, 1).slots(0);
+    }
+
+    #[test]
+    fn simultaneous_open() {
+        let mut s = syn_sent();
+        s.inject(seg(SYN, 0, 0).mss(900));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.silence().state("SYN-RECEIVED");
+        s.inject(seg(SYN | ACK, 0, 1).mss(900));
+        s.expect(ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 1)).silence().state("ESTABLISHED");
+        s.write(&[1; 1000]);
+        s.expect(ACK, 1, 1, 900);
+        s.slots(1);
+    }
+
+    #[test]
+    fn the_syn_is_sent_again_and_given_up() {
+        let mut s = syn_sent();
+        s.ticks(127_100);
+        for _ in 0..6 {
+            s.expect(SYN, 0, 0, 0);
+        }
+        s.silence().state("CLOSED");
+        s.counted(Cause::GaveUp, 1).slots(0);
+    }
+}

@@ -32,6 +32,8 @@ pub mod handshake;
 pub mod host;
 pub mod receive;
 pub mod retransmit;
+#[cfg(test)]
+mod script;
 pub mod timers;
 pub mod transmit;
 

@@ -147,3 +147,155 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.when(B).call("enter_time_wait");
     a.br("output");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use crate::counters::Cause;
+
+    #[test]
+    fn text_in_order_is_delivered_and_acknowledged() {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 1, 1).data(b"hello "));
+        let ack = s.expect(ACK, 1, 7, 0);
+        assert_eq!(ack.wnd, 8192 - 6);
+        s.inject(seg(ACK, 7, 1).data(b"world"));
+        s.expect(ACK, 1, 12, 0);
+        assert_eq!(s.silence().read(), b"hello world");
+        s.silence().slots(1);
+    }
+
+    #[test]
+    fn a_gap_is_acknowledged_at_once_and_filled() {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 7, 1).data(b"world"));
+        s.expect(ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 1).data(b"hello "));
+        s.expect(ACK, 1, 12, 0);
+        assert_eq!(s.silence().read(), b"hello world");
+        s.counted(Cause::OutOfOrder, 1).slots(1);
+    }
+
+    #[test]
+    fn a_fin_ahead_of_a_gap_counts_when_it_is_filled() {
+        let mut s = Script::established();
+        s.inject(seg(ACK | FIN, 7, 1).data(b"world"));
+        s.expect(ACK, 1, 1, 0);
+        s.state("ESTABLISHED");
+        s.inject(seg(ACK, 1, 1).data(b"hello "));
+        s.expect(ACK, 1, 13, 0);
+        s.silence().state("CLOSE-WAIT");
+        assert_eq!(s.read(), b"hello world");
+        s.slots(1);
+    }
+
+    #[test]
+    fn acceptability() {
+        // Table 6 of section 3.4, window 8192 from 1; (seq, length, acceptable)
+        for (seq, length, good) in [
+            (1, 0, true),
+            (0, 0, false),
+            (8192, 0, true),
+            (8193, 0, false),
+            (0, 1, false),
+            (0, 2, true),
+            (8192, 1, true),
+            (8193, 1, false),
+            (0x8000_0001, 10, false),
+            (0x7FFF_FFFF, 10, false),
+        ] {
+            let mut s = Script::established();
+            s.inject(super::super::script::seg(ACK, seq, 1).data(&vec![5; length]));
+            s.counted(Cause::Unacceptable, u64::from(!good))
+                .counted(Cause::Accepted, 2 + u64::from(good));
+            if good && length == 0 {
+                s.silence();
+            } else {
+                let next = if good && seq < 2 { 2 } else { 1 };
+                s.expect(ACK, 1, next, 0);
+            }
+            s.silence().slots(1);
+        }
+    }
+
+    #[test]
+    fn a_shut_window_takes_acks_and_probes_are_answered() {
+        let mut s = Script::established();
+        for n in 0..8 {
+            s.inject(seg(ACK, 1 + n * 1024, 1).data(&[n as u8; 1024]));
+            s.expect(ACK, 1, 1025 + n * 1024, 0);
+        }
+        s.inject(seg(ACK, 8193, 1).data(&[9]));
+        let ack = s.expect(ACK, 1, 8193, 0);
+        assert_eq!(ack.wnd, 0);
+        s.write(b"x");
+        s.expect(ACK, 1, 8193, 1);
+        s.inject(seg(ACK, 8193, 2)).silence();
+        assert_eq!(s.read().len(), 8192);
+        let update = s.expect(ACK, 2, 8193, 0);
+        assert_eq!(update.wnd, 8192);
+        s.silence().slots(1);
+    }
+
+    #[test]
+    fn rst_ends_the_connection_only_at_the_exact_number() {
+        for (seq, answered) in [(2, true), (8192, true), (0, false), (8193, false)] {
+            let mut s = Script::established();
+            s.inject(super::super::script::seg(RST, seq, 0));
+            if answered {
+                s.expect(ACK, 1, 1, 0);
+            }
+            s.silence().state("ESTABLISHED").slots(1);
+        }
+        let mut s = Script::established();
+        s.inject(seg(RST, 1, 0)).silence().state("CLOSED").slots(0);
+        s.counted(Cause::ResetIn, 1);
+    }
+
+    #[test]
+    fn syn_in_a_connection_is_challenged() {
+        for seq in [0, 1, 100, 9000] {
+            let mut s = Script::established();
+            s.inject(super::super::script::seg(SYN, seq, 0));
+            s.expect(ACK, 1, 1, 0);
+            s.silence().state("ESTABLISHED").slots(1);
+        }
+    }
+
+    #[test]
+    fn without_ack_a_segment_is_dropped() {
+        let mut s = Script::established();
+        s.inject(seg(0, 1, 0).data(b"x"))
+            .silence()
+            .state("ESTABLISHED");
+        s.counted(Cause::NoAck, 1).slots(1);
+        assert_eq!(s.read(), b"");
+    }
+
+    #[test]
+    fn segments_behind_their_syn_in_the_queue_find_the_connection() {
+        let mut s = Script::new();
+        s.arrive(seg(SYN, 0, 0))
+            .arrive(seg(ACK, 1, 1))
+            .arrive(seg(ACK, 1, 1).data(b"hello"));
+        s.settle();
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.expect(ACK, 1, 1, 0);
+        s.silence().state("ESTABLISHED");
+        assert_eq!(s.read(), b"", "its payload was not placed");
+        s.inject(seg(ACK, 1, 1).data(b"hello"));
+        s.expect(ACK, 1, 6, 0);
+        assert_eq!(s.read(), b"hello");
+        s.slots(1);
+    }
+
+    #[test]
+    fn segments_behind_their_rst_in_the_queue_are_strangers() {
+        let mut s = Script::established();
+        s.arrive(seg(RST, 1, 0))
+            .arrive(seg(ACK, 1, 1).data(b"hello"));
+        s.settle();
+        s.expect(RST, 1, 0, 0);
+        s.silence().slots(0);
+    }
+}
