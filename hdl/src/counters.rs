@@ -70,6 +70,7 @@ causes! {
     43 StaleRecord "segment dropped: its connection ended before its turn";
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";
+    46 ConnectRefused "active open refused: tuple in use, or no connection free";
     // Frames out.
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";

@@ -111,6 +111,12 @@ impl RxRing {
                 start = i.end;
             }
         }
+        // Unsigned, so that a segment from half the sequence space away is outside as well.
+        if start.wrapping_sub(seq) as usize >= payload.len()
+            || start.wrapping_sub(c.rd_nxt) as usize >= ring
+        {
+            return None;
+        }
         let mut end = seq.wrapping_add(payload.len() as u32);
         if before(right_edge, end) {
             end = right_edge;

@@ -136,3 +136,140 @@ pub(super) fn rare(a: &mut Asm) {
     a.ldi(constant::RTO_INITIAL).st(RTO);
     a.ret();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::counters::Cause;
+
+    #[test]
+    fn an_ack_of_what_was_never_sent_is_answered() {
+        let mut s = Script::established();
+        s.write(b"abc");
+        s.expect(ACK, 1, 1, 3);
+        s.inject(seg(ACK, 1, 5).data(b"x"));
+        s.expect(ACK, 4, 1, 0);
+        s.counted(Cause::BadAck, 1);
+        assert_eq!(s.read(), b"");
+        s.inject(seg(ACK, 1, 4)).silence();
+        assert_eq!(s.word(SND_UNA), s.word(SND_MAX));
+        s.slots(1);
+    }
+
+    #[test]
+    fn an_old_ack_moves_nothing_but_its_text_counts() {
+        let mut s = Script::established();
+        s.write(b"abc");
+        s.expect(ACK, 1, 1, 3);
+        s.inject(seg(ACK, 1, 4));
+        s.inject(seg(ACK, 1, 2).data(b"x").wnd(5));
+        s.expect(ACK, 4, 2, 0);
+        assert_eq!(s.word(SND_WND), 8192);
+        assert_eq!(s.read(), b"x");
+    }
+
+    #[test]
+    fn part_of_a_segment_acknowledged_keeps_the_timer_and_all_of_the_segment() {
+        let mut s = Script::established();
+        s.write(b"abcdef");
+        s.expect(ACK, 1, 1, 6);
+        s.inject(seg(ACK, 1, 4)).silence();
+        s.ticks(201);
+        assert_eq!(s.expect(ACK, 1, 1, 6).data, b"abcdef");
+        s.inject(seg(ACK, 1, 7)).silence();
+        assert_eq!((s.word(TX_INDEX), s.word(SND_NXT)), (0, s.word(SND_MAX)));
+    }
+
+    #[test]
+    fn rto_follows_rfc_6298() {
+        // The arithmetic in floating point, beside what the program makes of it in eighths and quarters of a tick.
+        let mut s = Script::established();
+        let (mut srtt, mut rttvar) = (0.0f64, 0.0f64);
+        let mut at = 1;
+        for (n, r) in [
+            0u32, 150, 190, 250, 500, 100, 100, 100, 300, 30, 30, 30, 30, 30, 30,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let r = r.min(s.word(RTO) - 1);
+            let rtt = f64::from(r);
+            if n > 0 {
+                s.write(b"x");
+                s.expect(ACK, at, 1, 1);
+                at += 1;
+                s.ticks(r);
+                s.inject(seg(ACK, 1, at));
+            }
+            if n == 0 {
+                srtt = rtt;
+                rttvar = rtt / 2.0;
+            } else {
+                rttvar += ((srtt - rtt).abs() - rttvar) / 4.0;
+                srtt += (rtt - srtt) / 8.0;
+            }
+            let rto = (srtt + 4.0 * rttvar).max(200.0);
+            let got = f64::from(s.word(RTO));
+            assert!(
+                (got - rto).abs() <= 6.0,
+                "sample {n} of {r}: RTO {got}, by the RFC {rto}"
+            );
+            s.silence();
+        }
+        s.counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn what_is_sent_again_is_not_timed() {
+        let mut s = Script::established();
+        let before = s.word(SRTT);
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        let rto = s.word(RTO);
+        s.ticks(rto + 1);
+        s.expect(ACK, 1, 1, 1);
+        s.ticks(100);
+        s.inject(seg(ACK, 1, 2)).silence();
+        assert_eq!(
+            (s.word(SRTT), s.word(RTO)),
+            (before, 2 * rto),
+            "Karn: the back-off stays"
+        );
+    }
+
+    #[test]
+    fn the_third_duplicate_ack_brings_the_head_again() {
+        let mut s = Script::established();
+        s.write(&[1; 4000]);
+        for n in 0..4 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.inject(seg(ACK, 1, 1)).inject(seg(ACK, 1, 1)).silence();
+        s.inject(seg(ACK, 1, 1));
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 1)).inject(seg(ACK, 1, 1)).silence();
+        s.inject(seg(ACK, 1, 4001)).silence();
+        s.counted(Cause::Retransmit, 1)
+            .counted(Cause::RtoExpired, 0)
+            .counted(Cause::DuplicateAck, 5);
+        assert_eq!(s.word(TX_INDEX), 0);
+        s.write(b"more");
+        s.expect(ACK, 4001, 1, 4);
+        s.slots(1);
+    }
+
+    #[test]
+    fn a_segment_with_text_or_a_new_window_is_no_duplicate_ack() {
+        let mut s = Script::established();
+        s.write(&[1; 1000]);
+        s.expect(ACK, 1, 1, 1000);
+        for n in 0..4 {
+            s.inject(seg(ACK, 1 + n, 1).data(b"x"));
+            s.expect(ACK, 1001, 2 + n, 0);
+            s.inject(seg(ACK, 2 + n, 1).wnd(8000 + n as u16)).silence();
+        }
+        s.counted(Cause::DuplicateAck, 0)
+            .counted(Cause::Retransmit, 0);
+    }
+}

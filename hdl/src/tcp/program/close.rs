@@ -101,3 +101,207 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(C).done();
     a.br("send_rst");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::Owner;
+    use crate::counters::Cause;
+
+    /// The application knows nothing of connection 0 any more.
+    fn forgotten(s: &Script) -> bool {
+        s.toe.blocks.attached[0] == Default::default()
+    }
+
+    #[test]
+    fn we_close_first() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.silence().state("FIN-WAIT-1");
+        s.inject(seg(ACK, 1, 2)).silence().state("FIN-WAIT-2");
+        s.inject(seg(ACK, 1, 2).data(b"late"));
+        s.expect(ACK, 2, 5, 0);
+        s.inject(seg(ACK | FIN, 5, 2));
+        s.expect(ACK, 2, 6, 0);
+        s.silence().state("TIME-WAIT");
+        assert!(!forgotten(&s), "there is something to read");
+        assert_eq!(s.read(), b"late");
+        assert!(forgotten(&s));
+        s.inject(seg(ACK | FIN, 5, 2));
+        s.expect(ACK, 2, 6, 0);
+        s.inject(seg(RST, 6, 0)).silence().state("TIME-WAIT");
+        s.ticks(999)
+            .state("TIME-WAIT")
+            .ticks(1)
+            .silence()
+            .state("CLOSED");
+        s.counted(Cause::Closed, 1).slots(0);
+    }
+
+    #[test]
+    fn the_peer_closes_first() {
+        let mut s = Script::established();
+        s.inject(seg(ACK | FIN, 1, 1).data(b"bye"));
+        s.expect(ACK, 1, 5, 0);
+        s.silence().state("CLOSE-WAIT");
+        assert_eq!(s.read(), b"bye");
+        s.write(b"answer");
+        s.expect(ACK, 1, 5, 6);
+        s.close();
+        s.expect(FIN | ACK, 7, 5, 0);
+        s.silence().state("LAST-ACK");
+        s.inject(seg(ACK, 5, 7)).silence().state("LAST-ACK");
+        s.inject(seg(ACK, 5, 8)).silence().state("CLOSED");
+        assert!(forgotten(&s));
+        s.counted(Cause::Closed, 1).slots(0);
+    }
+
+    #[test]
+    fn both_close_at_once() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 1));
+        s.expect(ACK, 2, 2, 0);
+        s.silence().state("CLOSING");
+        s.inject(seg(ACK, 2, 2)).silence().state("TIME-WAIT");
+        s.ticks(1001).state("CLOSED").slots(0);
+    }
+
+    #[test]
+    fn their_fin_with_the_ack_of_ours() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2));
+        s.expect(ACK, 2, 2, 0);
+        s.silence().state("TIME-WAIT").ticks(1001).slots(0);
+    }
+
+    #[test]
+    fn the_fin_waits_for_the_text() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(1000));
+        s.write(&[3; 1500]);
+        s.expect(ACK, 1, 1, 1000);
+        s.close().silence().state("ESTABLISHED");
+        s.inject(seg(ACK, 1, 1001).wnd(1000));
+        s.expect(ACK, 1001, 1, 500);
+        s.expect(FIN | ACK, 1501, 1, 0);
+        s.silence().state("FIN-WAIT-1");
+    }
+
+    #[test]
+    fn the_fin_is_sent_again() {
+        let mut s = Script::established();
+        s.write(b"x").close();
+        s.expect(ACK, 1, 1, 1);
+        s.expect(FIN | ACK, 2, 1, 0);
+        s.ticks(201);
+        s.expect(ACK, 1, 1, 1);
+        s.silence();
+        s.inject(seg(ACK, 1, 2));
+        s.expect(FIN | ACK, 2, 1, 0);
+        s.ticks(401);
+        s.expect(FIN | ACK, 2, 1, 0);
+        s.inject(seg(ACK, 1, 3)).silence().state("FIN-WAIT-2");
+        s.ticks(5000).silence();
+    }
+
+    #[test]
+    fn text_behind_the_peers_fin_is_ignored() {
+        let mut s = Script::established();
+        s.inject(seg(ACK | FIN, 1, 1));
+        s.expect(ACK, 1, 2, 0);
+        s.inject(seg(ACK, 2, 1).data(b"no"));
+        s.expect(ACK, 1, 2, 0);
+        assert_eq!(s.read(), b"");
+        s.state("CLOSE-WAIT").slots(1);
+    }
+
+    #[test]
+    fn abort_sends_rst_and_frees_the_slot() {
+        let mut s = Script::established();
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        s.abort();
+        s.expect(RST | ACK, 2, 1, 0);
+        s.silence().state("CLOSED").slots(0);
+        s.ticks(5000).silence().counted(Cause::ResetOut, 1);
+        assert!(forgotten(&s));
+        s.inject(seg(ACK, 1, 2).data(b"x"));
+        s.expect(RST, 2, 0, 0);
+        s.silence();
+    }
+
+    #[test]
+    fn an_application_that_does_not_read_to_the_end_is_told_after_time_wait() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2).data(b"unread"));
+        s.expect(ACK, 2, 8, 0);
+        s.state("TIME-WAIT");
+        assert!(!forgotten(&s));
+        s.ticks(1001).silence().slots(0);
+        assert!(forgotten(&s));
+    }
+
+    #[test]
+    fn last_ack_with_something_unread_waits_for_the_application() {
+        let mut s = Script::established();
+        s.inject(seg(ACK | FIN, 1, 1).data(b"unread"));
+        s.expect(ACK, 1, 8, 0);
+        s.close();
+        s.expect(FIN | ACK, 1, 8, 0);
+        s.inject(seg(ACK, 8, 2)).silence().state("CLOSED").slots(1);
+        s.inject(seg(SYN, 9, 0))
+            .silence()
+            .counted(Cause::StaleRecord, 1);
+        assert_eq!(s.read(), b"unread");
+        s.slots(0);
+        assert!(forgotten(&s));
+    }
+
+    #[test]
+    fn a_time_wait_is_recycled_when_its_application_has_let_go() {
+        let mut s = Script::new();
+        for port in 1000..1005 {
+            s.inject(seg(SYN, 0, 0).from_port(port));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).from_port(port));
+            let conn = (0..4)
+                .find(|c| s.toe.machine.state[*c][1] >> 16 == u32::from(port))
+                .expect("open");
+            s.toe.host_close(conn as u16);
+            s.settle();
+            s.expect(FIN | ACK, ours.wrapping_add(1), 1, 0);
+            s.inject(seg(ACK | FIN, 1, ours.wrapping_add(2)).from_port(port));
+            s.expect(ACK, ours.wrapping_add(2), 2, 0);
+            s.silence();
+        }
+        s.counted(Cause::Recycled, 1).counted(Cause::Opened, 5);
+        s.ticks(2000).slots(0);
+    }
+
+    #[test]
+    fn echo_ends_with_its_peer() {
+        let mut s = Script::new();
+        let to_echo = |s: Seg| s.to_port(7);
+        s.inject(to_echo(seg(SYN, 0, 0)));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.inject(to_echo(seg(ACK, 1, 1)));
+        assert_eq!(s.toe.blocks.attached[0].owner, Some(Owner::Echo as u8));
+        s.inject(to_echo(seg(ACK | FIN, 1, 1).data(b"echo me")));
+        s.expect(ACK, 1, 9, 0);
+        assert_eq!(s.expect(ACK, 1, 9, 7).data, b"echo me");
+        s.expect(FIN | ACK, 8, 9, 0);
+        s.silence();
+        s.inject(to_echo(seg(ACK, 9, 9)))
+            .silence()
+            .state("CLOSED")
+            .slots(0);
+        assert_eq!(s.word(STATE), 0);
+    }
+}

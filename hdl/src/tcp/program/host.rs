@@ -14,9 +14,9 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
 
     a.label("command");
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
-    a.when(OK).br("no_slot");
+    a.when(OK).br(".refused");
     a.cmd_a(cmd::ALLOC, SEG_PORTS);
-    a.unless(OK).br("no_slot");
+    a.unless(OK).br(".refused");
     a.ld(RESULT2).zero(A);
     a.cmd_a(cmd::SETCONN, RESULT);
     a.unless(A).count(Cause::Recycled.number());
@@ -57,4 +57,95 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.ldi(constant::ARP_RETRY).st(T0);
     a.timer_set(timer::RETRANSMIT, T0);
     a.done();
+    a.label("command.refused");
+    a.count(Cause::ConnectRefused.number());
+    a.done();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::{Owner, ToeConfig};
+    use crate::counters::Cause;
+
+    const FAR: [u8; 4] = [10, 9, 8, 7];
+
+    #[test]
+    fn it_waits_for_arp_and_then_sends_the_syn() {
+        let mut s = Script::new();
+        let known = std::mem::take(&mut s.toe.blocks.neighbours);
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle()
+            .silence()
+            .state("SYN-SENT")
+            .counted(Cause::ArpWait, 1);
+        assert_eq!(s.toe.blocks.arp_requests, [0xC0A8_4501]);
+        s.toe.blocks.neighbours = known;
+        s.ticks(99).silence().ticks(1);
+        let syn = s.next().expect("SYN");
+        assert_eq!(syn.flags, SYN);
+        assert_eq!((s.word(TRIES), s.word(RTO)), (0, 1000));
+        s.silence().slots(1);
+    }
+
+    #[test]
+    fn a_neighbour_that_never_answers_is_given_up() {
+        let mut s = Script::new();
+        s.toe.blocks.neighbours.clear();
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.ticks(800).silence().state("CLOSED");
+        s.counted(Cause::GaveUp, 1)
+            .counted(Cause::ArpWait, 7)
+            .slots(0);
+    }
+
+    #[test]
+    fn other_nets_are_reached_through_the_gateway() {
+        for (gateway, hop) in [([192, 168, 69, 1], 0xC0A8_4501), ([0; 4], 0x0A09_0807)] {
+            let mut s = Script::with(ToeConfig {
+                gateway,
+                ..config()
+            });
+            s.toe.blocks.neighbours.clear();
+            s.toe.connect(HOST_PORT, (FAR, 9), Owner::Host);
+            s.settle();
+            assert_eq!(s.toe.blocks.arp_requests, [hop]);
+        }
+    }
+
+    #[test]
+    fn a_tuple_in_use_and_a_full_table_are_refused() {
+        let mut s = Script::established();
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle()
+            .silence()
+            .counted(Cause::ConnectRefused, 1)
+            .state("ESTABLISHED");
+        for port in 0..4 {
+            s.toe
+                .connect(1000 + port, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        }
+        s.settle().counted(Cause::ConnectRefused, 2).slots(4);
+    }
+
+    #[test]
+    fn closing_and_aborting_a_syn_sent_just_ends_it() {
+        for abort in [false, true] {
+            let mut s = Script::new();
+            s.toe
+                .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+            s.settle();
+            s.expect(SYN, 0, 0, 0);
+            if abort {
+                s.abort();
+            } else {
+                s.close();
+            }
+            s.silence().state("CLOSED").slots(0);
+        }
+    }
 }

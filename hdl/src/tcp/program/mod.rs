@@ -307,3 +307,96 @@ mod tests {
         assert!(largest <= 820, "{largest} words");
     }
 }
+
+#[cfg(test)]
+mod cycles {
+    use super::script::*;
+
+    /// Runs the engine's next event alone and holds it to a bound.
+    fn bound(s: &mut Script, what: &str, segment: Option<Seg>, most: u64) {
+        if let Some(segment) = segment {
+            s.arrive(segment);
+        }
+        s.toe.step().expect("no fault");
+        let cycles = s.toe.cost.cycles;
+        println!("{what:44} {cycles:4} cycles of {most}");
+        assert!(
+            cycles <= most,
+            "{what}: {cycles} cycles, {}",
+            s.toe.machine.trace.as_ref().expect("traced")
+        );
+        s.settle();
+        while s.next().is_some() {}
+    }
+
+    #[test]
+    fn every_path_keeps_its_bound() {
+        let mut s = Script::new();
+        bound(&mut s, "SYN", Some(seg(SYN, 0, 0).mss(1000)), 170);
+        bound(&mut s, "ACK of our SYN", Some(seg(ACK, 1, 1)), 200);
+        bound(
+            &mut s,
+            "text in order, ACK sent",
+            Some(seg(ACK, 1, 1).data(&[1; 100])),
+            90,
+        );
+        bound(
+            &mut s,
+            "text ahead of a gap",
+            Some(seg(ACK, 201, 1).data(&[1; 100])),
+            170,
+        );
+        bound(
+            &mut s,
+            "text that fills a gap",
+            Some(seg(ACK, 101, 1).data(&[1; 100])),
+            170,
+        );
+        bound(
+            &mut s,
+            "text a second time",
+            Some(seg(ACK, 101, 1).data(&[1; 100])),
+            170,
+        );
+        s.toe.host_write(0, &[2; 2500]);
+        bound(&mut s, "segment sent", None, 170);
+        bound(
+            &mut s,
+            "pure ACK with a sample, tail cut and sent",
+            Some(seg(ACK, 301, 2001)),
+            220,
+        );
+        bound(
+            &mut s,
+            "pure ACK with a sample",
+            Some(seg(ACK, 301, 2501)),
+            170,
+        );
+        s.toe.host_write(0, &[2; 2000]);
+        s.settle();
+        while s.next().is_some() {}
+        s.toe.machine.state[0][21] = u32::MAX; // none is timed
+        bound(&mut s, "pure ACK", Some(seg(ACK, 301, 3501)), 84);
+        s.toe.host_write(0, &[2; 300]);
+        bound(&mut s, "written, held by Nagle", None, 170);
+        s.toe.machine.state[0][21] = u32::MAX;
+        bound(
+            &mut s,
+            "text and new ACK, data sent",
+            Some(seg(ACK, 301, 4501).data(b"x")),
+            170,
+        );
+        let rto = s.word(words::RTO);
+        for _ in 0..rto {
+            s.toe.tick();
+        }
+        bound(&mut s, "retransmission", None, 170);
+        bound(&mut s, "FIN", Some(seg(ACK | FIN, 302, 4801)), 170);
+        s.toe.host_close(0);
+        bound(&mut s, "close", None, 170);
+        bound(&mut s, "ACK of our FIN", Some(seg(ACK, 303, 4802)), 170);
+        bound(&mut s, "stranger, RST sent", Some(seg(ACK, 303, 4802)), 170);
+    }
+
+    use super::words;
+}

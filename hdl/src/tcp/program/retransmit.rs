@@ -77,3 +77,151 @@ pub(super) fn code(a: &mut Asm) {
     a.ret();
     const { assert!(constant::RTO_MAX.is_multiple_of(16)) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::counters::Cause;
+
+    #[test]
+    fn the_head_comes_again_and_the_rest_follows_its_ack() {
+        let mut s = Script::established();
+        s.write(&[1; 3000]);
+        for n in 0..3 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.ticks(201);
+        s.expect(ACK, 1, 1, 1000);
+        s.silence();
+        s.write(b"tail").silence();
+        s.inject(seg(ACK, 1, 1001));
+        s.expect(ACK, 1001, 1, 1000);
+        s.expect(ACK, 2001, 1, 1000);
+        s.silence();
+        s.inject(seg(ACK, 1, 3001));
+        s.expect(ACK, 3001, 1, 4);
+        s.counted(Cause::RtoExpired, 1)
+            .counted(Cause::Retransmit, 3);
+    }
+
+    #[test]
+    fn an_ack_of_everything_after_going_back_ends_it() {
+        let mut s = Script::established();
+        s.write(&[1; 3000]);
+        for n in 0..3 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.ticks(201);
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 2001));
+        s.expect(ACK, 2001, 1, 1000);
+        s.inject(seg(ACK, 1, 3001)).silence();
+        assert_eq!((s.word(TX_INDEX), s.word(TRIES)), (0, 0));
+        s.ticks(3000).silence();
+    }
+
+    #[test]
+    fn data_is_given_up_after_eight_tries_with_a_reset() {
+        let mut s = Script::established();
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        let mut wait = s.word(RTO);
+        for _ in 0..8 {
+            s.ticks(wait - 1).silence().ticks(1);
+            s.expect(ACK, 1, 1, 1);
+            s.silence();
+            wait = (wait * 2).min(60_000);
+        }
+        s.ticks(wait - 1).silence().ticks(1);
+        s.expect(RST | ACK, 2, 1, 0);
+        s.silence().state("CLOSED");
+        s.counted(Cause::GaveUp, 1)
+            .counted(Cause::Retransmit, 8)
+            .slots(0);
+    }
+
+    #[test]
+    fn a_shut_window_is_probed_for_ever_while_answered() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(0));
+        s.write(b"hello").silence();
+        assert_eq!(s.word(PERSIST), 1);
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        assert_eq!(s.expect(ACK, 1, 1, 1).data, b"h");
+        let mut wait = rto;
+        for n in 0..20 {
+            s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+            s.ticks(wait - 1).silence().ticks(1);
+            assert_eq!(s.expect(ACK, 1, 1, 1).data, b"h", "probe {n}");
+            wait = (wait * 2).min(60_000);
+        }
+        s.inject(seg(ACK, 1, 1).wnd(100));
+        assert_eq!(s.expect(ACK, 1, 1, 1).data, b"h");
+        assert_eq!(s.expect(ACK, 2, 1, 4).data, b"ello");
+        s.inject(seg(ACK, 1, 6).wnd(100)).silence();
+        s.counted(Cause::GaveUp, 0).slots(1);
+    }
+
+    #[test]
+    fn a_probe_that_is_taken_goes_on_with_the_rest() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(0));
+        s.write(b"hello").silence();
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        s.expect(ACK, 1, 1, 1);
+        s.inject(seg(ACK, 1, 2).wnd(3));
+        assert_eq!(s.expect(ACK, 2, 1, 3).data, b"ell");
+        s.inject(seg(ACK, 1, 5).wnd(3));
+        assert_eq!(s.expect(ACK, 5, 1, 1).data, b"o");
+    }
+
+    #[test]
+    fn a_peer_that_never_answers_a_probe_is_given_up() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(0));
+        s.write(b"hello");
+        s.ticks(250_000);
+        while let Some(probe) = s.next() {
+            if probe.flags & RST != 0 {
+                break;
+            }
+            assert_eq!(probe.data, b"h");
+        }
+        s.silence()
+            .state("CLOSED")
+            .counted(Cause::GaveUp, 1)
+            .slots(0);
+    }
+
+    #[test]
+    fn every_byte_arrives_whatever_is_lost() {
+        // The peer of this test keeps what it gets in order and acknowledges it; every third segment each way is lost.
+        let mut s = Script::established();
+        let text: Vec<u8> = (0..6000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let (mut got, mut n) = (Vec::<u8>::new(), 0);
+        s.write(&text);
+        for _ in 0..2000 {
+            let mut acks = Vec::new();
+            while let Some(segment) = s.next() {
+                n += 1;
+                if n % 3 == 0 {
+                    continue;
+                }
+                if segment.seq as usize == got.len() + 1 {
+                    got.extend(&segment.data);
+                }
+                acks.push(got.len() as u32 + 1);
+            }
+            for ack in acks {
+                n += 1;
+                if n % 3 != 0 {
+                    s.inject(seg(ACK, 1, ack));
+                }
+            }
+            s.ticks(100);
+        }
+        assert!(got == text, "{} of {} bytes", got.len(), text.len());
+        s.state("ESTABLISHED").slots(1);
+        assert_eq!(s.word(SND_UNA), s.word(SND_MAX));
+    }
+}

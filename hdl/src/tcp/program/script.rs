@@ -209,14 +209,6 @@ impl Script {
         self
     }
 
-    /// Runs one event; its cycles and the labels on its way.
-    pub fn cost(&mut self, segment: Seg) -> (u64, Vec<String>) {
-        self.arrive(segment);
-        self.toe.step().expect("no fault");
-        let trace = self.toe.machine.trace.clone().expect("an event");
-        (self.toe.cost.cycles, trace.path)
-    }
-
     /// Time passes.
     pub fn ticks(&mut self, n: u32) -> &mut Self {
         for _ in 0..n {

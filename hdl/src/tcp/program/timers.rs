@@ -81,3 +81,52 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.cmd(cmd::FREE);
     a.done();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+
+    #[test]
+    fn a_small_window_is_announced_when_it_has_grown_by_a_segment() {
+        let mut s = Script::established();
+        for n in 0..7 {
+            s.inject(seg(ACK, 1 + n * 1000, 1).data(&[7; 1000]));
+            s.expect(ACK, 1, 1001 + n * 1000, 0);
+        }
+        // 1192 are left, less than a segment of 1460.
+        assert_eq!(s.toe.host_read(0, 1459).len(), 1459);
+        s.settle().silence();
+        assert_eq!(s.toe.host_read(0, 1).len(), 1);
+        s.settle();
+        assert_eq!(s.expect(ACK, 1, 7001, 0).wnd, 1192 + 1460);
+        s.silence();
+    }
+
+    #[test]
+    fn a_wide_window_is_not_announced() {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 1, 1).data(&[7; 1460]))
+            .inject(seg(ACK, 1461, 1).data(&[7; 1460]));
+        s.expect(ACK, 1, 1461, 0);
+        s.expect(ACK, 1, 2921, 0);
+        assert_eq!(s.read().len(), 2920);
+        s.silence();
+    }
+
+    #[test]
+    fn all_wishes_of_one_event_are_granted() {
+        let mut s = Script::established();
+        for n in 0..8 {
+            s.inject(seg(ACK, 1 + n * 1024, 1).data(&[7; 1024]));
+            s.expect(ACK, 1, 1025 + n * 1024, 0);
+        }
+        assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
+        assert_eq!(s.toe.host_write(0, b"last words"), 10);
+        s.toe.host_close(0);
+        s.settle();
+        let first = s.expect(ACK, 1, 8193, 10);
+        assert_eq!(first.wnd, 8192);
+        s.expect(FIN | ACK, 11, 8193, 0);
+        s.silence();
+    }
+}

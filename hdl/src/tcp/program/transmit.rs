@@ -139,3 +139,90 @@ fn addresses(a: &mut Asm) {
     a.out(out::IP, IP);
     a.out(out::PORTS, OUT_PORTS);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::counters::Cause;
+
+    #[test]
+    fn text_leaves_in_segments_of_mss_while_the_window_lasts() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(2500));
+        let text: Vec<u8> = (0..4000).map(|n| n as u8).collect();
+        s.write(&text);
+        let mut sent = s.expect(ACK, 1, 1, 1000).data;
+        sent.extend(s.expect(ACK, 1001, 1, 1000).data);
+        s.silence();
+        s.inject(seg(ACK, 1, 1001).wnd(2500));
+        sent.extend(s.expect(ACK, 2001, 1, 1000).data);
+        s.silence();
+        s.inject(seg(ACK, 1, 3001).wnd(2500));
+        sent.extend(s.expect(ACK, 3001, 1, 1000).data);
+        assert_eq!(sent, text);
+        s.inject(seg(ACK, 1, 4001)).silence();
+        assert_eq!(s.word(SND_UNA), s.word(SND_MAX));
+        s.counted(Cause::SegmentOut, 4).slots(1);
+    }
+
+    #[test]
+    fn the_tail_waits_while_something_is_in_flight() {
+        let mut s = Script::established();
+        s.write(b"a");
+        s.expect(ACK, 1, 1, 1);
+        s.write(b"b").write(b"c").silence();
+        s.inject(seg(ACK, 1, 2));
+        assert_eq!(s.expect(ACK, 2, 1, 2).data, b"bc");
+        s.silence();
+    }
+
+    #[test]
+    fn text_carries_the_acknowledgement() {
+        let mut s = Script::established();
+        s.write(b"first");
+        s.expect(ACK, 1, 1, 5);
+        s.write(b"second").silence();
+        s.inject(seg(ACK, 1, 6).data(b"request"));
+        s.expect(ACK, 6, 8, 6);
+        s.silence();
+    }
+
+    #[test]
+    fn a_window_smaller_than_a_segment_is_filled_when_nothing_is_in_flight() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(300));
+        let text: Vec<u8> = (0..1000).map(|n| (n / 3) as u8).collect();
+        s.write(&text);
+        let mut sent = s.expect(ACK, 1, 1, 300).data;
+        s.silence();
+        s.inject(seg(ACK, 1, 301).wnd(301));
+        sent.extend(s.expect(ACK, 301, 1, 301).data);
+        s.silence();
+        s.inject(seg(ACK, 1, 602).wnd(8000));
+        sent.extend(s.expect(ACK, 602, 1, 399).data);
+        assert_eq!(sent, text);
+        s.silence();
+    }
+
+    #[test]
+    fn the_window_is_taken_from_the_latest_segment_only() {
+        let mut s = Script::established();
+        // WL1 = 1, WL2 = 1. A later segment shrinks it, an earlier one may not open it again.
+        s.inject(seg(ACK, 1, 1).data(b"ab").wnd(100));
+        s.expect(ACK, 1, 3, 0);
+        assert_eq!(s.word(SND_WND), 100);
+        s.inject(seg(ACK, 2, 1).data(b"b").wnd(9000));
+        s.expect(ACK, 1, 3, 0);
+        assert_eq!(s.word(SND_WND), 100);
+        s.inject(seg(ACK, 3, 1).wnd(200)).silence();
+        assert_eq!(s.word(SND_WND), 200);
+    }
+
+    #[test]
+    fn psh_marks_what_was_flushed() {
+        let mut s = Script::established();
+        s.write(&[1; 1500]);
+        assert_eq!(s.next().map(|s| s.flags), Some(ACK));
+        s.inject(seg(ACK, 1, 1001));
+        assert_eq!(s.next().map(|s| s.flags), Some(ACK | PSH));
+    }
+}
