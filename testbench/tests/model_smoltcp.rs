@@ -193,6 +193,30 @@ fn we_connect_and_the_peer_closes_first() {
     lives(&mut w, 7);
 }
 
+/// The next hop's Ethernet address is not known at first: the SYN waits, then leaves.
+#[test]
+fn an_active_open_waits_for_arp() {
+    let mut w = sound();
+    let neighbours = std::mem::take(&mut w.model.toe.blocks.neighbours);
+    let sent = data(10, 5000);
+    w.peer()
+        .add(Conversation::source_server(5001, sent.clone()));
+    w.model
+        .toe
+        .connect(4001, (PEER.octets(), 5001), Owner::Host);
+    w.run_until(MINUTE, |m| m.toe.blocks.arp_requests.len() == 3)
+        .unwrap();
+    let toe = &mut w.model.toe;
+    assert_eq!(toe.counter(Cause::ArpWait), 3);
+    assert_eq!(toe.counter(Cause::FrameOut), 0, "nothing leaves before");
+    let peer = u32::from_be_bytes(PEER.octets());
+    assert_eq!(toe.blocks.arp_requests, [peer; 3]);
+    toe.blocks.neighbours = neighbours;
+    run(&mut w);
+    assert_eq!(w.model.host.received, sent);
+    w.come_to_rest(MINUTE).unwrap();
+}
+
 /// Our SYN finds nobody: smoltcp answers with a RST.
 #[test]
 fn a_refused_connect_leaves_nothing_behind() {
