@@ -9,5 +9,6 @@ pub mod model;
 pub mod program;
 pub mod ring_memory;
 pub mod rx_ring;
+pub mod table;
 pub mod tx_ring;
 pub mod word_memory;

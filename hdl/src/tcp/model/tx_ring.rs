@@ -99,7 +99,11 @@ impl TxRing {
         for byte in bytes {
             c.bytes[c.wr_nxt as usize % ring] = *byte;
             c.wr_nxt = c.wr_nxt.wrapping_add(1);
-            let place = if c.tail.length.is_multiple_of(2) { 8 } else { 0 };
+            let place = if c.tail.length.is_multiple_of(2) {
+                8
+            } else {
+                0
+            };
             c.tail.sum = fold(u32::from(c.tail.sum) + (u32::from(*byte) << place));
             c.tail.length += 1;
             if c.tail.length == c.mss {
