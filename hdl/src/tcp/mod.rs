@@ -1,5 +1,6 @@
 //! TCP: parser, connection table, engine and its program, rings, timers.
 pub mod asm;
+pub mod builder;
 pub mod command;
 pub mod engine;
 pub mod events;

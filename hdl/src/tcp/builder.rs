@@ -1,0 +1,684 @@
+//! The segment builder: the engine's header words and the send ring's payload become TCP segments with their checksum.
+//!
+//! `OUT` fills the free one of 4 slots, `SEND` closes it. While a segment's payload leaves, the next one's checksum is summed (pseudo header, header words, payload
+//! sum from its descriptor; 32 bits a cycle, folded at the end), so that segments follow each other with a gap of 7 cycles. A segment too short for that
+//! (less than about 20 bytes of payload) is followed after 18 and one for each option word, less than a frame's own preamble, headers and gap cost on the wire.
+//!
+//! **Latency.** `OUT` 1 cycle and `SEND` 2 when a slot is free; `SEND` → first byte offered, when idle, 19 cycles and one for each option word: at most 28.
+//! **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
+use super::command::CommandIn;
+use super::tx_ring::Join;
+use crate::memory::Memory;
+use crate::net::PacketOut;
+use rust_hdl::prelude::*;
+
+// ---------------------------------------------------------------- types
+
+/// 32-bit addition with carry in and out, for a ones' complement sum.
+#[derive(LogicBlock, Debug, Default)]
+pub(crate) struct AddCarry32 {
+    pub a: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
+    pub carry: Signal<In, Bits<1>>,
+    pub sum: Signal<Out, Bits<32>>,
+    pub carry_out: Signal<Out, Bits<1>>,
+}
+
+impl Logic for AddCarry32 {
+    fn update(&mut self) {
+        let a: u64 = self.a.val().to_u64();
+        let b: u64 = self.b.val().to_u64();
+        let carry: u64 = self.carry.val().to_u64();
+        let total = a + b + carry;
+        self.sum.next = (total & 0xFFFF_FFFF).into();
+        self.carry_out.next = (total >> 32).into();
+    }
+
+    fn connect(&mut self) {
+        self.sum.connect();
+        self.carry_out.connect();
+    }
+
+    // The carry goes in below the lowest bit: one carry chain.
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(
+            "\
+wire [33:0] wide = {1'b0, a, 1'b1} + {1'b0, b, carry};
+always @(*) begin
+    sum = wide[32:1];
+    carry_out = wide[33];
+end
+"
+            .into(),
+        )
+    }
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Sum {
+    Idle,
+    Lengths,
+    Words,
+    Carry,
+    Fold,
+    Done,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Emit {
+    Idle,
+    MacLo,
+    MacHi,
+    Ip,
+    Length,
+    Conn,
+    First,
+    Header,
+    Payload,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
+struct Registers {
+    // slots
+    fill: Bits<2>,
+    count: Bits<3>,
+    closing: Bit,
+    // the checksum
+    sum: Sum,
+    s_slot: Bits<2>,
+    s_index: Bits<5>,
+    offset: Bits<4>,
+    total: Bits<32>,
+    carry: Bits<1>,
+    // the segment that leaves
+    emit: Emit,
+    slot: Bits<2>,
+    index: Bits<4>,
+    words: Bits<4>,
+    checked: Bit,
+    byte: Bits<2>,
+    shift: Bits<32>,
+    left: Bits<16>,
+    mac_lo: Bits<32>,
+    mac_hi: Bits<16>,
+    ip: Bits<32>,
+    length: Bits<16>,
+    conn: Bits<10>,
+    position: Bits<16>,
+}
+
+/// The segment builder.
+#[derive(LogicBlock)]
+pub struct Builder {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    /// Commands `OUT` and `SEND`. Words 0 to 6, and as many options as the data offset of word 6 says (5 to 14 in all), must be written before each `SEND`.
+    pub command: CommandIn,
+    /// The segments, as payload of IP packets.
+    pub packet: PacketOut,
+    /// The send ring's read port: `read_data` follows the address by one cycle; an address counts while `busy`.
+    pub busy: Signal<Out, Bit>,
+    pub read_conn: Signal<Out, Bits<10>>,
+    pub read_offset: Signal<Out, Bits<16>>,
+    pub read_data: Signal<In, Bits<8>>,
+    /// Own address and the protocol number, the pseudo header's constants (RFC 9293 section 3.1), as one addend.
+    pseudo: Constant<Bits<32>>,
+    pseudo_carry: Constant<Bits<1>>,
+    slots: Memory<Bits<32>, 7>,
+    write_at: Join<2, 5, 7>,
+    read_at: Join<2, 5, 7>,
+    lengths: Join<16, 16, 32>,
+    header_bytes: Join<4, 2, 6>,
+    rotated: Join<16, 16, 32>,
+    shifted: Join<24, 8, 32>,
+    check_word: Join<16, 16, 32>,
+    add: AddCarry32,
+    r: DFF<Registers>,
+    is_out: Signal<Local, Bit>,
+    is_send: Signal<Local, Bit>,
+    free: Signal<Local, Bit>,
+    pushed: Signal<Local, Bit>,
+    popped: Signal<Local, Bit>,
+    out_number: Signal<Local, Bits<5>>,
+    word: Signal<Local, Bits<32>>,
+    word_offset: Signal<Local, Bits<4>>,
+    total: Signal<Local, Bits<32>>,
+    shift: Signal<Local, Bits<32>>,
+    last_index: Signal<Local, Bits<5>>,
+    x: Signal<Local, Bits<32>>,
+    rotated_low: Signal<Local, Bits<16>>,
+    inverted: Signal<Local, Bits<16>>,
+    after: Signal<Local, Bits<16>>,
+    summing: Signal<Local, Bit>,
+    moved: Signal<Local, Bit>,
+    header_end: Signal<Local, Bit>,
+    last: Signal<Local, Bit>,
+    e_index: Signal<Local, Bits<5>>,
+}
+
+impl Builder {
+    /// A builder for the station with address `ip` (wire order).
+    pub fn new(ip: [u8; 4]) -> Self {
+        let pseudo = u32::from_be_bytes(ip) as u64 + 6;
+        Self {
+            clock: Default::default(),
+            reset: Default::default(),
+            command: Default::default(),
+            packet: Default::default(),
+            busy: Default::default(),
+            read_conn: Default::default(),
+            read_offset: Default::default(),
+            read_data: Default::default(),
+            pseudo: Constant::new((pseudo & 0xFFFF_FFFF).into()),
+            pseudo_carry: Constant::new((pseudo >> 32).into()),
+            slots: Memory::new(128),
+            write_at: Default::default(),
+            read_at: Default::default(),
+            lengths: Default::default(),
+            header_bytes: Default::default(),
+            rotated: Default::default(),
+            shifted: Default::default(),
+            check_word: Default::default(),
+            add: Default::default(),
+            r: Default::default(),
+            is_out: Default::default(),
+            is_send: Default::default(),
+            free: Default::default(),
+            pushed: Default::default(),
+            popped: Default::default(),
+            out_number: Default::default(),
+            word: Default::default(),
+            word_offset: Default::default(),
+            total: Default::default(),
+            shift: Default::default(),
+            last_index: Default::default(),
+            x: Default::default(),
+            rotated_low: Default::default(),
+            inverted: Default::default(),
+            after: Default::default(),
+            summing: Default::default(),
+            moved: Default::default(),
+            header_end: Default::default(),
+            last: Default::default(),
+            e_index: Default::default(),
+        }
+    }
+}
+
+impl Logic for Builder {
+    #[hdl_gen]
+    fn update(&mut self) {
+        // ------------------------------------------------ registers
+        dff_setup!(self, clock, r);
+        self.slots.clock.next = self.clock.val();
+        self.word.next = self.slots.read_data.val();
+
+        // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND
+        self.is_send.next = self.command.valid.val() & (self.command.code.val() == bits::<6>(0x04));
+        self.is_out.next =
+            self.command.valid.val() & (self.command.code.val().get_bits::<2>(4) == bits::<2>(2));
+        self.free.next = self.r.q.val().count != bits::<3>(4);
+        self.out_number.next = bit_cast::<5, 6>(self.command.code.val()) & bits::<5>(15);
+        self.lengths.high.next = bit_cast::<16, 32>(self.command.a.val());
+        self.lengths.low.next = bit_cast::<16, 32>(self.command.b.val());
+        self.write_at.high.next = self.r.q.val().fill;
+        self.write_at.low.next = self.out_number.val();
+        self.slots.write_data.next = self.command.a.val();
+        if self.is_send.val() {
+            self.write_at.low.next = bits::<5>(16);
+            self.slots.write_data.next = self.lengths.joined.val();
+            if self.r.q.val().closing {
+                self.write_at.low.next = bits::<5>(17);
+                self.slots.write_data.next = bit_cast::<32, 10>(self.command.conn.val());
+            }
+        }
+        self.slots.write_address.next = self.write_at.joined.val();
+        self.slots.write_enable.next = (self.is_out.val() | self.is_send.val()) & self.free.val();
+        self.r.d.next.closing = self.is_send.val() & self.free.val() & !self.r.q.val().closing;
+        self.pushed.next = self.is_send.val() & self.free.val() & self.r.q.val().closing;
+        self.command.done.next = (self.is_out.val() & self.free.val()) | self.pushed.val();
+        self.command.ok.next = self.command.done.val();
+        self.command.result.next = bits::<32>(0);
+        self.command.result2.next = bits::<32>(0);
+
+        // ------------------------------------------------ checksum
+        self.total.next = self.r.q.val().total;
+        self.rotated.high.next = bit_cast::<16, 32>(self.total.val());
+        self.rotated.low.next = self.total.val().get_bits::<16>(16);
+        self.header_bytes.high.next = self.r.q.val().offset;
+        self.header_bytes.low.next = bits::<2>(0);
+        self.word_offset.next = self.word.val().get_bits::<4>(28);
+        self.last_index.next = bit_cast::<5, 4>(self.r.q.val().offset) + bits::<5>(3);
+        self.header_end.next = self.r.q.val().s_index == self.last_index.val();
+        self.summing.next = (self.r.q.val().sum != Sum::Idle) & (self.r.q.val().sum != Sum::Done);
+        self.x.next = self.word.val();
+        self.add.a.next = self.r.q.val().total;
+        self.add.carry.next = self.r.q.val().carry;
+        match self.r.q.val().sum {
+            Sum::Idle => {
+                self.r.d.next.total = self.pseudo.val();
+                self.r.d.next.carry = self.pseudo_carry.val();
+                self.r.d.next.s_index = bits::<5>(16);
+                // The memory's read port is the header's while one leaves.
+                if self.r.q.val().emit == Emit::Idle {
+                    self.r.d.next.s_slot = self.r.q.val().slot;
+                    if self.r.q.val().count.any() {
+                        self.r.d.next.sum = Sum::Lengths;
+                    }
+                }
+                if self.r.q.val().emit == Emit::Payload {
+                    self.r.d.next.s_slot = self.r.q.val().slot + bits::<2>(1);
+                    if bits::<3>(1) < self.r.q.val().count {
+                        self.r.d.next.sum = Sum::Lengths;
+                    }
+                }
+            }
+            Sum::Lengths => {
+                // word 16 is addressed
+                self.r.d.next.s_index = bits::<5>(2);
+                self.r.d.next.sum = Sum::Words;
+                self.r.d.next.offset = bits::<4>(15);
+            }
+            Sum::Words => {
+                // the word before `s_index` is there: 16, 2, 3 ...
+                self.r.d.next.s_index = self.r.q.val().s_index + bits::<5>(1);
+                if self.r.q.val().s_index == bits::<5>(7) {
+                    self.r.d.next.offset = self.word_offset.val();
+                }
+                if self.header_end.val() {
+                    self.x.next = bit_cast::<32, 6>(self.header_bytes.joined.val());
+                    self.r.d.next.sum = Sum::Carry;
+                }
+            }
+            Sum::Carry => {
+                self.x.next = bits::<32>(0);
+                self.r.d.next.sum = Sum::Fold;
+            }
+            Sum::Fold => {
+                // The upper half becomes upper + lower + the carry of lower + upper.
+                self.x.next = self.rotated.joined.val();
+                self.r.d.next.sum = Sum::Done;
+            }
+            _ => {
+                self.r.d.next.sum = Sum::Done;
+            }
+        }
+        self.add.b.next = self.x.val();
+        if (self.r.q.val().sum == Sum::Words)
+            | (self.r.q.val().sum == Sum::Carry)
+            | (self.r.q.val().sum == Sum::Fold)
+        {
+            self.r.d.next.total = self.add.sum.val();
+            self.r.d.next.carry = self.add.carry_out.val();
+        }
+        self.rotated_low.next = self.total.val().get_bits::<16>(16);
+        self.inverted.next = !self.rotated_low.val();
+
+        // ------------------------------------------------ emission
+        self.shift.next = self.r.q.val().shift;
+        self.shifted.high.next = bit_cast::<24, 32>(self.shift.val());
+        self.shifted.low.next = bits::<8>(0);
+        self.check_word.high.next = self.inverted.val();
+        self.check_word.low.next = bits::<16>(0);
+        self.moved.next = self.packet.ready.val()
+            & ((self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload));
+        self.popped.next = false;
+        self.last.next = false;
+        self.after.next = self.r.q.val().position + bits::<16>(1);
+        self.read_offset.next = self.r.q.val().position;
+        self.e_index.next = bit_cast::<5, 4>(self.r.q.val().index);
+        match self.r.q.val().emit {
+            Emit::Idle => {
+                self.e_index.next = bits::<5>(0);
+                if self.r.q.val().sum == Sum::Done {
+                    self.r.d.next.emit = Emit::MacLo;
+                }
+            }
+            Emit::MacLo => {
+                self.r.d.next.mac_lo = self.word.val();
+                self.e_index.next = bits::<5>(1);
+                self.r.d.next.emit = Emit::MacHi;
+            }
+            Emit::MacHi => {
+                self.r.d.next.mac_hi = bit_cast::<16, 32>(self.word.val());
+                self.e_index.next = bits::<5>(2);
+                self.r.d.next.emit = Emit::Ip;
+            }
+            Emit::Ip => {
+                self.r.d.next.ip = self.word.val();
+                self.e_index.next = bits::<5>(16);
+                self.r.d.next.emit = Emit::Length;
+            }
+            Emit::Length => {
+                self.r.d.next.left = self.word.val().get_bits::<16>(16);
+                self.e_index.next = bits::<5>(17);
+                self.r.d.next.emit = Emit::Conn;
+            }
+            Emit::Conn => {
+                self.r.d.next.conn = bit_cast::<10, 32>(self.word.val());
+                self.r.d.next.length =
+                    self.r.q.val().left + bit_cast::<16, 6>(self.header_bytes.joined.val());
+                self.e_index.next = bits::<5>(3);
+                self.r.d.next.emit = Emit::First;
+            }
+            Emit::First => {
+                self.r.d.next.shift = self.word.val();
+                self.r.d.next.byte = bits::<2>(0);
+                self.r.d.next.words = self.r.q.val().offset;
+                self.r.d.next.checked = false;
+                self.r.d.next.index = bits::<4>(4);
+                self.e_index.next = bits::<5>(4);
+                self.r.d.next.emit = Emit::Header;
+            }
+            Emit::Header => {
+                if (self.r.q.val().words == bits::<4>(1)) & (self.r.q.val().byte == bits::<2>(3)) {
+                    self.last.next = !self.r.q.val().left.any();
+                }
+                if self.moved.val() {
+                    self.r.d.next.shift = self.shifted.joined.val();
+                    self.r.d.next.byte = self.r.q.val().byte + bits::<2>(1);
+                    if self.r.q.val().byte == bits::<2>(3) {
+                        self.r.d.next.words = self.r.q.val().words - bits::<4>(1);
+                        self.r.d.next.shift = self.word.val();
+                        // `index` is the word addressed; the checksum comes before word 7.
+                        if (self.r.q.val().index == bits::<4>(7)) & !self.r.q.val().checked {
+                            self.r.d.next.checked = true;
+                            self.r.d.next.shift = self.check_word.joined.val();
+                        } else {
+                            self.r.d.next.index = self.r.q.val().index + bits::<4>(1);
+                        }
+                        if self.r.q.val().words == bits::<4>(1) {
+                            self.r.d.next.sum = Sum::Idle;
+                            self.r.d.next.emit = Emit::Payload;
+                            if self.last.val() {
+                                self.r.d.next.emit = Emit::Idle;
+                                self.popped.next = true;
+                            }
+                        }
+                        if self.r.q.val().index == bits::<4>(4) {
+                            self.r.d.next.position = bit_cast::<16, 32>(self.word.val());
+                        }
+                    }
+                }
+            }
+            Emit::Payload => {
+                self.last.next = self.r.q.val().left == bits::<16>(1);
+                if self.moved.val() {
+                    self.r.d.next.position = self.after.val();
+                    self.read_offset.next = self.after.val();
+                    self.r.d.next.left = self.r.q.val().left - bits::<16>(1);
+                    if self.last.val() {
+                        self.r.d.next.emit = Emit::Idle;
+                        self.popped.next = true;
+                    }
+                }
+            }
+            _ => {
+                self.r.d.next.emit = Emit::Idle;
+            }
+        }
+        self.read_at.high.next = self.r.q.val().slot;
+        self.read_at.low.next = self.e_index.val();
+        if self.summing.val() {
+            self.read_at.high.next = self.r.q.val().s_slot;
+            self.read_at.low.next = self.r.q.val().s_index;
+        }
+        self.slots.read_address.next = self.read_at.joined.val();
+
+        // ------------------------------------------------ slots
+        if self.pushed.val() {
+            self.r.d.next.fill = self.r.q.val().fill + bits::<2>(1);
+        }
+        if self.popped.val() {
+            self.r.d.next.slot = self.r.q.val().slot + bits::<2>(1);
+        }
+        if self.pushed.val() & !self.popped.val() {
+            self.r.d.next.count = self.r.q.val().count + bits::<3>(1);
+        }
+        if !self.pushed.val() & self.popped.val() {
+            self.r.d.next.count = self.r.q.val().count - bits::<3>(1);
+        }
+
+        // ------------------------------------------------ outputs
+        self.packet.valid.next =
+            (self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload);
+        self.packet.data.next = self.shift.val().get_bits::<8>(24);
+        if self.r.q.val().emit == Emit::Payload {
+            self.packet.data.next = self.read_data.val();
+        }
+        self.packet.last.next = self.last.val();
+        self.packet.mac_hi.next = self.r.q.val().mac_hi;
+        self.packet.mac_lo.next = self.r.q.val().mac_lo;
+        self.packet.ip.next = self.r.q.val().ip;
+        self.packet.protocol.next = bits::<8>(6);
+        self.packet.length.next = self.r.q.val().length;
+        self.busy.next =
+            (self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload);
+        self.read_conn.next = self.r.q.val().conn;
+
+        // ------------------------------------------------ reset
+        if self.reset.val() {
+            self.r.d.next.fill = bits::<2>(0);
+            self.r.d.next.count = bits::<3>(0);
+            self.r.d.next.slot = bits::<2>(0);
+            self.r.d.next.closing = false;
+            self.r.d.next.sum = Sum::Idle;
+            self.r.d.next.emit = Emit::Idle;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::isa::cmd;
+    use super::*;
+    use rand::Rng;
+    use std::collections::VecDeque;
+
+    const OWN: [u8; 4] = [192, 168, 69, 2];
+
+    /// The send ring's contents: any function of the address.
+    fn payload(conn: u64, offset: u64) -> u8 {
+        (conn * 37 + offset * 101 + (offset >> 8) * 7) as u8
+    }
+
+    /// Sum over pairs of bytes, in 64 bits, folded at the end (RFC 1071).
+    fn ones_sum(bytes: &[u8]) -> u64 {
+        let pairs = bytes
+            .chunks(2)
+            .map(|c| (c[0] as u64) << 8 | *c.get(1).unwrap_or(&0) as u64);
+        let mut sum: u64 = pairs.sum();
+        while sum > 0xFFFF {
+            sum = (sum & 0xFFFF) + (sum >> 16);
+        }
+        sum
+    }
+
+    #[derive(Default)]
+    struct Driver {
+        commands: VecDeque<(u8, u32, u32, u64)>,
+        segments: VecDeque<(u64, u32, u32, Vec<u8>)>,
+        received: Vec<u8>,
+        address: Option<(u64, u64)>,
+        held: Option<u8>,
+        started: bool,
+        cycle: u64,
+        eager: bool,
+        sent: Option<u64>,
+        completed: u64,
+        back_to_back: u64,
+        waiting: u64,
+        lengths: Vec<usize>,
+    }
+
+    impl Driver {
+        fn queue(&mut self, rng: &mut impl Rng) {
+            let options = rng.random_range(0..=9usize);
+            let length = match rng.random_range(0..4) {
+                0 => 0,
+                1 => rng.random_range(1..4),
+                2 => rng.random_range(4..80),
+                _ => rng.random_range(80..300),
+            };
+            let conn: u64 = rng.random_range(0..1024);
+            // now and then all ones, which make carries
+            let mut word = || {
+                if rng.random_bool(0.2) {
+                    u32::MAX
+                } else {
+                    rng.random()
+                }
+            };
+            let (mac_lo, mac_hi, ip, ports, seq, ack) =
+                (word(), word() & 0xFFFF, word(), word(), word(), word());
+            let control = (5 + options as u32) << 28 | word() & 0x00FF_FFFF;
+            let mut words = vec![mac_lo, mac_hi, ip, ports, seq, ack, control];
+            words.extend((0..options).map(|_| word()));
+            let data: Vec<u8> = (0..length as u64)
+                .map(|i| payload(conn, (seq as u64 + i) & 0xFFFF))
+                .collect();
+            let sum = ones_sum(&data) as u32;
+            let mut segment: Vec<u8> = words[3..7].iter().flat_map(|w| w.to_be_bytes()).collect();
+            segment.extend([0; 4]);
+            segment.extend(words[7..].iter().flat_map(|w| w.to_be_bytes()));
+            segment.extend(&data);
+            let mut pseudo: Vec<u8> = OWN.into();
+            pseudo.extend(ip.to_be_bytes());
+            pseudo.extend([0, 6]);
+            pseudo.extend((segment.len() as u16).to_be_bytes());
+            pseudo.extend(&segment);
+            let check = !(ones_sum(&pseudo) as u16);
+            segment[16..18].copy_from_slice(&check.to_be_bytes());
+            self.lengths.push(length);
+            self.segments.push_back((
+                (mac_hi as u64) << 32 | mac_lo as u64,
+                ip,
+                check as u32,
+                segment,
+            ));
+            for (n, word) in words.iter().enumerate() {
+                self.commands
+                    .push_back((cmd::OUT + n as u8, *word, 0, conn));
+            }
+            self.commands
+                .push_back((cmd::SEND, length as u32, sum, conn));
+        }
+
+        fn drive(&mut self, uut: &mut Builder, rng: &mut impl Rng) {
+            uut.reset.next = self.cycle == 0;
+            if self.cycle == 0 {
+                return;
+            }
+            if self.cycle % 1024 == 1 {
+                self.eager = rng.random_bool(0.5);
+            }
+            if self.commands.is_empty() && rng.random_bool(if self.eager { 0.9 } else { 0.01 }) {
+                self.queue(rng);
+            }
+            uut.command.valid.next = !self.commands.is_empty();
+            if let Some((code, a, b, conn)) = self.commands.front() {
+                uut.command.code.next = (*code as u64).into();
+                uut.command.a.next = (*a as u64).into();
+                uut.command.b.next = (*b as u64).into();
+                uut.command.conn.next = (*conn).into();
+            }
+            uut.packet.ready.next = rng.random_bool(if self.eager { 0.97 } else { 0.6 });
+            let byte = match self.address {
+                Some((conn, offset)) => payload(conn, offset),
+                None => rng.random(),
+            };
+            uut.read_data.next = (byte as u64).into();
+        }
+
+        fn observe(&mut self, uut: &Builder) {
+            let (conn, offset): (u64, u64) =
+                (uut.read_conn.val().to_u64(), uut.read_offset.val().to_u64());
+            self.address = uut.busy.val().then_some((conn, offset));
+            let valid = uut.packet.valid.val();
+            let data: u64 = uut.packet.data.val().to_u64();
+            if let Some(byte) = self.held {
+                assert!(
+                    valid && data as u8 == byte,
+                    "a beat changed while it waited, cycle {}",
+                    self.cycle
+                );
+            }
+            self.held = (valid && !uut.packet.ready.val()).then_some(data as u8);
+            assert!(
+                valid || self.received.is_empty(),
+                "starved, cycle {}",
+                self.cycle
+            );
+            if valid && !self.started {
+                self.started = true;
+                if let Some(sent) = self.sent.take() {
+                    assert!(
+                        self.cycle - sent <= 28,
+                        "first byte after {}",
+                        self.cycle - sent
+                    );
+                }
+                if self.waiting > 0 && self.completed > 0 {
+                    assert!(self.waiting <= 28, "gap of {}", self.waiting);
+                    self.back_to_back += 1;
+                }
+            }
+            if valid && uut.packet.ready.val() {
+                self.received.push(data as u8);
+                if uut.packet.last.val() {
+                    let (mac, ip, _, segment) =
+                        self.segments.pop_front().expect("nothing was sent");
+                    let hi: u64 = uut.packet.mac_hi.val().to_u64();
+                    let lo: u64 = uut.packet.mac_lo.val().to_u64();
+                    assert_eq!(hi << 32 | lo, mac);
+                    assert_eq!(uut.packet.ip.val().to_u64(), ip as u64);
+                    assert_eq!(uut.packet.protocol.val().to_u64(), 6);
+                    assert_eq!(uut.packet.length.val().to_u64(), segment.len() as u64);
+                    assert_eq!(self.received, segment, "cycle {}", self.cycle);
+                    self.received.clear();
+                    self.started = false;
+                    self.completed += 1;
+                    self.sent = None;
+                }
+            }
+            let queued = self.segments.len() - usize::from(!self.commands.is_empty());
+            self.waiting = if !valid && queued > 0 {
+                self.waiting + 1
+            } else {
+                0
+            };
+            if uut.command.done.val() {
+                let (code, ..) = self.commands.pop_front().expect("done without a command");
+                if code == cmd::SEND && queued == 0 {
+                    self.sent = Some(self.cycle);
+                }
+            }
+            self.cycle += 1;
+        }
+    }
+
+    #[test]
+    fn builds_what_was_asked_and_equals_its_verilog() {
+        let driver = std::cell::RefCell::new(Driver::default());
+        let report = toe_sim::lockstep::lockstep_observed(
+            "builder",
+            || Builder::new(OWN),
+            |uut, clk| uut.clock.next = Clock { clk },
+            30_000,
+            2,
+            |uut, _, rng| driver.borrow_mut().drive(uut, rng),
+            |uut, _| driver.borrow_mut().observe(uut),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        let driver = driver.into_inner();
+        assert!(driver.completed > 80, "{}", driver.completed);
+        assert!(driver.back_to_back > 20, "{}", driver.back_to_back);
+        let still = report.never_changed();
+        assert!(
+            still
+                .iter()
+                .all(|port| port.contains("result") || port.contains("protocol")),
+            "{still:?}"
+        );
+    }
+}
