@@ -7,6 +7,7 @@ pub mod events;
 pub mod gates;
 pub mod isa;
 pub mod model;
+pub mod parser;
 pub mod program;
 pub mod ring_memory;
 pub mod rx_ring;
