@@ -123,6 +123,30 @@ end
     }
 }
 
+/// `to = {high, low}`.
+#[derive(LogicBlock, Debug, Default)]
+pub struct Concat<const H: usize, const L: usize, const N: usize> {
+    pub high: Signal<In, Bits<H>>,
+    pub low: Signal<In, Bits<L>>,
+    pub to: Signal<Out, Bits<N>>,
+}
+
+impl<const H: usize, const L: usize, const N: usize> Logic for Concat<H, L, N> {
+    fn update(&mut self) {
+        let (high, low) = (self.high.val().to_u64(), self.low.val().to_u64());
+        self.to.next = (high << L | low).to_bits();
+    }
+
+    fn connect(&mut self) {
+        self.to.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        assert!(H + L == N, "Concat: {H} + {L} bits are not {N}");
+        Verilog::Custom("always @(*) to = {high, low};\n".into())
+    }
+}
+
 /// A sum with carry in and carry out on one carry chain.
 #[derive(LogicBlock, Debug, Default)]
 pub struct Adder {
