@@ -882,7 +882,9 @@ impl Logic for Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isa::{encode, hazard, Op, Write};
+    use crate::tcp::asm;
+    use crate::tcp::model::{Answer, Coprocessors, Cost, Event, Machine, Registers, Request};
+    use isa::{cmd, encode, hazard, Op, Write};
     use rand::Rng;
 
     const CONNECTIONS: usize = 4;
@@ -914,13 +916,14 @@ mod tests {
         Write::Carry,
     ];
 
-    /// A random program that ends: jumps go forward, subroutines (3/4 to the end of the memory) neither call nor finish, and no operand is read sooner
+    /// A random program that ends: jumps go forward, subroutines (from 3/4 of the memory on) do not finish, the deepest (from 7/8 on) do not call, and no operand is read sooner
     /// than the hazards allow. `timed` lets it read TICK and ISN.
     fn random_program(rng: &mut impl Rng, words: usize, timed: bool) -> Vec<u32> {
         let mut program: Vec<u32> = Vec::new();
         let mut stored = vec![usize::MAX; 64];
         let (mut commanded, mut moved) = (usize::MAX, usize::MAX);
         let subroutines = words * 3 / 4;
+        let deepest = words * 7 / 8;
         let within =
             |at: usize, then: usize, distance: usize| then != usize::MAX && at < then + distance;
         while program.len() < words {
@@ -932,7 +935,13 @@ mod tests {
                 rng.random_range(1..16)
             };
             let in_subroutine = at >= subroutines;
-            let end = if in_subroutine { words } else { subroutines };
+            let end = if at >= deepest {
+                words
+            } else if in_subroutine {
+                deepest
+            } else {
+                subroutines
+            };
             let mut op = OPS[rng.random_range(0..16)];
             if rng.random_bool(0.4) {
                 op = OPS[rng.random_range(0..8)];
@@ -940,7 +949,7 @@ mod tests {
             if at < 16 && rng.random_bool(0.9) && at % 4 < 3 {
                 op = Op::Ldi;
             }
-            if in_subroutine && matches!(op, Op::Call | Op::Done) {
+            if at >= deepest && op == Op::Call || in_subroutine && op == Op::Done {
                 op = Op::Ret;
             }
             if !in_subroutine && op == Op::Ret {
@@ -957,7 +966,7 @@ mod tests {
                         && within(at, commanded, hazard::COMMAND_TO_RESULT))
                     && (timed || (src != isa::TICK && src != isa::ISN))
             };
-            if at + 1 == words {
+            if at + 1 == words || at + 1 == deepest {
                 (op, flag, sense) = (Op::Ret, 0, true);
             } else if at + 1 == subroutines {
                 (op, flag, sense) = (Op::Done, 0, true);
@@ -968,7 +977,8 @@ mod tests {
                 Op::Ldi => wr = Write::Acc,
                 Op::Br | Op::Call | Op::Jt => {
                     let to = match op {
-                        Op::Call => rng.random_range(subroutines..words),
+                        Op::Call if in_subroutine => rng.random_range(deepest..words),
+                        Op::Call => rng.random_range(subroutines..deepest),
                         Op::Br => rng.random_range(at + 1..(at + 20).min(end)),
                         _ => at + 1,
                     };
@@ -989,6 +999,13 @@ mod tests {
                     if rng.random_bool(0.3) {
                         dst = rng.random_range(0..3);
                     }
+                    while asm::command(dst).is_none() {
+                        dst = rng.random_range(0..64);
+                    }
+                    // The last four operands are for connection numbers.
+                    if dst == cmd::SETCONN {
+                        src = rng.random_range(60..64);
+                    }
                     commanded = at;
                     if dst == isa::cmd::SETCONN {
                         moved = at;
@@ -1004,6 +1021,7 @@ mod tests {
                     }
                     if matches!(wr, Write::Mem | Write::AccMem) {
                         while (32..48).contains(&dst)
+                            || dst >= 60
                             || (dst < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
                         {
                             dst = rng.random_range(0..64);
@@ -1083,5 +1101,314 @@ mod tests {
             }
         );
         report.assert_active();
+    }
+
+    /// What the model asked, and what it was told at random.
+    struct Oracle {
+        rng: rand::rngs::StdRng,
+        told: Vec<(Request, Answer)>,
+    }
+
+    impl Coprocessors for Oracle {
+        fn command(&mut self, request: Request) -> Answer {
+            let answer = match request.code {
+                cmd::COUNT => Answer::default(),
+                cmd::POST => Answer {
+                    wait: self.rng.random_range(0..5),
+                    ..Answer::default()
+                },
+                _ => Answer {
+                    ok: self.rng.random(),
+                    result: wide(&mut self.rng) as u32,
+                    result2: wide(&mut self.rng) as u32,
+                    wait: if self.rng.random() {
+                        0
+                    } else {
+                        self.rng.random_range(0..9)
+                    },
+                },
+            };
+            self.told.push((request, answer));
+            answer
+        }
+
+        fn tick(&self) -> u32 {
+            unreachable!("these programs do not read TICK")
+        }
+
+        fn isn(&self) -> u32 {
+            unreachable!("these programs do not read ISN")
+        }
+    }
+
+    fn settle(uut: &mut Engine) {
+        for _ in 0..50 {
+            uut.update_all();
+            if !uut.has_changed() {
+                return;
+            }
+        }
+        panic!("not settled");
+    }
+
+    fn edge(uut: &mut Engine) {
+        for clk in [true, false] {
+            uut.clock.next = Clock { clk };
+            settle(uut);
+        }
+    }
+
+    /// Runs one event on the gates, which must ask what the model asked; instructions retired and cycles from the event's choice to the next.
+    fn run_event(
+        uut: &mut Engine,
+        words: &[u32],
+        event: Event,
+        expected: &[(Request, Answer)],
+    ) -> Cost {
+        let record = match event {
+            Event::Segment {
+                conn,
+                hit,
+                slot,
+                flags,
+                record,
+            } => {
+                uut.segment_valid.next = true;
+                uut.segment_conn.next = u64::from(conn).to_bits();
+                uut.segment_hit.next = hit;
+                uut.segment_slot.next = u64::from(slot).to_bits();
+                uut.segment_flags.next = u64::from(flags).to_bits();
+                record
+            }
+            Event::Pending { conn, mask } => {
+                uut.pending_valid.next = true;
+                uut.pending_conn.next = u64::from(conn).to_bits();
+                uut.pending_mask.next = u64::from(mask).to_bits();
+                [0; 12]
+            }
+            Event::Command { record } => {
+                uut.host_valid.next = true;
+                record
+            }
+        };
+        settle(uut);
+        assert!(
+            uut.trace_event.val(),
+            "an idle engine takes an event at once"
+        );
+        let mut asked = expected.iter();
+        let mut answering: Option<(Answer, u64)> = None;
+        let mut cost = Cost::default();
+        loop {
+            cost.cycles += 1;
+            assert!(cost.cycles < 20_000, "no DONE");
+            let (valid, post, count) = (
+                uut.command.valid.val(),
+                uut.post.valid.val(),
+                uut.count.val(),
+            );
+            if (valid || post || count) && answering.is_none() {
+                let (request, answer) = asked.next().expect("a command the model did not give");
+                let takes_a = asm::command(request.code).is_some_and(|c| c.takes_a);
+                let seen = Request {
+                    code: uut.command.code.val().to_u64() as u8,
+                    imm: uut.command.imm.val().to_u64() as u8,
+                    conn: uut.command.conn.val().to_u64() as u16,
+                    slot: uut.command.slot.val().to_u64() as u8,
+                    a: if takes_a {
+                        uut.command.a.val().to_u64() as u32
+                    } else {
+                        0
+                    },
+                    b: uut.command.b.val().to_u64() as u32,
+                };
+                assert_eq!(seen, *request);
+                assert_eq!(post, request.code == cmd::POST);
+                assert_eq!(count, request.code == cmd::COUNT);
+                if post {
+                    assert_eq!(uut.post.conn.val().to_u64(), u64::from(request.conn));
+                    assert_eq!(uut.post.bit.val().to_u64(), u64::from(isa::pending::AGAIN));
+                }
+                if count {
+                    assert_eq!(uut.cause.val().to_u64(), u64::from(request.imm));
+                } else {
+                    answering = Some((*answer, answer.wait));
+                }
+            }
+            let mut now = Answer::default();
+            let mut done = false;
+            if let Some((answer, wait)) = answering.take() {
+                done = wait == 0;
+                if done {
+                    now = answer;
+                } else {
+                    answering = Some((answer, wait - 1));
+                }
+            }
+            uut.command.done.next = done && valid;
+            uut.post.ready.next = done && post;
+            uut.command.ok.next = now.ok;
+            uut.command.result.next = u64::from(now.result).to_bits();
+            uut.command.result2.next = u64::from(now.result2).to_bits();
+            settle(uut);
+            cost.instructions += u64::from(uut.trace_valid.val());
+            let finished = uut.trace_done.val();
+            if uut.trace_valid.val() {
+                let word = words[uut.trace_pc.val().to_u64() as usize];
+                assert!(!finished || word >> 20 == Op::Done as u32, "trace_pc");
+            }
+            assert_eq!(
+                uut.segment_pop.val(),
+                finished && matches!(event, Event::Segment { .. })
+            );
+            assert_eq!(
+                uut.host_pop.val(),
+                finished && matches!(event, Event::Command { .. })
+            );
+            assert_eq!(
+                uut.pending_pop.val(),
+                cost.cycles == 1 && matches!(event, Event::Pending { .. })
+            );
+            let read = uut
+                .record_enable
+                .val()
+                .then(|| uut.record_word.val().to_u64() as usize);
+            edge(uut);
+            if let Some(word) = read {
+                uut.record_data.next =
+                    u64::from(record.get(word).copied().unwrap_or(0xDEAD_BEEF)).to_bits();
+            }
+            uut.segment_valid.next &= !finished;
+            uut.host_valid.next &= !finished;
+            uut.pending_valid.next = false;
+            uut.command.done.next = false;
+            uut.post.ready.next = false;
+            settle(uut);
+            if finished {
+                break;
+            }
+        }
+        assert!(asked.next().is_none(), "a command the gates did not give");
+        // The last store is on its way.
+        edge(uut);
+        cost
+    }
+
+    fn random_event(rng: &mut impl Rng) -> Event {
+        let record = std::array::from_fn(|_| wide(rng) as u32);
+        let conn = rng.random_range(0..CONNECTIONS as u16);
+        match rng.random_range(0..5) {
+            0 => Event::Command { record },
+            1 | 2 => Event::Pending {
+                conn,
+                mask: rng.random_range(1..=255),
+            },
+            _ => Event::Segment {
+                conn,
+                hit: rng.random(),
+                slot: rng.random_range(0..4),
+                flags: rng.random(),
+                record,
+            },
+        }
+    }
+
+    /// Random programs, events, answers and waits: gates and instruction-level model give the same commands, state, accumulator, flags and
+    /// results at every DONE, and take the same number of cycles.
+    #[test]
+    fn engine_equals_the_model() {
+        let (mut instructions, mut cycles, mut commands) = (0, 0, 0);
+        for seed in 0..40 {
+            let mut rng = rng(seed);
+            let mut shared = shared(&mut rng);
+            for (conn, word) in shared[12..].iter_mut().enumerate() {
+                *word = conn as u32;
+            }
+            let program = asm::Program {
+                words: random_program(&mut rng, 256, false),
+                shared,
+                ..asm::Program::default()
+            };
+            let mut machine = Machine::new(&program, CONNECTIONS);
+            let mut uut = Engine::new(CONNECTIONS, 256, &program.words, &shared);
+            uut.connect_all();
+            let mut oracle = Oracle {
+                rng: rand::SeedableRng::seed_from_u64(seed),
+                told: Vec::new(),
+            };
+            for round in 0..60 {
+                let event = random_event(&mut rng);
+                oracle.told.clear();
+                let told = format!("seed {seed}, event {round}, {event:?}");
+                let model = machine
+                    .run(event, &mut oracle)
+                    .unwrap_or_else(|fault| panic!("{told}: {fault}"));
+                let gates = run_event(&mut uut, &program.words, event, &oracle.told);
+                assert_eq!(gates, model, "{told}");
+                let state = uut.state.words();
+                for conn in 0..CONNECTIONS {
+                    for n in 0..32 {
+                        let word = state[32 * conn + n].to_u64();
+                        assert_eq!(
+                            word,
+                            u64::from(machine.state[conn][n]),
+                            "{told}: {conn}, {n}"
+                        );
+                    }
+                }
+                for (n, word) in machine.shared.iter().enumerate() {
+                    assert_eq!(state[32 * CONNECTIONS + 16 + n].to_u64(), u64::from(*word));
+                }
+                let registers = Registers {
+                    acc: uut.acc.q.val().to_u64() as u32,
+                    flags: uut.control.q.val().flags.to_u64() as u16,
+                    result: uut.results.q.val().result.to_u64() as u32,
+                    result2: uut.results.q.val().result2.to_u64() as u32,
+                };
+                assert_eq!(registers, machine.registers(), "{told}");
+                instructions += gates.instructions;
+                cycles += gates.cycles;
+                commands += oracle.told.len();
+            }
+        }
+        println!("{instructions} instructions, {cycles} cycles, {commands} commands");
+        assert!(
+            instructions > 50_000 && commands > 2_000,
+            "{instructions} {commands}"
+        );
+    }
+
+    /// Segments and pending events take turns; a host command goes when there is neither.
+    #[test]
+    fn nobody_starves() {
+        let done = encode(Op::Done, 0, 0, Write::None, 0, true);
+        let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 16]);
+        uut.connect_all();
+        let mut kinds = |segment, pending, host| {
+            uut.segment_valid.next = segment;
+            uut.segment_hit.next = true;
+            uut.pending_valid.next = pending;
+            uut.host_valid.next = host;
+            settle(&mut uut);
+            let (mut kinds, mut starts) = (Vec::new(), Vec::new());
+            for cycle in 0..60 {
+                if uut.trace_event.val() {
+                    kinds.push(uut.trace_kind.val().to_u64());
+                    starts.push(cycle);
+                }
+                edge(&mut uut);
+            }
+            assert!(
+                starts.windows(2).all(|two| two[1] - two[0] == 6),
+                "{starts:?}"
+            );
+            kinds
+        };
+        assert!(kinds(true, true, true)
+            .windows(2)
+            .all(|two| two[0] != two[1]));
+        assert!(kinds(true, false, true)[1..].iter().all(|kind| *kind == 0));
+        assert!(kinds(false, true, true)[1..].iter().all(|kind| *kind == 2));
+        assert!(kinds(false, false, true)[1..].iter().all(|kind| *kind == 3));
     }
 }

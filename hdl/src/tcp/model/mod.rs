@@ -21,7 +21,7 @@ use std::fmt;
 /// Cycles lost when the flow of instructions turns: the words already fetched are flushed.
 pub const TAKEN: u64 = 4;
 /// Cycles from an event's choice to its first instruction's effect, and from DONE to the next choice.
-pub const START_AND_DRAIN: u64 = 6;
+pub const START_AND_DRAIN: u64 = 5;
 /// More instructions than this in an event are a wedge.
 pub const FUSE: u64 = 4096;
 
@@ -132,6 +132,15 @@ impl std::error::Error for Fault {}
 pub struct Cost {
     pub instructions: u64,
     pub cycles: u64,
+}
+
+/// What the processor holds between events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    pub acc: u32,
+    pub flags: u16,
+    pub result: u32,
+    pub result2: u32,
 }
 
 /// What happened in an event, for people.
@@ -247,6 +256,16 @@ impl Machine {
         };
         machine.load(program);
         machine
+    }
+
+    /// What accumulator, flags and results hold.
+    pub fn registers(&self) -> Registers {
+        Registers {
+            acc: self.acc,
+            flags: self.flags,
+            result: self.result,
+            result2: self.result2,
+        }
     }
 
     /// Replaces the program; state and the shared row stay.
