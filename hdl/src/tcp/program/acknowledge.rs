@@ -104,35 +104,39 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("sample")
         .note("RFC 6298 section 2; a sample across the tick's wrap is void");
     a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
-    none(a, TIMED_AT);
-    a.when(A).ret();
+    a.when(A).br(".void");
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
     a.when(A).br(".next");
     a.note("2.2: SRTT = R, RTTVAR = R/2");
     a.ldi(flags::SAMPLED).or(FLAGS).to(FLAGS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
-    a.br("compute_rto");
+    a.br("known");
     a.label(".next")
         .note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
+    a.shr1(RTTVAR).st(T2);
     a.shr3(SRTT).rsb(T0).sign(A);
     a.rsb(T0);
     a.st(T1);
     a.add(SRTT).to(SRTT);
     a.when(A).rsb(k(0)).to(T1);
-    a.shr1(RTTVAR).st(T2);
     a.shr1(T2).rsb(T1);
     a.add(RTTVAR).to(RTTVAR);
-    a.label("compute_rto")
+    a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
-    a.ldi(flags::SAMPLED).and(FLAGS).zero(A);
-    a.when(A).br(".first");
+    none(a, TIMED_AT);
     a.shr3(SRTT).add(RTTVAR).st(RTO);
-    a.st(T0);
-    a.ldi(constant::RTO_MIN).sub(T0).sign(A);
+    a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
     a.unless(A).st(RTO);
     a.ret();
-    a.label(".first");
+    a.label("sample.void");
+    none(a, TIMED_AT);
+    a.ret();
+
+    a.label("compute_rto")
+        .note("RTO without the back-off; 2.1: no measurement yet");
+    a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
+    a.when(A).br("known");
     a.ldi(constant::RTO_INITIAL).st(RTO);
     a.ret();
 }

@@ -92,16 +92,15 @@ pub(super) fn syn_sent(a: &mut Asm) {
 /// The ACK of our SYN (section 3.10.7.4, fifth check).
 pub(super) fn syn_received(a: &mut Asm) {
     a.label("syn_received");
-    a.ld(SEG_ACK).xor(SND_MAX).zero(A);
-    a.when(A).br(".good");
+    a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
+    a.when(A).br(".bad");
+    a.call("established");
+    a.note("from here on it is like any other, and the check of the window takes this segment's");
+    a.unless(NOT_PLACED).clear(UNCOMMON);
+    a.br("acknowledgement");
+    a.label(".bad");
     a.count(Cause::BadAck.number());
     a.br("reset_reply");
-    a.label(".good");
-    a.ld(SEG_WND).to(SND_WND);
-    a.ld(SEG_SEQ).to(SND_WL1);
-    a.ld(SEG_ACK).to(SND_WL2);
-    a.call("established");
-    a.br("acknowledgement");
 }
 
 /// What several of them share.

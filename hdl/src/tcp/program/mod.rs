@@ -333,7 +333,7 @@ mod cycles {
     fn every_path_keeps_its_bound() {
         let mut s = Script::new();
         bound(&mut s, "SYN", Some(seg(SYN, 0, 0).mss(1000)), 170);
-        bound(&mut s, "ACK of our SYN", Some(seg(ACK, 1, 1)), 200);
+        bound(&mut s, "ACK of our SYN", Some(seg(ACK, 1, 1)), 170);
         bound(
             &mut s,
             "text in order, ACK sent",
@@ -364,7 +364,7 @@ mod cycles {
             &mut s,
             "pure ACK with a sample, tail cut and sent",
             Some(seg(ACK, 301, 2001)),
-            220,
+            170,
         );
         bound(
             &mut s,

@@ -60,18 +60,10 @@ pub(super) fn uncommon(a: &mut Asm) {
 
     a.note("first check: sequence number (section 3.4, table 6)");
     a.ld(SEG_SEQ).sub(RCV_NXT).sign(A).zero(B);
-    a.when(A).br(".left");
+    a.when(A).br("left");
     a.sub(RCV_ADV).not_sign(C);
     a.when(B).clear(C);
     a.when(C).br("unacceptable");
-    a.br("in_window");
-    a.label(".left")
-        .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
-    a.add(SEG_LEN);
-    a.unless(FIN).rsb(RCV_NXT).not_sign(C);
-    a.when(FIN).sub(RCV_NXT).sign(C);
-    a.when(C).br("unacceptable");
-
     a.label("in_window")
         .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
@@ -80,6 +72,14 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.ldi(state::SYN_RECEIVED).xor(STATE).zero(A);
     a.when(A).br("syn_received");
     a.br("acknowledgement");
+
+    a.label("left")
+        .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
+    a.add(SEG_LEN);
+    a.unless(FIN).rsb(RCV_NXT).not_sign(C);
+    a.when(FIN).sub(RCV_NXT).sign(C);
+    a.when(C).br("unacceptable");
+    a.br("in_window");
 
     a.label("no_ack");
     a.count(Cause::NoAck.number());
