@@ -268,16 +268,16 @@ mod tests {
     fn a_time_wait_is_recycled_when_its_application_has_let_go() {
         let mut s = Script::new();
         for port in 1000..1005 {
-            s.inject(seg(SYN, 0, 0).from_port(port));
+            s.inject(seg(SYN, 0, 0).with_source(port));
             let ours = s.next().expect("SYN-ACK").seq;
-            s.inject(seg(ACK, 1, ours.wrapping_add(1)).from_port(port));
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port));
             let conn = (0..4)
                 .find(|c| s.toe.machine.state[*c][1] >> 16 == u32::from(port))
                 .expect("open");
             s.toe.host_close(conn as u16);
             s.settle();
             s.expect(FIN | ACK, ours.wrapping_add(1), 1, 0);
-            s.inject(seg(ACK | FIN, 1, ours.wrapping_add(2)).from_port(port));
+            s.inject(seg(ACK | FIN, 1, ours.wrapping_add(2)).with_source(port));
             s.expect(ACK, ours.wrapping_add(2), 2, 0);
             s.silence();
         }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn echo_ends_with_its_peer() {
         let mut s = Script::new();
-        let to_echo = |s: Seg| s.to_port(7);
+        let to_echo = |s: Seg| s.with_target(7);
         s.inject(to_echo(seg(SYN, 0, 0)));
         s.expect(SYN | ACK, 0, 1, 0);
         s.inject(to_echo(seg(ACK, 1, 1)));

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_refused() {
         let mut s = Script::new();
-        s.inject(seg(SYN, 0, 0).to_port(81));
+        s.inject(seg(SYN, 0, 0).with_target(81));
         let rst = s.next().expect("an answer");
         assert_eq!(
             (rst.flags, rst.ack, rst.ports),
@@ -228,7 +228,7 @@ mod tests {
     fn a_full_table_is_silent() {
         let mut s = Script::new();
         for port in 0..5 {
-            s.inject(seg(SYN, 0, 0).from_port(1000 + port));
+            s.inject(seg(SYN, 0, 0).with_source(1000 + port));
         }
         for _ in 0..4 {
             s.expect(SYN | ACK, 0, 1, 0);

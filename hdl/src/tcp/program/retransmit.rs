@@ -197,7 +197,7 @@ mod tests {
     fn every_byte_arrives_whatever_is_lost() {
         // The peer of this test keeps what it gets in order and acknowledges it; every third segment each way is lost.
         let mut s = Script::established();
-        let text: Vec<u8> = (0..6000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let text: Vec<u8> = (0..6000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let (mut got, mut n) = (Vec::<u8>::new(), 0);
         s.write(&text);
         for _ in 0..2000 {

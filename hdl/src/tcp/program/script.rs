@@ -61,11 +61,11 @@ impl Seg {
         self.data = data.to_vec();
         self
     }
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn with_source(mut self, port: u16) -> Self {
         self.ports.0 = port;
         self
     }
-    pub fn to_port(mut self, port: u16) -> Self {
+    pub fn with_target(mut self, port: u16) -> Self {
         self.ports.1 = port;
         self
     }
@@ -137,7 +137,7 @@ impl Seg {
 fn fold(bytes: &[u8], start: u32) -> u16 {
     let mut sum = start;
     for pair in bytes.chunks(2) {
-        sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+        sum += (u32::from(pair[0]) << 8) | u32::from(*pair.get(1).unwrap_or(&0));
     }
     while sum >> 16 != 0 {
         sum = (sum & 0xFFFF) + (sum >> 16);
