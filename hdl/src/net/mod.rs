@@ -1,5 +1,8 @@
 //! Ethernet, ARP, IPv4 and ICMP.
 pub mod no_arp;
+pub mod parts;
+#[cfg(test)]
+pub(crate) mod testgen;
 use rust_hdl::prelude::*;
 
 /// An IP payload on its way out, with what the headers need.
