@@ -301,12 +301,11 @@ mod tests {
         for length in [1, 2, 40, 59, 60, 61, 100] {
             for starve in [false, true] {
                 let mut all = beats(&vec![7; length], !starve);
+                if starve && length == 1 {
+                    continue; // it ends before it can starve
+                }
                 if starve {
-                    all.insert(length / 2 + 1, None);
-                    if length == 1 {
-                        all = vec![None];
-                        continue;
-                    }
+                    all.insert((length / 2).max(1), None);
                 }
                 all.extend(beats(&[9; 64], false));
                 let (line, counted) = run(&all, 500);

@@ -1,4 +1,9 @@
 //! Ethernet, ARP, IPv4 and ICMP.
+pub mod eth_rx;
+pub mod eth_tx;
+pub mod icmp;
+pub mod ipv4_rx;
+pub mod ipv4_tx;
 pub mod no_arp;
 pub mod parts;
 #[cfg(test)]

@@ -134,15 +134,7 @@ pub fn icmp(kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
 /// An ARP packet (RFC 826).
 pub fn arp(operation: u16, sha: [u8; 6], spa: [u8; 4], tha: [u8; 6], tpa: [u8; 4]) -> Vec<u8> {
     let head = [0, 1, 8, 0, 6, 4];
-    [
-        &head[..],
-        &operation.to_be_bytes(),
-        &sha,
-        &spa,
-        &tha,
-        &tpa,
-    ]
-    .concat()
+    [&head[..], &operation.to_be_bytes(), &sha, &spa, &tha, &tpa].concat()
 }
 
 pub fn random_bytes(rng: &mut impl Rng, length: usize) -> Vec<u8> {
@@ -218,7 +210,11 @@ pub fn random_frame(rng: &mut impl Rng, longest: usize) -> Vec<u8> {
 pub fn random_arp(rng: &mut impl Rng, sha: [u8; 6]) -> Vec<u8> {
     let operation = rng.random_range(1..=2);
     let spa = [192, 168, 69, rng.random_range(96..112)];
-    let tpa = if rng.random_bool(0.8) { IP } else { rng.random() };
+    let tpa = if rng.random_bool(0.8) {
+        IP
+    } else {
+        rng.random()
+    };
     let mut packet = arp(operation, sha, spa, rng.random(), tpa);
     if rng.random_bool(0.1) {
         packet[rng.random_range(0..8)] ^= 1 << rng.random_range(0..8);
