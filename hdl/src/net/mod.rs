@@ -1,4 +1,5 @@
 //! Ethernet, ARP, IPv4 and ICMP.
+pub mod arp;
 pub mod eth_rx;
 pub mod eth_tx;
 pub mod icmp;
