@@ -307,7 +307,7 @@ mod tests {
             settle(&mut uut);
             driver.observe(&uut);
             longest = longest.max(driver.got.iter().map(Vec::len).max().unwrap_or(0));
-            if driver.cycle % 1000 == 0 {
+            if driver.cycle.is_multiple_of(1000) {
                 for got in &driver.got {
                     assert_eq!(*got, text(got.len()));
                 }

@@ -7,7 +7,7 @@
 //! **Contract.** `offer_valid` is high, with the other `offer_` ports steady, until the cycle of `take_valid`, which may be the first and is only one.
 //! `take_read` and `take_write` are at most what was offered. A take of nothing ends the turn. `offer_conn` stays until the next offer.
 //! Bytes move in cycles with valid and ready both high, only after the take, and not one more than taken: of an application that holds `tx_valid` or `rx_ready` on for longer, nothing
-//! is taken and to it nothing is given. So it need not count. It must not wait for reading and writing in an order of its own that the counts don't allow.
+//! is taken and to it nothing is given. So it need not count. It must not make one direction wait for bytes of the other that were not taken.
 //!
 //! `take_close`: nothing more will be written; the FIN follows what is written by now, this take's bytes included. From then on nothing can be written
 //! and a further `take_close` does nothing. `take_abort`: away with the connection, by RST.
