@@ -2,6 +2,7 @@
 //!
 //! A board is a top ([`alchitry_cu::AlchitryCu`]), the constraints that rust-hdl reads off its ports, and a flow ([`flow`]) that makes a
 //! bitstream of it with the open tools and reports what it costs.
+pub mod alchitry_cu;
 pub mod flow;
 pub mod pll;
 pub mod tick;
