@@ -1,1 +1,206 @@
-fn main() {}
+//! The `toe` command.
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use toe_hdl::config::ToeConfig;
+use toe_host::board::Backend;
+use toe_host::sim::Cidr;
+use toe_host::{bench, demo, exit_code, sim, synth, verilog, Refused};
+
+/// TOE in Rust: a TCP offload engine for FPGAs.
+///
+/// Exit codes: 0 done, 1 the run failed, 2 the request won't do as given, 3 something is missing or forbidden on this machine.
+#[derive(Parser)]
+#[command(name = "toe", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job: a file through the simulated engine to a TCP peer and back, checked
+    Demo {
+        /// The file to send (default: 64 KiB made for the purpose)
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// rust, verilog, or lockstep (both, compared every cycle)
+        #[arg(long, default_value = "rust")]
+        backend: String,
+        /// Folder for the Verilog, the pcap and the page
+        #[arg(long, default_value = "out/demo")]
+        out: PathBuf,
+        /// Write the figures as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// The simulated board on a real Linux network
+    Sim {
+        /// Name of the TAP device, made if it is not there
+        #[arg(long)]
+        tap: String,
+        /// The board's address and prefix length
+        #[arg(long, value_name = "ADDR/LEN")]
+        ip: Cidr,
+        /// This machine's address on the device (default: the first other one of the network)
+        #[arg(long)]
+        host_ip: Option<Ipv4Addr>,
+        /// rust, verilog, or lockstep
+        #[arg(long, default_value = "verilog")]
+        backend: String,
+        /// Only this application: echo, discard or chargen (default: all, each on its own port)
+        #[arg(long)]
+        app: Option<String>,
+        /// Write what crosses the line
+        #[arg(long)]
+        pcap: Option<PathBuf>,
+        /// Write a waveform (large, and slow)
+        #[arg(long)]
+        vcd: Option<PathBuf>,
+        /// Print each event the engine handles: path, cycles
+        #[arg(long)]
+        trace: bool,
+        /// End after so many seconds
+        #[arg(long)]
+        seconds: Option<u64>,
+    },
+    /// Verilog, program listing, register map, constraint files
+    Verilog {
+        /// Folder for the files
+        #[arg(short, long, default_value = "out/verilog")]
+        out: PathBuf,
+    },
+    /// A bitstream, with area, memory and Fmax against the board's need
+    Synth {
+        /// The board: alchitry-cu
+        #[arg(long)]
+        board: String,
+        /// Seed of the placement
+        #[arg(long, default_value_t = toe_bsp::alchitry_cu::SEED)]
+        seed: u32,
+        /// Folder for the files (default: out/synth/BOARD)
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Write the report as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Every figure, beside its bar
+    Bench {
+        /// Only on this back end: rust or verilog (default: both)
+        #[arg(long)]
+        backend: Option<String>,
+        /// Without synthesis (area and Fmax)
+        #[arg(long)]
+        no_synth: bool,
+        /// Write the rows as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+}
+
+fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    fs::write(path, text).map_err(|e| Refused(format!("cannot write {}: {e}", path.display())))?;
+    Ok(())
+}
+
+/// An output file that can't be written is known before the run, not after.
+fn probe_json(path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Refused(format!("cannot write {}: {e}", path.display())))?;
+    Ok(())
+}
+
+fn backend(name: &str) -> Result<Backend> {
+    name.parse().map_err(|e: anyhow::Error| Refused(e.to_string()).into())
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo { file, backend: name, out, json } => {
+            let backend = backend(&name)?;
+            probe_json(json.as_deref())?;
+            let outcome = demo::run(file.as_deref(), backend, &out)?;
+            write_json(json.as_deref(), &outcome)?;
+            for (label, value) in outcome.facts() {
+                println!("{label:<26} {value}");
+            }
+            for file in &outcome.files {
+                println!("{:<26} {}", "written", file.display());
+            }
+            if !outcome.identical {
+                eprintln!("toe: the bytes that came back are not those that were sent");
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Command::Sim { tap, ip, host_ip, backend: name, app, pcap, vcd, trace, seconds } => {
+            let options = sim::Options {
+                tap: &tap,
+                ip,
+                host_ip,
+                backend: backend(&name)?,
+                app: app.as_deref(),
+                pcap: pcap.as_deref(),
+                vcd: vcd.as_deref(),
+                duration: seconds.map(Duration::from_secs),
+                trace,
+            };
+            let stop = Arc::new(AtomicBool::new(false));
+            let flag = stop.clone();
+            ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+            sim::run(&options, &stop)?;
+        }
+        Command::Verilog { out } => {
+            for file in verilog::write(&ToeConfig::default(), &out)? {
+                println!("{}", file.display());
+            }
+        }
+        Command::Synth { board, seed, out, json } => {
+            probe_json(json.as_deref())?;
+            let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
+            let report = synth::run(&board, seed, &out)?;
+            write_json(json.as_deref(), &report)?;
+            synth::print(&report);
+            if report.clocks.iter().any(|c| !c.met) {
+                eprintln!("toe: the timing that the board needs is not met; try another --seed");
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Command::Bench { backend: name, no_synth, json } => {
+            let backends = match name {
+                Some(name) => vec![backend(&name)?],
+                None => vec![Backend::Rust, Backend::Verilog],
+            };
+            probe_json(json.as_deref())?;
+            let rows = bench::run(&backends, !no_synth)?;
+            bench::print(&rows);
+            write_json(json.as_deref(), &serde_json::json!({ "rows": rows }))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("toe: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}

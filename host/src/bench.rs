@@ -1,0 +1,216 @@
+//! Every figure, beside its bar.
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use toe_hdl::config::ToeConfig;
+use toe_sim::peer::Conversation;
+
+use crate::board::Backend;
+use crate::capture;
+use crate::demo::{exchange, fresh_board, latencies, options, Exchange};
+use crate::synth;
+use crate::trace::Event;
+
+/// One figure. The fields are the contract of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub name: String,
+    /// `None`: could not be measured.
+    pub value: Option<f64>,
+    pub unit: &'static str,
+    /// What the design is held to, `≥ 0.999` and the like.
+    pub bar: String,
+    pub met: bool,
+    pub backend: String,
+    /// Why it is not met, where it is known.
+    pub cause: Option<&'static str>,
+}
+
+/// Which side of the bar is good.
+#[derive(Clone, Copy, Debug)]
+enum Bar {
+    AtLeast(f64),
+    AtMost(f64),
+    /// Told, not judged.
+    None,
+}
+
+fn row(name: &str, backend: &str, value: Option<f64>, unit: &'static str, bar: Bar) -> Row {
+    let (text, met) = match (bar, value) {
+        (Bar::AtLeast(b), v) => (format!("≥ {b}"), v.is_some_and(|v| v >= b)),
+        (Bar::AtMost(b), v) => (format!("≤ {b}"), v.is_some_and(|v| v <= b)),
+        (Bar::None, v) => ("–".into(), v.is_some()),
+    };
+    Row {
+        name: name.into(),
+        value,
+        unit,
+        bar: text,
+        met,
+        backend: backend.into(),
+        cause: if met { None } else { cause(name) },
+    }
+}
+
+/// What is known of a bar that is not met.
+fn cause(name: &str) -> Option<&'static str> {
+    CAUSES.iter().find(|(n, _)| name.starts_with(n)).map(|(_, c)| *c)
+}
+
+const CAUSES: [(&str, &str); 0] = [];
+
+fn median(mut values: Vec<u64>) -> Option<f64> {
+    values.sort_unstable();
+    values.get(values.len() / 2).map(|v| *v as f64)
+}
+
+/// Bytes moved in each of the goodput runs; enough for the ends not to matter.
+fn amount(backend: Backend) -> usize {
+    match backend {
+        Backend::Rust => 96 * 1024,
+        _ => 1024 * 1024,
+    }
+}
+
+struct Run {
+    done: Exchange,
+    trace: Vec<Event>,
+}
+
+fn talk(config: &ToeConfig, backend: Backend, talk: Conversation) -> Result<Run> {
+    let mut board = fresh_board(config, backend)?;
+    board.trace_engine(config)?;
+    let talk = talk.with_options(options());
+    let (done, board) = exchange(config, board, talk, &ProgressBar::hidden())?;
+    Ok(Run {
+        done,
+        trace: board.engine_trace().to_vec(),
+    })
+}
+
+fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<()> {
+    let config = ToeConfig::default();
+    let name = backend.to_string();
+    let ip = Ipv4Addr::from(config.ip);
+    let data = vec![0xA5; amount(backend)];
+    let mut add = |n: &str, v: Option<f64>, unit, b| rows.push(row(n, &name, v, unit, b));
+    let share = Bar::AtLeast(0.999);
+
+    bar.set_message(format!("{name}: receive"));
+    let receive = talk(&config, backend, Conversation::source_client(ip, 9, data.clone()))?;
+    add("goodput.receive", capture::goodput(&receive.done.line, false), "of the line's limit", share);
+    bar.inc(1);
+    bar.set_message(format!("{name}: send"));
+    let send = talk(&config, backend, Conversation::sink_client(ip, 19, data.len()))?;
+    add("goodput.send", capture::goodput(&send.done.line, true), "of the line's limit", share);
+    bar.inc(1);
+    bar.set_message(format!("{name}: both"));
+    let both = talk(&config, backend, Conversation::echo_client(ip, 7, data))?;
+    add("goodput.both.receive", capture::goodput(&both.done.line, false), "of the line's limit", share);
+    add("goodput.both.send", capture::goodput(&both.done.line, true), "of the line's limit", share);
+    bar.inc(1);
+
+    bar.set_message(format!("{name}: latency"));
+    let latency = latencies(&config, backend)?;
+    let cycles = |v: Option<u64>| v.map(|v| v as f64);
+    add("latency.syn", cycles(latency.syn), "cycles", Bar::AtMost(160.0));
+    add("latency.ack", cycles(latency.ack), "cycles", Bar::AtMost(160.0));
+    add("latency.echo", cycles(latency.echo), "cycles", Bar::AtMost(320.0));
+    bar.inc(1);
+
+    let segments = |run: &Run| -> Vec<u64> {
+        run.trace
+            .iter()
+            .filter(|e| e.kind == "segment")
+            .map(|e| e.cycles)
+            .collect()
+    };
+    add("engine.cycles_per_event.data", median(segments(&receive)), "cycles, median", Bar::AtMost(90.0));
+    add("engine.cycles_per_event.ack", median(segments(&send)), "cycles, median", Bar::AtMost(84.0));
+    let most = [&receive, &send, &both]
+        .iter()
+        .flat_map(|r| r.trace.iter().map(|e| e.cycles))
+        .max();
+    add("engine.cycles_per_event.most", cycles(most), "cycles", Bar::AtMost(170.0));
+
+    let seconds: f64 = [&receive, &send, &both].iter().map(|r| r.done.seconds).sum();
+    let total: u64 = [&receive, &send, &both].iter().map(|r| r.done.cycles).sum();
+    let speed = match backend {
+        Backend::Rust => Bar::AtLeast(10_000.0),
+        Backend::Verilog => Bar::AtLeast(500_000.0),
+        Backend::Lockstep => Bar::None,
+    };
+    add("sim.cycles_per_second", Some(total as f64 / seconds), "cycles/s", speed);
+    Ok(())
+}
+
+fn area(rows: &mut Vec<Row>) -> Result<()> {
+    let board = synth::BOARDS[0];
+    let out = std::path::Path::new("out/synth").join(board);
+    let report = synth::run(board, toe_bsp::alchitry_cu::SEED, &out)?;
+    let mut add = |n: &str, v: f64, unit, b| rows.push(row(n, board, Some(v), unit, b));
+    add("area.cells", report.cells as f64, "logic cells", Bar::AtMost(7_000.0));
+    add("area.block_rams", report.block_rams as f64, "block RAMs", Bar::AtMost(32.0));
+    if let Some(slowest) = report.clocks.iter().min_by(|a, b| a.fmax_mhz.total_cmp(&b.fmax_mhz)) {
+        add("fmax", slowest.fmax_mhz, "MHz", Bar::AtLeast(slowest.needed_mhz));
+    }
+    Ok(())
+}
+
+/// Measures on these back ends, and synthesises if asked to.
+///
+/// # Errors
+/// When a run fails or a tool is missing.
+pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
+    let bar = crate::demo::bar(4 * backends.len() as u64 + u64::from(with_synthesis), "bench");
+    let mut rows = vec![];
+    for &backend in backends {
+        measure(backend, &bar, &mut rows)?;
+    }
+    if with_synthesis {
+        bar.set_message("synthesis");
+        area(&mut rows)?;
+    }
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
+/// Prints the table.
+pub fn print(rows: &[Row]) {
+    println!("{:<32} {:>12}  {:<20} {:>9}  {:<4} back end", "figure", "value", "unit", "bar", "met");
+    for r in rows {
+        let value = match r.value {
+            None => "–".into(),
+            Some(v) if v >= 1000.0 => crate::report::grouped(v as u64),
+            Some(v) if v.fract() == 0.0 => format!("{v}"),
+            Some(v) => format!("{v:.3}"),
+        };
+        println!(
+            "{:<32} {value:>12}  {:<20} {:>9}  {:<4} {}",
+            r.name,
+            r.unit,
+            r.bar,
+            if r.met { "yes" } else { "NO" },
+            r.backend
+        );
+        if let Some(cause) = r.cause {
+            println!("{:>46}  not met: {cause}", "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_met_at_their_edge_and_not_by_what_was_not_measured() {
+        assert!(row("x", "rust", Some(0.999), "", Bar::AtLeast(0.999)).met);
+        assert!(!row("x", "rust", Some(0.998), "", Bar::AtLeast(0.999)).met);
+        assert!(row("x", "rust", Some(160.0), "", Bar::AtMost(160.0)).met);
+        assert!(!row("x", "rust", Some(161.0), "", Bar::AtMost(160.0)).met);
+        assert!(!row("x", "rust", None, "", Bar::AtMost(160.0)).met);
+    }
+}

@@ -1,0 +1,303 @@
+//! The simulated board: the engine on one of the back ends, a line at its pins, a source of time.
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{anyhow, bail, Context, Result};
+use rust_hdl::prelude::*;
+use toe_hdl::config::ToeConfig;
+use toe_hdl::counters::Cause;
+use toe_hdl::toe::EthernetToe;
+use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
+use toe_sim::gmii::GmiiPort;
+use toe_sim::machine::{Machine, PortId};
+use toe_sim::pair;
+use toe_sim::rust::RustMachine;
+use toe_sim::time::TickSource;
+use toe_sim::world::Board;
+
+use crate::report::Counter;
+use crate::trace::{self, EngineTrace};
+
+/// What runs the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The rust-hdl blocks themselves: needs nothing but cargo.
+    Rust,
+    /// The generated Verilog, compiled: about a hundred times faster, needs a C++ compiler and Python 3.
+    Verilog,
+    /// Both, compared in every cycle.
+    Lockstep,
+}
+
+impl FromStr for Backend {
+    type Err = anyhow::Error;
+    fn from_str(s: &str) -> Result<Self> {
+        match s {
+            "rust" => Ok(Self::Rust),
+            "verilog" => Ok(Self::Verilog),
+            "lockstep" => Ok(Self::Lockstep),
+            _ => bail!("there is no back end `{s}`; there are rust, verilog and lockstep"),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rust => "rust",
+            Self::Verilog => "verilog",
+            Self::Lockstep => "lockstep",
+        })
+    }
+}
+
+/// The Verilog of an engine.
+///
+/// # Errors
+/// When the configuration is bad, or rust-hdl finds an unconnected signal or a loop.
+pub fn verilog(config: &ToeConfig) -> Result<String> {
+    let mut uut = EthernetToe::new(config)?;
+    uut.connect_all();
+    toe_sim::lockstep::check(&uut).map_err(|e| anyhow!("{e}"))?;
+    Ok(generate_verilog(&uut))
+}
+
+fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
+    let ports = toe_sim::rust_ports!(EthernetToe {
+        in: [
+            reset, tick, rx_dv, rx_er, rxd, counter_address,
+            command_valid, command_ports, command_ip, command_owner,
+            program_write, program_address, program_data
+        ],
+        out: [
+            tx_en, tx_er, txd, counter_data, counter_lost, command_ready, any_open,
+            trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done
+        ],
+    });
+    Ok(Box::new(RustMachine::new(
+        EthernetToe::new(config)?,
+        ports,
+        |toe, clk| toe.clock.next = Clock { clk },
+    )))
+}
+
+fn verilog_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
+    let options = CxxrtlOptions {
+        optimise: 2,
+        ..CxxrtlOptions::default()
+    };
+    Ok(Box::new(
+        CxxrtlMachine::new(&verilog(config)?, &options).context("the verilog back end")?,
+    ))
+}
+
+/// The engine's machine on a back end.
+///
+/// # Errors
+/// When the configuration is bad or a tool is missing.
+pub fn machine(config: &ToeConfig, backend: Backend) -> Result<Box<dyn Machine>> {
+    match backend {
+        Backend::Rust => rust_machine(config),
+        Backend::Verilog => verilog_machine(config),
+        Backend::Lockstep => Ok(Box::new(pair::Lockstep::new(
+            rust_machine(config)?,
+            verilog_machine(config)?,
+        )?)),
+    }
+}
+
+struct Pins {
+    reset: PortId,
+    tick: PortId,
+    rx_dv: PortId,
+    rx_er: PortId,
+    rxd: PortId,
+    tx_en: PortId,
+    tx_er: PortId,
+    txd: PortId,
+    counter_address: PortId,
+    counter_data: PortId,
+    counter_lost: PortId,
+    command_valid: PortId,
+    command_ready: PortId,
+    command_ports: PortId,
+    command_ip: PortId,
+    command_owner: PortId,
+}
+
+/// The engine with a GMII line.
+pub struct SimulatedBoard {
+    machine: Box<dyn Machine>,
+    pins: Pins,
+    time: Box<dyn TickSource>,
+    port: GmiiPort,
+    trace: Option<EngineTrace>,
+}
+
+impl SimulatedBoard {
+    /// Builds it and holds it in reset for two cycles.
+    ///
+    /// # Errors
+    /// When the configuration is bad or a tool is missing.
+    pub fn new(
+        config: &ToeConfig,
+        backend: Backend,
+        port: GmiiPort,
+        time: impl TickSource + 'static,
+    ) -> Result<Self> {
+        let mut machine = machine(config, backend)?;
+        let p = |name: &str| machine.port(name);
+        let pins = Pins {
+            reset: p("reset")?,
+            tick: p("tick")?,
+            rx_dv: p("rx_dv")?,
+            rx_er: p("rx_er")?,
+            rxd: p("rxd")?,
+            tx_en: p("tx_en")?,
+            tx_er: p("tx_er")?,
+            txd: p("txd")?,
+            counter_address: p("counter_address")?,
+            counter_data: p("counter_data")?,
+            counter_lost: p("counter_lost")?,
+            command_valid: p("command_valid")?,
+            command_ready: p("command_ready")?,
+            command_ports: p("command_ports")?,
+            command_ip: p("command_ip")?,
+            command_owner: p("command_owner")?,
+        };
+        machine.poke(pins.reset, 1);
+        machine.cycle();
+        machine.cycle();
+        machine.poke(pins.reset, 0);
+        Ok(Self {
+            machine,
+            pins,
+            time: Box::new(time),
+            port,
+            trace: None,
+        })
+    }
+
+    /// Cycles run since reset.
+    pub fn cycles(&self) -> u64 {
+        self.port.cycle()
+    }
+
+    /// The line, to read its stamps and usage.
+    pub fn line(&self) -> &GmiiPort {
+        &self.port
+    }
+
+    /// The line, to queue frames or restart a measurement.
+    pub fn line_mut(&mut self) -> &mut GmiiPort {
+        &mut self.port
+    }
+
+    /// Begins to record what the engine does, event by event.
+    ///
+    /// # Errors
+    /// When the machine has no trace ports.
+    pub fn trace_engine(&mut self, config: &ToeConfig) -> Result<()> {
+        self.trace = Some(EngineTrace::new(&*self.machine, config)?);
+        Ok(())
+    }
+
+    /// What was recorded.
+    pub fn engine_trace(&self) -> &[trace::Event] {
+        self.trace.as_ref().map_or(&[], EngineTrace::events)
+    }
+
+    /// Begins a waveform of all signals.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn waveform(&mut self, file: &Path) -> Result<()> {
+        Ok(self.machine.trace_start(file)?)
+    }
+
+    /// Ends the waveform.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn end_waveform(&mut self) -> Result<()> {
+        Ok(self.machine.trace_stop()?)
+    }
+
+    /// Whether an occurrence ever came too fast to be counted: 0 if the design is sound.
+    pub fn counters_lost(&self) -> u64 {
+        self.machine.peek(self.pins.counter_lost)
+    }
+
+    /// Reads one counter; takes eight cycles, in which the line runs on.
+    pub fn counter(&mut self, cause: Cause) -> u64 {
+        self.machine
+            .poke(self.pins.counter_address, u64::from(cause.number()));
+        for _ in 0..8 {
+            self.cycle();
+        }
+        self.machine.peek(self.pins.counter_data)
+    }
+
+    /// Reads all counters.
+    pub fn counters(&mut self) -> Vec<Counter> {
+        Cause::ALL
+            .iter()
+            .map(|&cause| Counter {
+                name: cause.name(),
+                meaning: cause.meaning(),
+                value: self.counter(cause),
+            })
+            .collect()
+    }
+
+    /// Asks the engine to open a connection (active open) for an application.
+    ///
+    /// # Errors
+    /// When the engine does not take the command within 10,000 cycles.
+    pub fn connect(&mut self, ip: [u8; 4], remote: u16, local: u16, owner: u8) -> Result<()> {
+        let p = &self.pins;
+        self.machine.poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
+        self.machine.poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
+        self.machine.poke(p.command_owner, u64::from(owner));
+        self.machine.poke(p.command_valid, 1);
+        for _ in 0..10_000 {
+            self.machine.eval();
+            let taken = self.machine.peek(self.pins.command_ready) == 1;
+            self.cycle();
+            if taken {
+                self.machine.poke(self.pins.command_valid, 0);
+                return Ok(());
+            }
+        }
+        bail!("the engine did not take the command `connect` within 10,000 cycles")
+    }
+}
+
+impl Board for SimulatedBoard {
+    type Port = GmiiPort;
+
+    #[inline]
+    fn cycle(&mut self) {
+        let m = &mut *self.machine;
+        let pins = &self.pins;
+        let cycle = self.port.cycle();
+        let (rx_dv, rx_er, rxd) = self.port.step(
+            m.peek(pins.tx_en) == 1,
+            m.peek(pins.tx_er) == 1,
+            m.peek(pins.txd) as u8,
+        );
+        m.poke(pins.rx_dv, u64::from(rx_dv));
+        m.poke(pins.rx_er, u64::from(rx_er));
+        m.poke(pins.rxd, u64::from(rxd));
+        m.poke(pins.tick, u64::from(self.time.tick(cycle)));
+        m.cycle();
+        if let Some(trace) = &mut self.trace {
+            trace.sample(m, cycle);
+        }
+    }
+
+    fn port(&mut self) -> &mut GmiiPort {
+        &mut self.port
+    }
+}

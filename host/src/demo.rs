@@ -1,0 +1,339 @@
+//! The main job: a file through the simulated engine to a TCP peer and back.
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{bail, Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use toe_hdl::config::ToeConfig;
+use toe_sim::gmii::GmiiPort;
+use toe_sim::link::Medium;
+use toe_sim::peer::{Conversation, Peer, PeerConfig, TcpOptions};
+use toe_sim::time::SimulatedTime;
+use toe_sim::world::{Clock, World};
+
+use crate::board::{self, Backend, SimulatedBoard};
+use crate::capture::{self, OnTheLine, Recording};
+use crate::report::{self, grouped, Counter, Page, Traffic};
+
+/// Simulated cycles in a tick. A board has 50,000 to 125,000; a simulation that waits for a timer would wait for ever, so its milliseconds are
+/// shorter. No result depends on it but the length of pauses.
+pub const CYCLES_PER_TICK: u64 = 1_000;
+/// Cycles in a simulated second.
+pub const HZ: u64 = CYCLES_PER_TICK * 1_000;
+
+/// What the demo found. The fields are the contract of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    pub bytes: usize,
+    pub cycles: u64,
+    pub identical: bool,
+    pub goodput: Goodput,
+    pub latency_cycles: Latency,
+    pub cycles_per_second: f64,
+    pub backend: String,
+    pub files: Vec<PathBuf>,
+    pub sha256: String,
+}
+
+/// Shares of the line's limit.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Goodput {
+    pub send: Option<f64>,
+    pub receive: Option<f64>,
+}
+
+/// From the last byte of a segment to the first byte of its answer.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Latency {
+    pub syn: Option<u64>,
+    pub ack: Option<u64>,
+    pub echo: Option<u64>,
+}
+
+/// A peer for the engine: fast to acknowledge, with the largest window that needs no scaling.
+pub fn options() -> TcpOptions {
+    TcpOptions {
+        ack_delay: None,
+        ..TcpOptions::default()
+    }
+}
+
+/// A peer on the engine's network.
+pub fn peer(config: &ToeConfig, seed: u64) -> Peer {
+    let [a, b, c, d] = config.ip;
+    Peer::new(&PeerConfig {
+        medium: Medium::Ethernet,
+        ip: Ipv4Addr::new(a, b, c, if d == 100 { 101 } else { 100 }),
+        seed,
+        ..PeerConfig::default()
+    })
+}
+
+/// A finished exchange.
+pub struct Exchange {
+    pub line: Vec<OnTheLine>,
+    pub cycles: u64,
+    pub seconds: f64,
+    pub received: Vec<u8>,
+    pub counters: Vec<Counter>,
+    pub events: u64,
+}
+
+/// One conversation over a clean line, start to end.
+///
+/// # Errors
+/// When it does not end well within the cycles that its size allows.
+pub fn exchange(
+    config: &ToeConfig,
+    board: SimulatedBoard,
+    talk: Conversation,
+    bar: &ProgressBar,
+) -> Result<(Exchange, SimulatedBoard)> {
+    let mut peer = peer(config, 1);
+    let before = board.cycles();
+    let handle = peer.add(talk);
+    let start = Instant::now();
+    let mut world = World::new(board, Recording::new(peer), Clock::simulated(HZ));
+    let mut failure = None;
+    let limit = 400_000_000;
+    world
+        .run_until(limit, |_, link| {
+            bar.set_position(link.inner.app(handle).received() as u64);
+            match link.inner.finished() {
+                Ok(done) => done,
+                Err(e) => {
+                    failure = Some(e);
+                    true
+                }
+            }
+        })
+        .context("the exchange did not end")?;
+    if let Some(e) = failure {
+        return Err(e).context("the exchange failed");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let mut board = world.board;
+    let cycles = board.cycles() - before;
+    let line = world.link.on_the_line(board.line().stamps());
+    let received = world.link.inner.app(handle).received_bytes().to_vec();
+    let counters = board.counters();
+    let events = board.engine_trace().len() as u64;
+    Ok((
+        Exchange {
+            line,
+            cycles,
+            seconds,
+            received,
+            counters,
+            events,
+        },
+        board,
+    ))
+}
+
+/// A board on a clean line in simulated time.
+///
+/// # Errors
+/// When the configuration is bad or a tool is missing.
+pub fn fresh_board(config: &ToeConfig, backend: Backend) -> Result<SimulatedBoard> {
+    let time = SimulatedTime::new(CYCLES_PER_TICK);
+    SimulatedBoard::new(config, backend, GmiiPort::new(), time)
+}
+
+/// The three latencies, each on an idle line of its own.
+///
+/// # Errors
+/// When a conversation does not end.
+pub fn latencies(config: &ToeConfig, backend: Backend) -> Result<Latency> {
+    let ip = Ipv4Addr::from(config.ip);
+    let quiet = ProgressBar::hidden();
+    let talk = Conversation::echo_client(ip, 7, vec![0x55]).with_options(options());
+    let (one, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
+    let talk = Conversation::source_client(ip, 9, vec![0x55; 1460]).with_options(options());
+    let (full, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
+    Ok(Latency {
+        syn: capture::latency(&one.line, |h| h.syn, |h| h.syn),
+        ack: capture::latency(&full.line, |h| h.length > 0, |h| h.ack.is_some()),
+        echo: capture::latency(&one.line, |h| h.length > 0, |h| h.length > 0),
+    })
+}
+
+/// 64 KiB that are easy to recognise and hard to get right by chance.
+fn made_file() -> Vec<u8> {
+    let mut state = 0x2545_F491u32;
+    (0..65_536)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as u8
+        })
+        .collect()
+}
+
+fn hex(data: &[u8]) -> String {
+    Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A bar for a long job; invisible when nobody looks.
+pub fn bar(length: u64, what: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:14} {wide_bar} {percent:>3} % {eta:>4}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(what)
+}
+
+/// Makes sure that `dir` can be written before a long run.
+///
+/// # Errors
+/// Names the folder and the remedy.
+pub fn writable(dir: &Path) -> Result<()> {
+    let probe = dir.join(".toe-probe");
+    fs::create_dir_all(dir)
+        .and_then(|()| File::create(&probe).map(drop))
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|e| crate::Refused(format!("cannot write into {}: {e}; choose another folder with --out", dir.display())).into())
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// With exit code 2 for a file or folder that won't do, 1 when the exchange fails.
+pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome> {
+    let data = match file {
+        None => made_file(),
+        Some(path) => fs::read(path)
+            .map_err(|e| crate::Refused(format!("cannot read {}: {e}", path.display())))?,
+    };
+    if data.is_empty() {
+        bail!(crate::Refused(format!(
+            "{} is empty: there is nothing to send; give a file of at least one byte",
+            file.unwrap_or(Path::new("the file")).display()
+        )));
+    }
+    writable(out)?;
+    let config = ToeConfig::default();
+    let latency_cycles = latencies(&config, backend)?;
+    let mut board = fresh_board(&config, backend)?;
+    board.trace_engine(&config)?;
+    let progress = bar(data.len() as u64, "echo");
+    let talk = Conversation::echo_client(Ipv4Addr::from(config.ip), 7, data.clone())
+        .with_options(options())
+        .keeping();
+    let (done, _) = exchange(&config, board, talk, &progress)?;
+    progress.finish_and_clear();
+
+    let identical = hex(&data) == hex(&done.received);
+    let goodput = Goodput {
+        send: capture::goodput(&done.line, true),
+        receive: capture::goodput(&done.line, false),
+    };
+    let files = ["toe.v", "demo.pcap", "demo.html"].map(|f| out.join(f)).to_vec();
+    fs::write(&files[0], board::verilog(&config)?)?;
+    capture::write_pcap(&done.line, HZ, BufWriter::new(File::create(&files[1])?))?;
+    let outcome = Outcome {
+        bytes: data.len(),
+        cycles: done.cycles,
+        identical,
+        goodput,
+        latency_cycles,
+        cycles_per_second: done.cycles as f64 / done.seconds,
+        backend: backend.to_string(),
+        files,
+        sha256: hex(&done.received),
+    };
+    fs::write(&outcome.files[2], report::html(&page(&done, &outcome)))?;
+    Ok(outcome)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("too short to measure".into(), |s| format!("{:.1} %", s * 100.0))
+}
+
+fn cycles(n: Option<u64>) -> String {
+    n.map_or("–".into(), |n| format!("{n} cycles"))
+}
+
+impl Outcome {
+    /// What the demo prints and the page heads with.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        [
+            ("Bytes there and back", grouped(self.bytes as u64)),
+            ("Identical (SHA-256)", if self.identical { "yes" } else { "NO" }.into()),
+            ("Clock cycles", grouped(self.cycles)),
+            ("Goodput, engine sends", format!("{} of the line's limit", percent(self.goodput.send))),
+            ("Goodput, engine receives", format!("{} of the line's limit", percent(self.goodput.receive))),
+            ("SYN → SYN-ACK", cycles(self.latency_cycles.syn)),
+            ("Data → ACK", cycles(self.latency_cycles.ack)),
+            ("One byte → its echo", cycles(self.latency_cycles.echo)),
+            ("Simulation", format!("{} cycles/s on the {} back end", grouped(self.cycles_per_second as u64), self.backend)),
+        ]
+        .map(|(a, b)| (a.to_string(), b))
+        .to_vec()
+    }
+}
+
+fn page(done: &Exchange, outcome: &Outcome) -> Page {
+    let value = |name: &str| {
+        done.counters
+            .iter()
+            .find(|c| c.name == name)
+            .map_or(0, |c| c.value)
+    };
+    let bytes = |outward: bool| {
+        done.line
+            .iter()
+            .filter(|f| f.outward() == outward)
+            .filter_map(|f| f.segment)
+            .map(|h| u64::from(h.length))
+            .sum()
+    };
+    Page {
+        title: "A file through the engine".into(),
+        facts: outcome.facts(),
+        segments: capture::segments(&done.line),
+        cycles: done.line.iter().map(|f| f.stamp.last).max().unwrap_or(0),
+        counters: done.counters.clone(),
+        traffic: Traffic {
+            frames_in: value("FrameIn"),
+            frames_out: value("FrameOut"),
+            segments_in: value("TcpIn"),
+            segments_out: done
+                .line
+                .iter()
+                .filter(|f| f.outward() && f.segment.is_some())
+                .count() as u64,
+            bytes_in: bytes(false),
+            bytes_out: bytes(true),
+            events: done.events,
+            arp: value("ArpIn"),
+            icmp: value("IcmpIn"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_made_file_has_no_short_period() {
+        let f = made_file();
+        assert_eq!(f.len(), 65_536);
+        for shift in [1, 256, 1460, 8192, 16384] {
+            let same = f.iter().zip(&f[shift..]).filter(|(a, b)| a == b).count();
+            assert!(same * 64 < f.len(), "{shift}: {same}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_refused() {
+        let e = writable(Path::new("/proc/no/such/folder")).unwrap_err();
+        assert!(e.to_string().contains("--out"), "{e}");
+        assert!(e.is::<crate::Refused>());
+    }
+}

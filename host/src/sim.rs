@@ -1,0 +1,202 @@
+//! The simulated board on a real Linux network, through a TAP device.
+use std::fs::File;
+use std::io::BufWriter;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use toe_hdl::config::{Owner, ToeConfig};
+use toe_sim::gmii::GmiiPort;
+use toe_sim::link::{Link, Medium};
+use toe_sim::pcap::PcapWriter;
+use toe_sim::tap::TapLink;
+use toe_sim::time::RealTime;
+use toe_sim::world::{Clock, Port, World};
+
+use crate::board::{Backend, SimulatedBoard};
+use crate::Refused;
+
+/// An address with the length of its network's prefix: `192.168.69.2/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    pub ip: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl std::str::FromStr for Cidr {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("`{s}` is not an address with a prefix length; write it like 192.168.69.2/24");
+        let (ip, prefix) = s.split_once('/').ok_or_else(wrong)?;
+        let (ip, prefix) = (ip.parse().map_err(|_| wrong())?, prefix.parse().map_err(|_| wrong())?);
+        if !(8..=30).contains(&prefix) {
+            return Err(format!("the prefix length of `{s}` must be from 8 to 30"));
+        }
+        Ok(Self { ip, prefix })
+    }
+}
+
+impl Cidr {
+    /// The first other address of the network: the kernel's end.
+    pub fn neighbour(&self) -> Ipv4Addr {
+        let base = u32::from(self.ip) & self.mask();
+        let first = Ipv4Addr::from(base + 1);
+        if first == self.ip {
+            Ipv4Addr::from(base + 2)
+        } else {
+            first
+        }
+    }
+
+    fn mask(&self) -> u32 {
+        u32::MAX << (32 - self.prefix)
+    }
+}
+
+/// What to run.
+pub struct Options<'a> {
+    pub tap: &'a str,
+    pub ip: Cidr,
+    /// The kernel's address on the TAP device.
+    pub host_ip: Option<Ipv4Addr>,
+    pub backend: Backend,
+    /// One application, or all on their own ports.
+    pub app: Option<&'a str>,
+    pub pcap: Option<&'a Path>,
+    pub vcd: Option<&'a Path>,
+    /// End after this long.
+    pub duration: Option<Duration>,
+    pub trace: bool,
+}
+
+/// The engine's configuration for these options.
+///
+/// # Errors
+/// An unknown application, an address that won't do.
+pub fn config(ip: Cidr, app: Option<&str>) -> Result<ToeConfig> {
+    let mut config = ToeConfig {
+        ip: ip.ip.octets(),
+        netmask: ip.mask().to_be_bytes(),
+        ..ToeConfig::default()
+    };
+    config.listeners = match app {
+        None => config.listeners,
+        Some("echo") => vec![(7, Owner::Echo)],
+        Some("discard") => vec![(9, Owner::Discard)],
+        Some("chargen") => vec![(19, Owner::Chargen)],
+        Some(other) => {
+            return Err(Refused(format!(
+                "there is no application `{other}`; there are echo (port 7), discard (9) and chargen (19)"
+            ))
+            .into())
+        }
+    };
+    config.check()?;
+    Ok(config)
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>> {
+    Ok(BufWriter::new(File::create(path).map_err(|e| {
+        Refused(format!("cannot write {}: {e}", path.display()))
+    })?))
+}
+
+/// Runs until `stop` is set or the duration is over.
+///
+/// # Errors
+/// When the TAP device cannot be had (exit code 3), an option won't do (2), or the board breaks the rules of its line (1).
+pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
+    let config = config(options.ip, options.app)?;
+    let tap = TapLink::open(options.tap, Medium::Ethernet)?;
+    let host_ip = options.host_ip.unwrap_or_else(|| options.ip.neighbour());
+    tap.configure(host_ip, options.ip.prefix, None)?;
+    let mut board = SimulatedBoard::new(&config, options.backend, GmiiPort::new(), RealTime::new())?;
+    if let Some(path) = options.vcd {
+        board.waveform(path)?;
+    }
+    if options.trace {
+        board.trace_engine(&config)?;
+    }
+    let ports: Vec<String> = config.listeners.iter().map(|(p, o)| format!("{o:?} on {p}").to_lowercase()).collect();
+    eprintln!(
+        "the board is at {}, this machine at {host_ip} on {}; {}; {} back end; Ctrl-C ends",
+        options.ip.ip,
+        options.tap,
+        ports.join(", "),
+        options.backend
+    );
+    let board = match options.pcap {
+        Some(path) => {
+            let link = PcapWriter::new(tap, create(path)?)?;
+            let world = turn(World::new(board, link, Clock::real()), options, stop, |l| l.inner())?;
+            world.link.finish().with_context(|| format!("writing {}", path.display()))?;
+            world.board
+        }
+        None => turn(World::new(board, tap, Clock::real()), options, stop, |l| l)?.board,
+    };
+    let mut board = board;
+    board.end_waveform()?;
+    for c in board.counters().iter().filter(|c| c.value > 0) {
+        println!("{:<18} {:>10}  {}", c.name, c.value, c.meaning);
+    }
+    Ok(())
+}
+
+/// Cycles between two looks at the stop flag.
+const TURN: u64 = 4_000;
+
+fn turn<L: Link>(
+    mut world: World<SimulatedBoard, L>,
+    options: &Options,
+    stop: &Arc<AtomicBool>,
+    tap: impl Fn(&L) -> &TapLink,
+) -> Result<World<SimulatedBoard, L>> {
+    let start = Instant::now();
+    let (mut seen, mut frames, mut still) = (0, 0, 0);
+    while !stop.load(Ordering::Relaxed) && options.duration.is_none_or(|d| start.elapsed() < d) {
+        world.run(TURN)?;
+        let events = world.board.engine_trace();
+        for event in &events[seen..] {
+            println!("{event}");
+        }
+        seen = events.len();
+        // A quiet line needs no cycles but those that count the time: sleep until the kernel has something to say.
+        let now = world.board.line().stamps().len();
+        still = if now == frames && world.board.line().is_quiet() { still + 1 } else { 0 };
+        frames = now;
+        if still > 10 {
+            tap(&world.link).wait(Duration::from_millis(1))?;
+        }
+        if let Some(error) = tap(&world.link).error() {
+            anyhow::bail!("the TAP device failed: {error}");
+        }
+    }
+    Ok(world)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_wrong_ones_explained() {
+        let c: Cidr = "10.1.2.3/24".parse().unwrap();
+        assert_eq!((c.ip, c.prefix), (Ipv4Addr::new(10, 1, 2, 3), 24));
+        assert_eq!(c.neighbour(), Ipv4Addr::new(10, 1, 2, 1));
+        assert_eq!("10.1.2.1/24".parse::<Cidr>().unwrap().neighbour(), Ipv4Addr::new(10, 1, 2, 2));
+        for wrong in ["10.1.2.3", "10.1.2/24", "10.1.2.3/x", "10.1.2.3/31"] {
+            let e = wrong.parse::<Cidr>().unwrap_err();
+            assert!(e.contains(wrong), "{e}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_application_is_refused_with_those_there_are() {
+        let e = config("10.0.0.2/24".parse().unwrap(), Some("http")).unwrap_err();
+        assert!(e.to_string().contains("chargen"), "{e}");
+        assert_eq!(crate::exit_code(&e), 2);
+    }
+}
