@@ -1,2 +1,3 @@
-//! See the crate description in Cargo.toml.
+//! What must hold: support for the tests in `tests/`.
 pub mod model_world;
+pub mod transfers;

@@ -1,0 +1,53 @@
+# The front door. `make help` lists what there is.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TOE := $(CARGO) run --release --quiet -p toe-host --bin toe --
+ARGS ?=
+
+.PHONY: help demo test check format lint doc tools sim verilog synth bench snapshots clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: ## the main job: a file through the simulated engine to a TCP peer and back (needs cargo only)
+	$(TOE) demo $(ARGS)
+
+test: tools ## every test (needs cargo, a C++ compiler, Python 3)
+	$(CARGO) test --locked --workspace
+
+check: format lint doc test ## what CI runs: format, clippy, docs, tests, synthesis of the Alchitry Cu top
+	$(TOE) synth --board alchitry-cu $(ARGS)
+
+format: ## the formatting is right
+	$(CARGO) fmt --all --check
+
+lint: ## clippy has nothing to say
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc: ## the documentation builds without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+tools: ## the pinned synthesis and simulation tools, into .tools/
+	@sim/tools/setup.sh
+
+sim: ## the simulated board on a real network: make sim ARGS="--tap toe0 --ip 192.168.69.1/24"
+	$(TOE) sim $(ARGS)
+
+verilog: ## the Verilog and the register map, into out/verilog
+	$(TOE) verilog $(ARGS)
+
+synth: tools ## a bitstream with area, memory and Fmax: make synth ARGS="--board alchitry-cu"
+	$(TOE) synth $(ARGS)
+
+bench: tools ## every figure, beside its bar
+	$(TOE) bench $(ARGS)
+
+snapshots: ## regenerate the insta snapshots (then read the diff)
+	INSTA_UPDATE=always $(CARGO) test --workspace
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+	rm -rf .tools out
