@@ -12,9 +12,9 @@ use crate::app::AppOut;
 use crate::config::{ConfigError, ToeConfig};
 use crate::counter_ram::CounterRam;
 use crate::net::icmp::Icmp;
-use crate::net::PacketOut;
 use crate::net::ipv4_rx::Ipv4Rx;
 use crate::net::ipv4_tx::Ipv4Tx;
+use crate::net::PacketOut;
 use crate::stream::{StreamIn, StreamOut};
 use crate::tcp::builder::Builder;
 use crate::tcp::command::CommandOut;
@@ -149,7 +149,12 @@ impl Endpoint {
             records: Records::default(),
             events: Events::new(config.connections),
             timers: Timers::new(config.connections),
-            engine: Engine::new(config.connections, program::PROGRAM_WORDS.next_power_of_two(), &program.words, &program.shared),
+            engine: Engine::new(
+                config.connections,
+                program::PROGRAM_WORDS.next_power_of_two(),
+                &program.words,
+                &program.shared,
+            ),
             switch: Switch::new(config.connections),
             echo: Default::default(),
             discard: Default::default(),
@@ -167,8 +172,8 @@ impl Logic for Endpoint {
     fn update(&mut self) {
         // ------------------------------------------------------------ clock, reset, tick
         clock!(
-            self, clock, ipv4_rx, icmp, parser, table, rx_ring, records, events, timers, engine, switch,
-            chargen, tx_ring, builder, ipv4_tx, counters
+            self, clock, ipv4_rx, icmp, parser, table, rx_ring, records, events, timers, engine,
+            switch, chargen, tx_ring, builder, ipv4_tx, counters
         );
         self.ipv4_rx.reset.next = self.reset.val();
         self.icmp.reset.next = self.reset.val();

@@ -91,8 +91,7 @@ impl<D: Synth, const A: usize> Logic for Memory<D, A> {
 integer i;
 initial begin
     for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-{image}    read_data = 0;
-end
+{image}end
 always @(posedge clock) begin
     read_data <= memory[read_address[{high}:0]];
     if (write_enable) memory[write_address[{high}:0]] <= write_data;

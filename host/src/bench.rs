@@ -56,7 +56,10 @@ fn row(name: &str, backend: &str, value: Option<f64>, unit: &'static str, bar: B
 
 /// What is known of a bar that is not met.
 fn cause(name: &str) -> Option<&'static str> {
-    CAUSES.iter().find(|(n, _)| name.starts_with(n)).map(|(_, c)| *c)
+    CAUSES
+        .iter()
+        .find(|(n, _)| name.starts_with(n))
+        .map(|(_, c)| *c)
 }
 
 const CAUSES: [(&str, &str); 0] = [];
@@ -99,25 +102,68 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     let share = Bar::AtLeast(0.999);
 
     bar.set_message(format!("{name}: receive"));
-    let receive = talk(&config, backend, Conversation::source_client(ip, 9, data.clone()))?;
-    add("goodput.receive", capture::goodput(&receive.done.line, false), "of the line's limit", share);
+    let receive = talk(
+        &config,
+        backend,
+        Conversation::source_client(ip, 9, data.clone()),
+    )?;
+    add(
+        "goodput.receive",
+        capture::goodput(&receive.done.line, false),
+        "of the line's limit",
+        share,
+    );
     bar.inc(1);
     bar.set_message(format!("{name}: send"));
-    let send = talk(&config, backend, Conversation::sink_client(ip, 19, data.len()))?;
-    add("goodput.send", capture::goodput(&send.done.line, true), "of the line's limit", share);
+    let send = talk(
+        &config,
+        backend,
+        Conversation::sink_client(ip, 19, data.len()),
+    )?;
+    add(
+        "goodput.send",
+        capture::goodput(&send.done.line, true),
+        "of the line's limit",
+        share,
+    );
     bar.inc(1);
     bar.set_message(format!("{name}: both"));
     let both = talk(&config, backend, Conversation::echo_client(ip, 7, data))?;
-    add("goodput.both.receive", capture::goodput(&both.done.line, false), "of the line's limit", share);
-    add("goodput.both.send", capture::goodput(&both.done.line, true), "of the line's limit", share);
+    add(
+        "goodput.both.receive",
+        capture::goodput(&both.done.line, false),
+        "of the line's limit",
+        share,
+    );
+    add(
+        "goodput.both.send",
+        capture::goodput(&both.done.line, true),
+        "of the line's limit",
+        share,
+    );
     bar.inc(1);
 
     bar.set_message(format!("{name}: latency"));
     let latency = latencies(&config, backend)?;
     let cycles = |v: Option<u64>| v.map(|v| v as f64);
-    add("latency.syn", cycles(latency.syn), "cycles", Bar::AtMost(160.0));
-    add("latency.ack", cycles(latency.ack), "cycles", Bar::AtMost(160.0));
-    add("latency.echo", cycles(latency.echo), "cycles", Bar::AtMost(320.0));
+    add(
+        "latency.syn",
+        cycles(latency.syn),
+        "cycles",
+        Bar::AtMost(160.0),
+    );
+    add(
+        "latency.ack",
+        cycles(latency.ack),
+        "cycles",
+        Bar::AtMost(160.0),
+    );
+    add(
+        "latency.echo",
+        cycles(latency.echo),
+        "cycles",
+        Bar::AtMost(320.0),
+    );
     bar.inc(1);
 
     let segments = |run: &Run| -> Vec<u64> {
@@ -127,22 +173,45 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
             .map(|e| e.cycles)
             .collect()
     };
-    add("engine.cycles_per_event.data", median(segments(&receive)), "cycles, median", Bar::AtMost(90.0));
-    add("engine.cycles_per_event.ack", median(segments(&send)), "cycles, median", Bar::AtMost(84.0));
+    add(
+        "engine.cycles_per_event.data",
+        median(segments(&receive)),
+        "cycles, median",
+        Bar::AtMost(90.0),
+    );
+    add(
+        "engine.cycles_per_event.ack",
+        median(segments(&send)),
+        "cycles, median",
+        Bar::AtMost(84.0),
+    );
     let most = [&receive, &send, &both]
         .iter()
         .flat_map(|r| r.trace.iter().map(|e| e.cycles))
         .max();
-    add("engine.cycles_per_event.most", cycles(most), "cycles", Bar::AtMost(170.0));
+    add(
+        "engine.cycles_per_event.most",
+        cycles(most),
+        "cycles",
+        Bar::AtMost(170.0),
+    );
 
-    let seconds: f64 = [&receive, &send, &both].iter().map(|r| r.done.seconds).sum();
+    let seconds: f64 = [&receive, &send, &both]
+        .iter()
+        .map(|r| r.done.seconds)
+        .sum();
     let total: u64 = [&receive, &send, &both].iter().map(|r| r.done.cycles).sum();
     let speed = match backend {
         Backend::Rust => Bar::AtLeast(10_000.0),
         Backend::Verilog => Bar::AtLeast(500_000.0),
         Backend::Lockstep => Bar::None,
     };
-    add("sim.cycles_per_second", Some(total as f64 / seconds), "cycles/s", speed);
+    add(
+        "sim.cycles_per_second",
+        Some(total as f64 / seconds),
+        "cycles/s",
+        speed,
+    );
     Ok(())
 }
 
@@ -151,10 +220,29 @@ fn area(rows: &mut Vec<Row>) -> Result<()> {
     let out = std::path::Path::new("out/synth").join(board);
     let report = synth::run(board, toe_bsp::alchitry_cu::SEED, &out)?;
     let mut add = |n: &str, v: f64, unit, b| rows.push(row(n, board, Some(v), unit, b));
-    add("area.cells", report.cells as f64, "logic cells", Bar::AtMost(7_000.0));
-    add("area.block_rams", report.block_rams as f64, "block RAMs", Bar::AtMost(32.0));
-    if let Some(slowest) = report.clocks.iter().min_by(|a, b| a.fmax_mhz.total_cmp(&b.fmax_mhz)) {
-        add("fmax", slowest.fmax_mhz, "MHz", Bar::AtLeast(slowest.needed_mhz));
+    add(
+        "area.cells",
+        report.cells as f64,
+        "logic cells",
+        Bar::AtMost(7_000.0),
+    );
+    add(
+        "area.block_rams",
+        report.block_rams as f64,
+        "block RAMs",
+        Bar::AtMost(32.0),
+    );
+    if let Some(slowest) = report
+        .clocks
+        .iter()
+        .min_by(|a, b| a.fmax_mhz.total_cmp(&b.fmax_mhz))
+    {
+        add(
+            "fmax",
+            slowest.fmax_mhz,
+            "MHz",
+            Bar::AtLeast(slowest.needed_mhz),
+        );
     }
     Ok(())
 }
@@ -164,7 +252,10 @@ fn area(rows: &mut Vec<Row>) -> Result<()> {
 /// # Errors
 /// When a run fails or a tool is missing.
 pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
-    let bar = crate::demo::bar(4 * backends.len() as u64 + u64::from(with_synthesis), "bench");
+    let bar = crate::demo::bar(
+        4 * backends.len() as u64 + u64::from(with_synthesis),
+        "bench",
+    );
     let mut rows = vec![];
     for &backend in backends {
         measure(backend, &bar, &mut rows)?;
@@ -179,7 +270,10 @@ pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
 
 /// Prints the table.
 pub fn print(rows: &[Row]) {
-    println!("{:<32} {:>12}  {:<20} {:>9}  {:<4} back end", "figure", "value", "unit", "bar", "met");
+    println!(
+        "{:<32} {:>12}  {:<20} {:>9}  {:<4} back end",
+        "figure", "value", "unit", "bar", "met"
+    );
     for r in rows {
         let value = match r.value {
             None => "–".into(),

@@ -257,8 +257,10 @@ impl SimulatedBoard {
     /// When the engine does not take the command within 10,000 cycles.
     pub fn connect(&mut self, ip: [u8; 4], remote: u16, local: u16, owner: u8) -> Result<()> {
         let p = &self.pins;
-        self.machine.poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
-        self.machine.poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
+        self.machine
+            .poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
+        self.machine
+            .poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
         self.machine.poke(p.command_owner, u64::from(owner));
         self.machine.poke(p.command_valid, 1);
         for _ in 0..10_000 {

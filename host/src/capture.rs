@@ -151,7 +151,9 @@ pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
     let mut shift = [None::<u8>; 2];
     let mut out = vec![];
     for f in line {
-        let Some(h) = f.segment.filter(mine) else { continue };
+        let Some(h) = f.segment.filter(mine) else {
+            continue;
+        };
         let way = usize::from(f.outward());
         if h.syn {
             initial[way] = Some(h.seq);
@@ -187,7 +189,11 @@ pub fn goodput(line: &[OnTheLine], outward: bool) -> Option<f64> {
     let data: Vec<(&Stamp, u32)> = line
         .iter()
         .filter(|f| f.outward() == outward)
-        .filter_map(|f| f.segment.filter(|h| h.length > 0).map(|h| (&f.stamp, h.length)))
+        .filter_map(|f| {
+            f.segment
+                .filter(|h| h.length > 0)
+                .map(|h| (&f.stamp, h.length))
+        })
         .collect();
     let (first, last) = (data.first()?, data.last()?);
     if data.len() < 2 {
@@ -210,9 +216,7 @@ pub fn latency(
         .position(|f| !f.outward() && f.segment.as_ref().is_some_and(&asks))?;
     let asked = line[at].stamp.last;
     line.iter()
-        .find(|f| {
-            f.outward() && f.stamp.first > asked && f.segment.as_ref().is_some_and(&answers)
-        })
+        .find(|f| f.outward() && f.stamp.first > asked && f.segment.as_ref().is_some_and(&answers))
         .map(|f| f.stamp.first - asked)
 }
 
@@ -267,7 +271,12 @@ mod tests {
         let line: Vec<_> = (0..10)
             .map(|i| {
                 let first = i * 1538;
-                frame(Way::FromBoard, first, first + 1525, header(i as u32 * 1460, 1460))
+                frame(
+                    Way::FromBoard,
+                    first,
+                    first + 1525,
+                    header(i as u32 * 1460, 1460),
+                )
             })
             .collect();
         let share = goodput(&line, true).unwrap();
@@ -282,8 +291,14 @@ mod tests {
             frame(Way::FromBoard, 263, 300, header(0, 0)),
             frame(Way::FromBoard, 400, 450, header(0, 1)),
         ];
-        assert_eq!(latency(&line, |h| h.length == 1, |h| h.length == 0), Some(100));
-        assert_eq!(latency(&line, |h| h.length == 1, |h| h.length == 1), Some(237));
+        assert_eq!(
+            latency(&line, |h| h.length == 1, |h| h.length == 0),
+            Some(100)
+        );
+        assert_eq!(
+            latency(&line, |h| h.length == 1, |h| h.length == 1),
+            Some(237)
+        );
         assert_eq!(latency(&line, |h| h.syn, |_| true), None);
     }
 
@@ -301,6 +316,9 @@ mod tests {
         ];
         let found = segments(&line);
         let brief: Vec<_> = found.iter().map(|s| (s.seq, s.length, s.again)).collect();
-        assert_eq!(brief, [(0, 0, false), (1, 10, false), (1, 10, true), (11, 5, false)]);
+        assert_eq!(
+            brief,
+            [(0, 0, false), (1, 10, false), (1, 10, true), (11, 5, false)]
+        );
     }
 }

@@ -177,14 +177,19 @@ fn made_file() -> Vec<u8> {
 }
 
 fn hex(data: &[u8]) -> String {
-    Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(data)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// A bar for a long job; invisible when nobody looks.
 pub fn bar(length: u64, what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:14} {wide_bar} {percent:>3} % {eta:>4}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style).with_message(what)
+    ProgressBar::new(length)
+        .with_style(style)
+        .with_message(what)
 }
 
 /// Makes sure that `dir` can be written before a long run.
@@ -196,7 +201,13 @@ pub fn writable(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)
         .and_then(|()| File::create(&probe).map(drop))
         .and_then(|()| fs::remove_file(&probe))
-        .map_err(|e| crate::Refused(format!("cannot write into {}: {e}; choose another folder with --out", dir.display())).into())
+        .map_err(|e| {
+            crate::Refused(format!(
+                "cannot write into {}: {e}; choose another folder with --out",
+                dir.display()
+            ))
+            .into()
+        })
 }
 
 /// Runs the demo.
@@ -232,7 +243,9 @@ pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome>
         send: capture::goodput(&done.line, true),
         receive: capture::goodput(&done.line, false),
     };
-    let files = ["toe.v", "demo.pcap", "demo.html"].map(|f| out.join(f)).to_vec();
+    let files = ["toe.v", "demo.pcap", "demo.html"]
+        .map(|f| out.join(f))
+        .to_vec();
     fs::write(&files[0], board::verilog(&config)?)?;
     capture::write_pcap(&done.line, HZ, BufWriter::new(File::create(&files[1])?))?;
     let outcome = Outcome {
@@ -251,7 +264,9 @@ pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome>
 }
 
 fn percent(share: Option<f64>) -> String {
-    share.map_or("too short to measure".into(), |s| format!("{:.1} %", s * 100.0))
+    share.map_or("too short to measure".into(), |s| {
+        format!("{:.1} %", s * 100.0)
+    })
 }
 
 fn cycles(n: Option<u64>) -> String {
@@ -263,14 +278,30 @@ impl Outcome {
     pub fn facts(&self) -> Vec<(String, String)> {
         [
             ("Bytes there and back", grouped(self.bytes as u64)),
-            ("Identical (SHA-256)", if self.identical { "yes" } else { "NO" }.into()),
+            (
+                "Identical (SHA-256)",
+                if self.identical { "yes" } else { "NO" }.into(),
+            ),
             ("Clock cycles", grouped(self.cycles)),
-            ("Goodput, engine sends", format!("{} of the line's limit", percent(self.goodput.send))),
-            ("Goodput, engine receives", format!("{} of the line's limit", percent(self.goodput.receive))),
+            (
+                "Goodput, engine sends",
+                format!("{} of the line's limit", percent(self.goodput.send)),
+            ),
+            (
+                "Goodput, engine receives",
+                format!("{} of the line's limit", percent(self.goodput.receive)),
+            ),
             ("SYN → SYN-ACK", cycles(self.latency_cycles.syn)),
             ("Data → ACK", cycles(self.latency_cycles.ack)),
             ("One byte → its echo", cycles(self.latency_cycles.echo)),
-            ("Simulation", format!("{} cycles/s on the {} back end", grouped(self.cycles_per_second as u64), self.backend)),
+            (
+                "Simulation",
+                format!(
+                    "{} cycles/s on the {} back end",
+                    grouped(self.cycles_per_second as u64),
+                    self.backend
+                ),
+            ),
         ]
         .map(|(a, b)| (a.to_string(), b))
         .to_vec()

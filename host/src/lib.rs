@@ -34,14 +34,19 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
             return 2;
         }
         if let Some(e) = cause.downcast_ref::<TapError>() {
-            return if matches!(e, TapError::Name { .. }) { 2 } else { 3 };
+            return if matches!(e, TapError::Name { .. }) {
+                2
+            } else {
+                3
+            };
         }
-        let tool = cause
-            .downcast_ref::<ToolError>()
-            .or(match cause.downcast_ref::<MachineError>() {
-                Some(MachineError::Tool(e)) => Some(e),
-                _ => None,
-            });
+        let tool =
+            cause
+                .downcast_ref::<ToolError>()
+                .or(match cause.downcast_ref::<MachineError>() {
+                    Some(MachineError::Tool(e)) => Some(e),
+                    _ => None,
+                });
         if let Some(ToolError::Missing { .. }) = tool {
             return 3;
         }

@@ -127,12 +127,18 @@ fn probe_json(path: Option<&Path>) -> Result<()> {
 }
 
 fn backend(name: &str) -> Result<Backend> {
-    name.parse().map_err(|e: anyhow::Error| Refused(e.to_string()).into())
+    name.parse()
+        .map_err(|e: anyhow::Error| Refused(e.to_string()).into())
 }
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Demo { file, backend: name, out, json } => {
+        Command::Demo {
+            file,
+            backend: name,
+            out,
+            json,
+        } => {
             let backend = backend(&name)?;
             probe_json(json.as_deref())?;
             let outcome = demo::run(file.as_deref(), backend, &out)?;
@@ -148,7 +154,17 @@ fn run(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::from(1));
             }
         }
-        Command::Sim { tap, ip, host_ip, backend: name, app, pcap, vcd, trace, seconds } => {
+        Command::Sim {
+            tap,
+            ip,
+            host_ip,
+            backend: name,
+            app,
+            pcap,
+            vcd,
+            trace,
+            seconds,
+        } => {
             let options = sim::Options {
                 tap: &tap,
                 ip,
@@ -170,7 +186,12 @@ fn run(command: Command) -> Result<ExitCode> {
                 println!("{}", file.display());
             }
         }
-        Command::Synth { board, seed, out, json } => {
+        Command::Synth {
+            board,
+            seed,
+            out,
+            json,
+        } => {
             probe_json(json.as_deref())?;
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
             let report = synth::run(&board, seed, &out)?;
@@ -181,7 +202,11 @@ fn run(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::from(1));
             }
         }
-        Command::Bench { backend: name, no_synth, json } => {
+        Command::Bench {
+            backend: name,
+            no_synth,
+            json,
+        } => {
             let backends = match name {
                 Some(name) => vec![backend(&name)?],
                 None => vec![Backend::Rust, Backend::Verilog],

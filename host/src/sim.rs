@@ -29,9 +29,14 @@ pub struct Cidr {
 impl std::str::FromStr for Cidr {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        let wrong = || format!("`{s}` is not an address with a prefix length; write it like 192.168.69.2/24");
+        let wrong = || {
+            format!("`{s}` is not an address with a prefix length; write it like 192.168.69.2/24")
+        };
         let (ip, prefix) = s.split_once('/').ok_or_else(wrong)?;
-        let (ip, prefix) = (ip.parse().map_err(|_| wrong())?, prefix.parse().map_err(|_| wrong())?);
+        let (ip, prefix) = (
+            ip.parse().map_err(|_| wrong())?,
+            prefix.parse().map_err(|_| wrong())?,
+        );
         if !(8..=30).contains(&prefix) {
             return Err(format!("the prefix length of `{s}` must be from 8 to 30"));
         }
@@ -113,14 +118,19 @@ pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
     let tap = TapLink::open(options.tap, Medium::Ethernet)?;
     let host_ip = options.host_ip.unwrap_or_else(|| options.ip.neighbour());
     tap.configure(host_ip, options.ip.prefix, None)?;
-    let mut board = SimulatedBoard::new(&config, options.backend, GmiiPort::new(), RealTime::new())?;
+    let mut board =
+        SimulatedBoard::new(&config, options.backend, GmiiPort::new(), RealTime::new())?;
     if let Some(path) = options.vcd {
         board.waveform(path)?;
     }
     if options.trace {
         board.trace_engine(&config)?;
     }
-    let ports: Vec<String> = config.listeners.iter().map(|(p, o)| format!("{o:?} on {p}").to_lowercase()).collect();
+    let ports: Vec<String> = config
+        .listeners
+        .iter()
+        .map(|(p, o)| format!("{o:?} on {p}").to_lowercase())
+        .collect();
     eprintln!(
         "the board is at {}, this machine at {host_ip} on {}; {}; {} back end; Ctrl-C ends",
         options.ip.ip,
@@ -131,8 +141,13 @@ pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
     let board = match options.pcap {
         Some(path) => {
             let link = PcapWriter::new(tap, create(path)?)?;
-            let world = turn(World::new(board, link, Clock::real()), options, stop, |l| l.inner())?;
-            world.link.finish().with_context(|| format!("writing {}", path.display()))?;
+            let world = turn(World::new(board, link, Clock::real()), options, stop, |l| {
+                l.inner()
+            })?;
+            world
+                .link
+                .finish()
+                .with_context(|| format!("writing {}", path.display()))?;
             world.board
         }
         None => turn(World::new(board, tap, Clock::real()), options, stop, |l| l)?.board,
@@ -165,7 +180,11 @@ fn turn<L: Link>(
         seen = events.len();
         // A quiet line needs no cycles but those that count the time: sleep until the kernel has something to say.
         let now = world.board.line().stamps().len();
-        still = if now == frames && world.board.line().is_quiet() { still + 1 } else { 0 };
+        still = if now == frames && world.board.line().is_quiet() {
+            still + 1
+        } else {
+            0
+        };
         frames = now;
         if still > 10 {
             tap(&world.link).wait(Duration::from_millis(1))?;
@@ -186,7 +205,10 @@ mod tests {
         let c: Cidr = "10.1.2.3/24".parse().unwrap();
         assert_eq!((c.ip, c.prefix), (Ipv4Addr::new(10, 1, 2, 3), 24));
         assert_eq!(c.neighbour(), Ipv4Addr::new(10, 1, 2, 1));
-        assert_eq!("10.1.2.1/24".parse::<Cidr>().unwrap().neighbour(), Ipv4Addr::new(10, 1, 2, 2));
+        assert_eq!(
+            "10.1.2.1/24".parse::<Cidr>().unwrap().neighbour(),
+            Ipv4Addr::new(10, 1, 2, 2)
+        );
         for wrong in ["10.1.2.3", "10.1.2/24", "10.1.2.3/x", "10.1.2.3/31"] {
             let e = wrong.parse::<Cidr>().unwrap_err();
             assert!(e.contains(wrong), "{e}");

@@ -17,7 +17,11 @@ pub const BOARDS: [&str; 1] = ["alchitry-cu"];
 /// An unknown board, a missing tool, a folder that cannot be written.
 pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
     if !BOARDS.contains(&board) {
-        return Err(Refused(format!("there is no board `{board}`; there are: {}", BOARDS.join(", "))).into());
+        return Err(Refused(format!(
+            "there is no board `{board}`; there are: {}",
+            BOARDS.join(", ")
+        ))
+        .into());
     }
     writable(out)?;
     let job = toe_bsp::alchitry_cu::job(seed)?;
@@ -37,14 +41,20 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
 
 /// Prints the report.
 pub fn print(report: &Report) {
-    println!("{} ({}), placement seed {}", report.board, report.device, report.seed);
+    println!(
+        "{} ({}), placement seed {}",
+        report.board, report.device, report.seed
+    );
     println!(
         "  logic cells  {:>6} of {} ({:.0} %)",
         report.cells,
         report.cells_available,
         100.0 * report.cells as f64 / report.cells_available as f64
     );
-    println!("  block RAMs   {:>6} of {}", report.block_rams, report.block_rams_available);
+    println!(
+        "  block RAMs   {:>6} of {}",
+        report.block_rams, report.block_rams_available
+    );
     for clock in &report.clocks {
         println!(
             "  clock        {:>6.1} MHz reached, {:.1} MHz needed: {}  ({})",
@@ -55,7 +65,11 @@ pub fn print(report: &Report) {
         );
     }
     println!("  what each module costs, before neighbours share (cells, block RAMs):");
-    for m in report.modules.iter().filter(|m| m.name.matches('.').count() <= 3) {
+    for m in report
+        .modules
+        .iter()
+        .filter(|m| m.name.matches('.').count() <= 3)
+    {
         println!("    {:<44} {:>6} {:>4}", m.name, m.cells, m.block_rams);
     }
     for tool in &report.tools {

@@ -15,7 +15,13 @@ use crate::demo::writable;
 pub fn counter_map() -> String {
     let mut text = String::from("# Counters\n\nRead through `counter_address`; 32 bits each.\n\n| address | name | counts |\n|---|---|---|\n");
     for cause in Cause::ALL {
-        let _ = writeln!(text, "| {} | `{}` | {} |", cause.number(), cause.name(), cause.meaning());
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {} |",
+            cause.number(),
+            cause.name(),
+            cause.meaning()
+        );
     }
     text
 }

@@ -25,11 +25,43 @@ fn bad_arguments_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let d = dir.path();
     refused(&toe(d, &["demo", "--no-such"]), 2, &["--no-such"]);
-    refused(&toe(d, &["demo", "--backend", "vhdl"]), 2, &["vhdl", "rust", "verilog"]);
-    refused(&toe(d, &["synth", "--board", "etch-a-sketch"]), 2, &["etch-a-sketch", "alchitry-cu"]);
-    refused(&toe(d, &["sim", "--tap", "t0", "--ip", "10.0.0.1"]), 2, &["10.0.0.1", "/24"]);
-    refused(&toe(d, &["sim", "--tap", "t0", "--ip", "10.0.0.2/24", "--app", "ftp"]), 2, &["ftp", "chargen"]);
-    refused(&toe(d, &["sim", "--tap", "a-name-that-is-too-long", "--ip", "10.0.0.2/24"]), 2, &["a-name-that-is-too-long"]);
+    refused(
+        &toe(d, &["demo", "--backend", "vhdl"]),
+        2,
+        &["vhdl", "rust", "verilog"],
+    );
+    refused(
+        &toe(d, &["synth", "--board", "etch-a-sketch"]),
+        2,
+        &["etch-a-sketch", "alchitry-cu"],
+    );
+    refused(
+        &toe(d, &["sim", "--tap", "t0", "--ip", "10.0.0.1"]),
+        2,
+        &["10.0.0.1", "/24"],
+    );
+    refused(
+        &toe(
+            d,
+            &["sim", "--tap", "t0", "--ip", "10.0.0.2/24", "--app", "ftp"],
+        ),
+        2,
+        &["ftp", "chargen"],
+    );
+    refused(
+        &toe(
+            d,
+            &[
+                "sim",
+                "--tap",
+                "a-name-that-is-too-long",
+                "--ip",
+                "10.0.0.2/24",
+            ],
+        ),
+        2,
+        &["a-name-that-is-too-long"],
+    );
     refused(&toe(d, &["frobnicate"]), 2, &["frobnicate"]);
 }
 
@@ -37,12 +69,28 @@ fn bad_arguments_are_named() {
 fn files_that_won_t_do_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let d = dir.path();
-    refused(&toe(d, &["demo", "--file", "nowhere.bin"]), 2, &["nowhere.bin"]);
+    refused(
+        &toe(d, &["demo", "--file", "nowhere.bin"]),
+        2,
+        &["nowhere.bin"],
+    );
     fs::write(d.join("empty.bin"), b"").expect("written");
-    refused(&toe(d, &["demo", "--file", "empty.bin"]), 2, &["empty.bin", "empty"]);
+    refused(
+        &toe(d, &["demo", "--file", "empty.bin"]),
+        2,
+        &["empty.bin", "empty"],
+    );
     fs::write(d.join("file"), b"x").expect("written");
-    refused(&toe(d, &["demo", "--out", "file/sub"]), 2, &["file/sub", "--out"]);
-    refused(&toe(d, &["demo", "--json", "file/x.json"]), 2, &["file/x.json"]);
+    refused(
+        &toe(d, &["demo", "--out", "file/sub"]),
+        2,
+        &["file/sub", "--out"],
+    );
+    refused(
+        &toe(d, &["demo", "--json", "file/x.json"]),
+        2,
+        &["file/x.json"],
+    );
     refused(&toe(d, &["verilog", "--out", "file/sub"]), 2, &["file/sub"]);
 }
 
@@ -75,7 +123,11 @@ fn help_tells_of_every_command() {
 fn the_verilog_and_the_map_are_written() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = toe(dir.path(), &["verilog", "--out", "v"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let read = |f: &str| fs::read_to_string(dir.path().join("v").join(f)).expect("written");
     assert!(read("toe.v").contains("module top"));
     assert!(read("alchitry_cu.pcf").contains("set_io usb_rx P14"));
@@ -87,10 +139,18 @@ fn the_verilog_and_the_map_are_written() {
 fn the_demo_s_json_keeps_its_contract() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("in.bin"), [7u8; 4000]).expect("written");
-    let output = toe(dir.path(), &["demo", "--file", "in.bin", "--out", "o", "--json", "d.json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = toe(
+        dir.path(),
+        &["demo", "--file", "in.bin", "--out", "o", "--json", "d.json"],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let json: serde_json::Value =
-        serde_json::from_slice(&fs::read(dir.path().join("d.json")).expect("written")).expect("JSON");
+        serde_json::from_slice(&fs::read(dir.path().join("d.json")).expect("written"))
+            .expect("JSON");
     assert_eq!(json["bytes"], 4000);
     assert_eq!(json["identical"], true);
     assert_eq!(json["backend"], "rust");
@@ -105,6 +165,10 @@ fn the_demo_s_json_keeps_its_contract() {
     }
     for file in json["files"].as_array().expect("a list") {
         let path = dir.path().join(file.as_str().expect("a path"));
-        assert!(fs::metadata(&path).expect("written").len() > 0, "{}", path.display());
+        assert!(
+            fs::metadata(&path).expect("written").len() > 0,
+            "{}",
+            path.display()
+        );
     }
 }

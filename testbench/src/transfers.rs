@@ -122,13 +122,30 @@ pub fn small_echo(config: &ToeConfig, data: Vec<u8>, buffer: usize) -> Conversat
 ///
 /// # Panics
 /// If it does not.
-pub fn still_alive(name: &str, config: &ToeConfig, board: SimulatedBoard, seed: u64) -> SimulatedBoard {
+pub fn still_alive(
+    name: &str,
+    config: &ToeConfig,
+    board: SimulatedBoard,
+    seed: u64,
+) -> SimulatedBoard {
     let talk = echo(config, bytes(100, 7)).with_local_port(40_000 + (seed % 1000) as u16);
     // A connection given up by its peer may still hold an entry until its last retransmission: simulated seconds.
     let limit = 200_000 * CYCLES_PER_TICK;
     let name = format!("{name}-afterwards");
-    let mut done = transfer(&name, config, board, vec![talk], &Faults::none(), seed + 1, limit);
-    assert_eq!(done.board.counters_lost(), 0, "{name}: occurrences not counted");
+    let mut done = transfer(
+        &name,
+        config,
+        board,
+        vec![talk],
+        &Faults::none(),
+        seed + 1,
+        limit,
+    );
+    assert_eq!(
+        done.board.counters_lost(),
+        0,
+        "{name}: occurrences not counted"
+    );
     assert!(done.board.counter(Cause::Opened) > 0);
     done.board
 }

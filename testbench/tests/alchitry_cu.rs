@@ -1,6 +1,6 @@
 //! The board's top at its pins: bits in, bits out.
-use toe_bsp::alchitry_cu::{self, AlchitryCu};
 use rust_hdl::prelude::*;
+use toe_bsp::alchitry_cu::{self, AlchitryCu};
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::link::Medium;
 use toe_sim::machine::Machine;
@@ -20,7 +20,9 @@ fn top() -> AlchitryCu {
 
 fn rust() -> Box<dyn Machine> {
     let ports = toe_sim::rust_ports!(AlchitryCu { in: [reset_n, usb_rx], out: [usb_tx, led] });
-    Box::new(RustMachine::new(top(), ports, |top, clk| top.clock.next = Clock { clk }))
+    Box::new(RustMachine::new(top(), ports, |top, clk| {
+        top.clock.next = Clock { clk }
+    }))
 }
 
 fn verilog() -> Box<dyn Machine> {
@@ -59,7 +61,11 @@ fn peer() -> Peer {
 
 fn run(machine: Box<dyn Machine>, mut peer: Peer, cycles: u64) {
     peer.interface();
-    let mut world = World::new(on_the_line(machine), peer, Time::simulated(u64::from(TICK) * 1000));
+    let mut world = World::new(
+        on_the_line(machine),
+        peer,
+        Time::simulated(u64::from(TICK) * 1000),
+    );
     let mut failure = None;
     let ended = world.run_until(cycles, |_, peer| match peer.finished() {
         Ok(done) => done,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_host::board::{self, Backend, SimulatedBoard};
+use toe_host::report::Counter;
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::Medium;
 use toe_sim::netns::in_namespace;
@@ -17,30 +18,46 @@ use toe_sim::time::RealTime;
 use toe_sim::world::{Clock, World};
 use toe_testbench::transfers::bytes;
 
-/// Runs the board on a TAP device while `body` talks to it, and gives the board back.
-fn with_board(config: &ToeConfig, body: impl FnOnce(SocketAddr)) -> SimulatedBoard {
+/// Runs the board on a TAP device while `body` talks to it, and gives its counters.
+fn with_board(config: &ToeConfig, body: impl FnOnce(SocketAddr)) -> Vec<Counter> {
     let tap = TapLink::open("toe0", Medium::Ethernet).expect("a TAP device");
     tap.without_ipv6().expect("IPv6 can be turned off");
-    tap.configure([192, 168, 69, 1].into(), 24, None).expect("an address");
+    tap.configure([192, 168, 69, 1].into(), 24, None)
+        .expect("an address");
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let board_config = config.clone();
     let runner = thread::spawn(move || {
-        let board = SimulatedBoard::new(&board_config, Backend::Verilog, GmiiPort::new(), RealTime::new()).expect("the board");
+        let board = SimulatedBoard::new(
+            &board_config,
+            Backend::Verilog,
+            GmiiPort::new(),
+            RealTime::new(),
+        )
+        .expect("the board");
         let mut world = World::new(board, tap, Clock::real());
         while !flag.load(Ordering::Relaxed) {
-            world.run(2_000).expect("the board keeps the rules of its line");
+            world
+                .run(2_000)
+                .expect("the board keeps the rules of its line");
         }
-        world.board
+        world.board.counters()
     });
     body(SocketAddr::from((config.ip, 7)));
     stop.store(true, Ordering::Relaxed);
     runner.join().expect("the board ran")
 }
 
+fn value(counters: &[Counter], cause: Cause) -> u64 {
+    let of = |c: &&Counter| c.name == cause.name();
+    counters.iter().find(of).map_or(0, |c| c.value)
+}
+
 fn echo(address: SocketAddr, data: &[u8]) {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(60)).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout");
     let mut writer = stream.try_clone().expect("a second handle");
     let sent = data.to_vec();
     let writing = thread::spawn(move || {
@@ -50,7 +67,12 @@ fn echo(address: SocketAddr, data: &[u8]) {
     let mut back = vec![];
     (&stream).read_to_end(&mut back).expect("read to the end");
     writing.join().expect("the writer");
-    assert!(back == data, "{} bytes came back of {}", back.len(), data.len());
+    assert!(
+        back == data,
+        "{} bytes came back of {}",
+        back.len(),
+        data.len()
+    );
 }
 
 /// The tools may have to be fetched, which can't be done inside the namespace.
@@ -62,32 +84,38 @@ fn warm(config: &ToeConfig) {
 fn the_kernel_pings_the_board_and_four_connections_echo_a_mebibyte_each() {
     let config = ToeConfig::default();
     warm(&config);
-    in_namespace("the_kernel_pings_the_board_and_four_connections_echo_a_mebibyte_each", || {
-        let mut board = with_board(&config, |address| {
-            let threads: Vec<_> = (0..4)
-                .map(|i| thread::spawn(move || echo(address, &bytes(1 << 20, i + 1))))
-                .collect();
-            for t in threads {
-                t.join().expect("an echo");
-            }
-        });
-        assert_eq!(board.counter(Cause::Opened), 4);
-        assert_eq!(board.counter(Cause::NoSlot), 0);
-    });
+    in_namespace(
+        "the_kernel_pings_the_board_and_four_connections_echo_a_mebibyte_each",
+        || {
+            let counters = with_board(&config, |address| {
+                let threads: Vec<_> = (0..4)
+                    .map(|i| thread::spawn(move || echo(address, &bytes(1 << 20, i + 1))))
+                    .collect();
+                for t in threads {
+                    t.join().expect("an echo");
+                }
+            });
+            assert_eq!(value(&counters, Cause::Opened), 4);
+            assert_eq!(value(&counters, Cause::NoSlot), 0);
+        },
+    );
 }
 
 #[test]
 fn a_hundred_connections_one_after_another_none_refused() {
     let config = ToeConfig::default();
     warm(&config);
-    in_namespace("a_hundred_connections_one_after_another_none_refused", || {
-        let mut board = with_board(&config, |address| {
-            for i in 0..100 {
-                echo(address, &bytes(1 + i * 13, i as u32));
-            }
-        });
-        assert_eq!(board.counter(Cause::Opened), 100);
-        assert_eq!(board.counter(Cause::NoSlot), 0);
-        assert_eq!(board.counter(Cause::Refused), 0);
-    });
+    in_namespace(
+        "a_hundred_connections_one_after_another_none_refused",
+        || {
+            let counters = with_board(&config, |address| {
+                for i in 0..100 {
+                    echo(address, &bytes(1 + i * 13, i as u32));
+                }
+            });
+            assert_eq!(value(&counters, Cause::Opened), 100);
+            assert_eq!(value(&counters, Cause::NoSlot), 0);
+            assert_eq!(value(&counters, Cause::Refused), 0);
+        },
+    );
 }

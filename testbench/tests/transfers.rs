@@ -14,7 +14,15 @@ fn config() -> ToeConfig {
 fn a_quarter_mebibyte_is_echoed_by_the_rust_blocks() {
     let c = config();
     let talk = echo(&c, bytes(256 * 1024, 1));
-    let done = transfer("rust-256k", &c, board(&c, Backend::Rust), vec![talk], &Faults::none(), 1, 4_000_000);
+    let done = transfer(
+        "rust-256k",
+        &c,
+        board(&c, Backend::Rust),
+        vec![talk],
+        &Faults::none(),
+        1,
+        4_000_000,
+    );
     let mut board = done.board;
     assert_eq!(board.counter(Cause::Opened), 1);
     assert_eq!(board.counter(Cause::Closed), 1);
@@ -26,7 +34,15 @@ fn a_quarter_mebibyte_is_echoed_by_the_rust_blocks() {
 fn sixteen_mebibytes_are_echoed_by_the_verilog() {
     let c = config();
     let talk = echo(&c, bytes(16 << 20, 2));
-    let done = transfer("verilog-16m", &c, board(&c, Backend::Verilog), vec![talk], &Faults::none(), 2, 200_000_000);
+    let done = transfer(
+        "verilog-16m",
+        &c,
+        board(&c, Backend::Verilog),
+        vec![talk],
+        &Faults::none(),
+        2,
+        200_000_000,
+    );
     println!("16 MiB there and back in {} cycles", done.cycles);
     still_alive("verilog-16m", &c, done.board, 2);
 }
@@ -35,7 +51,15 @@ fn sixteen_mebibytes_are_echoed_by_the_verilog() {
 fn both_back_ends_agree_in_every_cycle_of_an_echo() {
     let c = config();
     let talk = echo(&c, bytes(6_000, 3));
-    transfer("lockstep", &c, board(&c, Backend::Lockstep), vec![talk], &Faults::none(), 3, 2_000_000);
+    transfer(
+        "lockstep",
+        &c,
+        board(&c, Backend::Lockstep),
+        vec![talk],
+        &Faults::none(),
+        3,
+        2_000_000,
+    );
 }
 
 #[test]
@@ -44,10 +68,19 @@ fn four_connections_at_once_and_three_applications() {
     let talks = vec![
         echo(&c, bytes(200_000, 4)),
         echo(&c, bytes(100_000, 5)),
-        Conversation::source_client(ip(&c), 9, bytes(150_000, 6)).with_options(toe_host::demo::options()),
+        Conversation::source_client(ip(&c), 9, bytes(150_000, 6))
+            .with_options(toe_host::demo::options()),
         Conversation::sink_client(ip(&c), 19, 150_000).with_options(toe_host::demo::options()),
     ];
-    let done = transfer("four", &c, board(&c, Backend::Verilog), talks, &Faults::none(), 4, 20_000_000);
+    let done = transfer(
+        "four",
+        &c,
+        board(&c, Backend::Verilog),
+        talks,
+        &Faults::none(),
+        4,
+        20_000_000,
+    );
     still_alive("four", &c, done.board, 4);
 }
 
@@ -58,7 +91,16 @@ fn connections_one_after_another_are_never_refused() {
     for i in 0..40 {
         let talk = echo(&c, bytes(1 + i * 97, i as u32)).with_local_port(20_000 + i as u16);
         let name = format!("one-after-another-{i}");
-        board = transfer(&name, &c, board, vec![talk], &Faults::none(), 1 + i as u64, 3_000_000).board;
+        board = transfer(
+            &name,
+            &c,
+            board,
+            vec![talk],
+            &Faults::none(),
+            1 + i as u64,
+            3_000_000,
+        )
+        .board;
     }
     assert_eq!(board.counter(Cause::NoSlot), 0);
     assert_eq!(board.counter(Cause::Opened), 40);
@@ -70,7 +112,15 @@ fn a_peer_with_a_small_window_gets_every_byte() {
     for buffer in [1_000, 1_461, 4_000] {
         let talk = small_echo(&c, bytes(40_000, buffer as u32), buffer);
         let name = format!("window-{buffer}");
-        let done = transfer(&name, &c, board(&c, Backend::Verilog), vec![talk], &Faults::none(), 5, 50_000_000);
+        let done = transfer(
+            &name,
+            &c,
+            board(&c, Backend::Verilog),
+            vec![talk],
+            &Faults::none(),
+            5,
+            50_000_000,
+        );
         still_alive(&name, &c, done.board, 5);
     }
 }
@@ -82,17 +132,36 @@ fn one_frame_in_a_hundred_lost_each_way() {
     for seed in 1..=20 {
         let talk = echo(&c, bytes(120_000, seed as u32));
         let name = format!("loss-{seed}");
-        let done = transfer(&name, &c, jittery(&c, Backend::Verilog, seed), vec![talk], &Faults::loss(0.01), seed, 400_000_000);
+        let done = transfer(
+            &name,
+            &c,
+            jittery(&c, Backend::Verilog, seed),
+            vec![talk],
+            &Faults::loss(0.01),
+            seed,
+            400_000_000,
+        );
         let mut board = still_alive(&name, &c, done.board, seed);
         retransmitted += board.counter(Cause::Retransmit);
     }
-    assert!(retransmitted > 0, "nothing was lost that mattered: the test tests nothing");
+    assert!(
+        retransmitted > 0,
+        "nothing was lost that mattered: the test tests nothing"
+    );
 }
 
 #[test]
 fn loss_is_made_good_by_the_rust_blocks_too() {
     let c = config();
     let talk = echo(&c, bytes(20_000, 9));
-    let done = transfer("rust-loss", &c, jittery(&c, Backend::Rust, 3), vec![talk], &Faults::loss(0.05), 3, 4_000_000);
+    let done = transfer(
+        "rust-loss",
+        &c,
+        jittery(&c, Backend::Rust, 3),
+        vec![talk],
+        &Faults::loss(0.05),
+        3,
+        4_000_000,
+    );
     drop(done);
 }

@@ -95,15 +95,10 @@ impl Logic for RingMemory {
         };
         Verilog::Custom(format!(
             "\
-(* no_rw_check *) reg [7:0] memory [{top}:0];
-integer i;
-initial begin
-    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-    read_data = 0;
-end
+(* no_rw_check *) reg [7:0] ring_bytes [{top}:0];
 always @(posedge clock) begin
-    read_data <= memory[{read}];
-    if (write_enable) memory[{write}] <= write_data;
+    read_data <= ring_bytes[{read}];
+    if (write_enable) ring_bytes[{write}] <= write_data;
 end
 ",
             read = address("read"),

@@ -88,7 +88,6 @@ impl Logic for WordMemory {
 integer i;
 initial begin
     for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-    read_whole = 0;
 end
 always @(posedge clock) begin
     read_whole <= memory[{{read_row[{high}:0], read_word}}];
