@@ -37,7 +37,7 @@ impl PllSetting {
             for divq in 1..=6u8 {
                 let oscillator = hz << divq;
                 if (533_000_000..=1_066_000_000).contains(&oscillator)
-                    && oscillator % detector == 0
+                    && oscillator.is_multiple_of(detector)
                     && oscillator / detector <= 128
                 {
                     let filter = match detector {

@@ -168,20 +168,26 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_limit() {
-        let mut c = ToeConfig::default();
-        c.connections = 3;
+        let c = ToeConfig {
+            connections: 3,
+            ..ToeConfig::default()
+        };
         assert_eq!(
             c.check().unwrap_err().to_string(),
             "connections is 3, but must be a power of two from 1 to 1024"
         );
-        let mut c = ToeConfig::default();
-        c.netmask = [255, 0, 255, 0];
+        let c = ToeConfig {
+            netmask: [255, 0, 255, 0],
+            ..ToeConfig::default()
+        };
         assert_eq!(c.check().unwrap_err().field, "netmask");
         let mut c = ToeConfig::default();
         c.listeners.push((7, Owner::Discard));
         assert_eq!(c.check().unwrap_err().value, "port 7");
-        let mut c = ToeConfig::default();
-        c.mtu = 575;
+        let c = ToeConfig {
+            mtu: 575,
+            ..ToeConfig::default()
+        };
         assert_eq!(c.check().unwrap_err().field, "mtu");
     }
 }

@@ -153,14 +153,14 @@ mod tests {
         let mut expected = [0u64; 64];
         let mut last = [-100i64; 5];
         for now in 0..4000i64 {
-            for port in 0..5 {
-                let due = now - last[port] >= 10 && rng.random_bool(0.3);
+            for (port, last) in last.iter_mut().enumerate() {
+                let due = now - *last >= 10 && rng.random_bool(0.3);
                 let cause = rng.random_range(0..64u64);
                 uut.count[port].next = due;
                 uut.cause[port].next = cause.into();
                 if due {
                     expected[cause as usize] += 1;
-                    last[port] = now;
+                    *last = now;
                 }
             }
             cycle(&mut uut);

@@ -64,7 +64,7 @@ pub fn transfer(
     for talk in talks {
         peer.add(talk);
     }
-    let faulty = FaultInjector::new(peer, seed, faults.clone(), faults.clone());
+    let faulty = FaultInjector::new(peer, seed, *faults, *faults);
     let mut world = World::new(board, Recording::new(faulty), Clock::simulated(HZ)).with_queue(4);
     let mut failure = None;
     let run = world.run_until(cycles, |_, link| match link.inner.inner().finished() {

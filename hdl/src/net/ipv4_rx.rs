@@ -196,60 +196,57 @@ impl Logic for Ipv4Rx {
         }
 
         // ---- header
-        if self.r.q.val().state == State::Header {
-            if self.ip.valid.val() {
-                self.r.d.next.index = self.r.q.val().index + bits::<6>(1);
-                self.r.d.next.older = self.r.q.val().newer;
-                self.r.d.next.newer = self.sum.sum.val();
-                self.r.d.next.carry = self.sum.carry_out.val();
-                if self.place.val() == bits::<2>(3) {
-                    self.r.d.next.words = self.r.q.val().words - bits::<4>(1);
-                    if self.r.q.val().words == bits::<4>(1) {
-                        self.r.d.next.state = State::Verdict;
-                    }
+        if (self.r.q.val().state == State::Header) && self.ip.valid.val() {
+            self.r.d.next.index = self.r.q.val().index + bits::<6>(1);
+            self.r.d.next.older = self.r.q.val().newer;
+            self.r.d.next.newer = self.sum.sum.val();
+            self.r.d.next.carry = self.sum.carry_out.val();
+            if self.place.val() == bits::<2>(3) {
+                self.r.d.next.words = self.r.q.val().words - bits::<4>(1);
+                if self.r.q.val().words == bits::<4>(1) {
+                    self.r.d.next.state = State::Verdict;
                 }
-                if self.r.q.val().index == bits::<6>(0) {
-                    self.r.d.next.words = self.ihl.val();
-                    self.r.d.next.bad_header = (self.ip.data.val() < bits::<8>(0x45))
-                        || (self.ip.data.val() > bits::<8>(0x4F));
+            }
+            if self.r.q.val().index == bits::<6>(0) {
+                self.r.d.next.words = self.ihl.val();
+                self.r.d.next.bad_header = (self.ip.data.val() < bits::<8>(0x45))
+                    || (self.ip.data.val() > bits::<8>(0x4F));
+            }
+            if self.r.q.val().index == bits::<6>(2) {
+                self.r.d.next.held = self.ip.data.val();
+                // No frame is as long as 2,048 bytes.
+                self.r.d.next.bad_length = self.ip.data.val() > bits::<8>(7);
+            }
+            if self.r.q.val().index == bits::<6>(3) {
+                self.r.d.next.left = bit_cast::<11, 32>(self.append_length.appended.val());
+            }
+            if self.r.q.val().index > bits::<6>(3) {
+                self.r.d.next.left = self.fewer.val();
+                if !self.r.q.val().left.any() {
+                    self.r.d.next.bad_length = true;
                 }
-                if self.r.q.val().index == bits::<6>(2) {
-                    self.r.d.next.held = self.ip.data.val();
-                    // No frame is as long as 2,048 bytes.
-                    self.r.d.next.bad_length = self.ip.data.val() > bits::<8>(7);
-                }
-                if self.r.q.val().index == bits::<6>(3) {
-                    self.r.d.next.left = bit_cast::<11, 32>(self.append_length.appended.val());
-                }
-                if self.r.q.val().index > bits::<6>(3) {
-                    self.r.d.next.left = self.fewer.val();
-                    if !self.r.q.val().left.any() {
-                        self.r.d.next.bad_length = true;
-                    }
-                }
-                if self.r.q.val().index == bits::<6>(6) {
-                    // More fragments, or an offset. Don't Fragment and the reserved bit do not matter.
-                    self.r.d.next.fragment = self.offset.val().any();
-                }
-                if (self.r.q.val().index == bits::<6>(7)) && self.ip.data.val().any() {
-                    self.r.d.next.fragment = true;
-                }
-                if self.r.q.val().index == bits::<6>(9) {
-                    self.r.d.next.protocol = self.ip.data.val();
-                }
-                if (self.r.q.val().index > bits::<6>(11)) && (self.r.q.val().index < bits::<6>(16))
-                {
-                    self.r.d.next.src = self.append_src.appended.val();
-                }
-                if self.own.known.val() && (self.own.value.val() != self.ip.data.val()) {
-                    self.r.d.next.not_us = true;
-                }
-                if self.ip.last.val() {
-                    self.r.d.next.state = State::Header;
-                    self.count.next = true;
-                    if self.r.q.val().bad_header {
-                        self.cause.next = self.bad_header.val();
-                    }
+            }
+            if self.r.q.val().index == bits::<6>(6) {
+                // More fragments, or an offset. Don't Fragment and the reserved bit do not matter.
+                self.r.d.next.fragment = self.offset.val().any();
+            }
+            if (self.r.q.val().index == bits::<6>(7)) && self.ip.data.val().any() {
+                self.r.d.next.fragment = true;
+            }
+            if self.r.q.val().index == bits::<6>(9) {
+                self.r.d.next.protocol = self.ip.data.val();
+            }
+            if (self.r.q.val().index > bits::<6>(11)) && (self.r.q.val().index < bits::<6>(16)) {
+                self.r.d.next.src = self.append_src.appended.val();
+            }
+            if self.own.known.val() && (self.own.value.val() != self.ip.data.val()) {
+                self.r.d.next.not_us = true;
+            }
+            if self.ip.last.val() {
+                self.r.d.next.state = State::Header;
+                self.count.next = true;
+                if self.r.q.val().bad_header {
+                    self.cause.next = self.bad_header.val();
                 }
             }
         }

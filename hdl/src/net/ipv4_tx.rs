@@ -292,15 +292,15 @@ mod tests {
                 };
                 assert!(of(pa) == Some(told) || of(pb) == Some(told));
             }
-            if pa.is_some() && uut.a.ready.val() {
+            if let Some(p) = pa.filter(|_| uut.a.ready.val()) {
                 at += 1;
-                if at == pa.unwrap().0.len() {
+                if at == p.0.len() {
                     (ai, at) = (ai + 1, 0);
                 }
             }
-            if pb.is_some() && uut.b.ready.val() {
+            if let Some(p) = pb.filter(|_| uut.b.ready.val()) {
                 bt += 1;
-                if bt == pb.unwrap().0.len() {
+                if bt == p.0.len() {
                     (bi, bt) = (bi + 1, 0);
                 }
             }

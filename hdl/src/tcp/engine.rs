@@ -530,7 +530,7 @@ impl Logic for Engine {
         self.cause.next = self.execute.q.val().src;
         self.answered.next = self.is_command.val()
             & self.command_done.val()
-            & !(self.dst.val() == self.setconn.val());
+            & (self.dst.val() != self.setconn.val());
         if self.answered.val() {
             self.results.d.next.result = self.command.result.val();
             self.results.d.next.result2 = self.command.result2.val();
@@ -960,11 +960,11 @@ mod tests {
             let mut dst = rng.random_range(0..64u8);
             let mut wr = Write::None;
             let free = |src: u8| {
-                !within(at, stored[src as usize], hazard::STORE_TO_LOAD)
-                    && !(src < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
-                    && !((src == isa::RESULT || src == isa::RESULT2)
-                        && within(at, commanded, hazard::COMMAND_TO_RESULT))
-                    && (timed || (src != isa::TICK && src != isa::ISN))
+                let too_early = within(at, stored[src as usize], hazard::STORE_TO_LOAD)
+                    || (src < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
+                    || ((src == isa::RESULT || src == isa::RESULT2)
+                        && within(at, commanded, hazard::COMMAND_TO_RESULT));
+                !too_early && (timed || (src != isa::TICK && src != isa::ISN))
             };
             if at + 1 == words || at + 1 == deepest {
                 (op, flag, sense) = (Op::Ret, 0, true);

@@ -194,7 +194,7 @@ impl Logic for Events {
 
         // ---- Named wires ----
         self.loads.next =
-            !self.turn.q.val().head_valid & !(self.turn.q.val().count == bits::<11>(0));
+            !self.turn.q.val().head_valid & (self.turn.q.val().count != bits::<11>(0));
         self.at_head.next =
             self.turn.q.val().head_valid & (self.post_conn.val() == self.turn.q.val().head_conn);
         self.merged.next = self.pending.read_data.val() | self.post_mask.val();

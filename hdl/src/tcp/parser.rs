@@ -791,7 +791,7 @@ mod tests {
                 options.extend([rng.random::<u8>(), rng.random::<u8>()]);
             }
         }
-        while options.len() % 4 != 0 {
+        while !options.len().is_multiple_of(4) {
             options.push(rng.random_range(0..2));
         }
         options.truncate(40);
@@ -896,6 +896,13 @@ mod tests {
         })
     }
 
+    /// The sequence number and the payload's length, of a segment whose header is whole.
+    fn place_of(b: &[u8]) -> Option<(u32, usize)> {
+        let header = (b.get(12)? >> 4) as usize * 4;
+        let seq = u32::from_be_bytes(b.get(4..8)?.try_into().unwrap());
+        (header >= 20 && header <= b.len()).then(|| (seq, b.len() - header))
+    }
+
     /// Sends frames, plays table, queue and ring, and holds what comes to what must.
     #[derive(Default)]
     struct World {
@@ -906,7 +913,8 @@ mod tests {
         idle: bool,
         look: usize,
         placed_wait: usize,
-        expect: usize,
+        /// Where the frame under way asks to be placed, and how many bytes.
+        expect: Option<(u32, usize)>,
         place: Option<(u32, usize)>,
         words: [u32; 16],
         payload: Vec<u8>,
@@ -937,6 +945,7 @@ mod tests {
                     uut.place_length.val().to_u64(),
                 );
                 self.place = Some((seq as u32, n as usize));
+                assert_eq!(self.place, self.expect, "frame {}", self.frames);
                 self.placed_wait = 1;
             }
             if uut.count.val() {
@@ -997,6 +1006,7 @@ mod tests {
                 let frame = self.queue.pop_front().unwrap_or_else(|| segment(rng));
                 self.frames += 1;
                 self.wanted.extend(expected(&frame));
+                self.expect = place_of(&frame.bytes);
                 self.idle = rng.random_bool(0.3);
                 uut.info_src.next = (frame.src as u64).into();
                 uut.info_length.next = (frame.bytes.len() as u64).into();

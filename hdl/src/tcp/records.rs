@@ -191,7 +191,7 @@ impl Logic for Records {
         // ---- Host command: a word whenever the parser leaves the port ----
         self.step.next = self.heads.q.val().command;
         self.writes_command.next =
-            self.command_valid.val() & !self.write.val() & !(self.step.val() == bits::<3>(3));
+            self.command_valid.val() & !self.write.val() & (self.step.val() != bits::<3>(3));
         if self.writes_command.val() {
             self.heads.d.next.command = self.step.val() + 1;
         }
@@ -232,7 +232,7 @@ impl Logic for Records {
         self.tail_slot.next = self.heads.q.val().tail;
         self.oldest.next = self.heads.q.val().oldest;
         self.count.next = self.heads.q.val().count;
-        self.head_valid.next = !(self.heads.q.val().count == bits::<3>(0));
+        self.head_valid.next = self.heads.q.val().count != bits::<3>(0);
         self.head_slot.next = bit_cast::<3, 2>(self.heads.q.val().oldest);
         self.head_conn.next = self.heads.q.val().conn0;
         self.head_hit.next = self.heads.q.val().hit0;

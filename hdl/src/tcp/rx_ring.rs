@@ -1420,7 +1420,7 @@ mod tests {
         assert_eq!(place(&mut uut, 0, 1000, 10), 8);
         assert_eq!(command(&mut uut, COMMIT, 0, 0), (8, true, 1010, 246));
         // A second commit of the same slot does nothing.
-        assert_eq!(command(&mut uut, COMMIT, 0, 0).1, false);
+        assert!(!command(&mut uut, COMMIT, 0, 0).1);
         for held in 0..4 {
             let extra = 2 * held as u64;
             assert_eq!(place(&mut uut, 0, 1020 + 20 * held, 10), 8 + extra);

@@ -475,7 +475,7 @@ mod tests {
         for n in [1, 2, 4, 16] {
             let mut uut = table(n);
             for i in 0..n as u64 {
-                assert_eq!(look(&mut uut, 10 + i, PORTS).0, false);
+                assert!(!look(&mut uut, 10 + i, PORTS).0);
                 let (ok, conn, recycled, cycles) = command(&mut uut, cmd::ALLOC, 0, PORTS, 10 + i);
                 assert_eq!((ok, conn, recycled), (true, i, 0));
                 assert!(cycles <= 2 * n as u64 + 5, "ALLOC took {cycles}");

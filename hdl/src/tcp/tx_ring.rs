@@ -607,7 +607,7 @@ impl Logic for TxRing {
         if bit_cast::<16, 12>(self.limit.val()) < self.r.q.val().space {
             self.writable.next = bit_cast::<16, 12>(self.limit.val());
         }
-        if !(self.r.q.val().used < bits::<5>(12)) {
+        if self.r.q.val().used >= bits::<5>(12) {
             self.writable.next = bits::<16>(0);
         }
 
@@ -1104,7 +1104,7 @@ mod tests {
                         let any = 1 + (self.cycle as usize * 7919) % writable as usize;
                         App::Granted(
                             conn,
-                            if self.cycle % 3 == 0 {
+                            if self.cycle.is_multiple_of(3) {
                                 any
                             } else {
                                 writable as usize
