@@ -23,7 +23,8 @@ pub const SEED: u32 = 1;
 pub fn config() -> ToeConfig {
     ToeConfig {
         connections: 4,
-        rx_ring_bytes: 1024,
+        // 1,024 would need 34 of the 32 block RAMs.
+        rx_ring_bytes: 512,
         tx_ring_bytes: 512,
         mtu: 576,
         icmp_bytes: 512,

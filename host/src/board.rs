@@ -126,6 +126,9 @@ struct Pins {
     command_owner: PortId,
 }
 
+/// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
+const AWAKE: usize = 256;
+
 /// The engine with a GMII line.
 pub struct SimulatedBoard {
     machine: Box<dyn Machine>,
@@ -170,13 +173,17 @@ impl SimulatedBoard {
         machine.cycle();
         machine.cycle();
         machine.poke(pins.reset, 0);
-        Ok(Self {
+        let mut board = Self {
             machine,
             pins,
             time: Box::new(time),
             port,
             trace: None,
-        })
+        };
+        for _ in 0..AWAKE + 16 * config.connections {
+            board.cycle();
+        }
+        Ok(board)
     }
 
     /// Cycles run since reset.
