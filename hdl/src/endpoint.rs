@@ -81,6 +81,10 @@ pub struct Endpoint {
     pub trace_kind: Signal<Out, Bits<2>>,
     pub trace_conn: Signal<Out, Bits<10>>,
     pub trace_done: Signal<Out, Bit>,
+    pub trace_store: Signal<Out, Bit>,
+    pub trace_store_conn: Signal<Out, Bits<10>>,
+    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_data: Signal<Out, Bits<32>>,
 
     // In the order of the data's way.
     ipv4_rx: Ipv4Rx,
@@ -141,6 +145,10 @@ impl Endpoint {
             trace_kind: Default::default(),
             trace_conn: Default::default(),
             trace_done: Default::default(),
+            trace_store: Default::default(),
+            trace_store_conn: Default::default(),
+            trace_operand: Default::default(),
+            trace_data: Default::default(),
             ipv4_rx: Ipv4Rx::new(config),
             icmp: Icmp::new(config),
             parser: Parser::new(config.ip),
@@ -413,5 +421,9 @@ impl Logic for Endpoint {
         self.trace_kind.next = self.engine.trace_kind.val();
         self.trace_conn.next = self.engine.trace_conn.val();
         self.trace_done.next = self.engine.trace_done.val();
+        self.trace_store.next = self.engine.trace_store.val();
+        self.trace_store_conn.next = self.engine.trace_store_conn.val();
+        self.trace_operand.next = self.engine.trace_operand.val();
+        self.trace_data.next = self.engine.trace_data.val();
     }
 }

@@ -48,6 +48,10 @@ pub struct EthernetToe {
     pub trace_kind: Signal<Out, Bits<2>>,
     pub trace_conn: Signal<Out, Bits<10>>,
     pub trace_done: Signal<Out, Bit>,
+    pub trace_store: Signal<Out, Bit>,
+    pub trace_store_conn: Signal<Out, Bits<10>>,
+    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_data: Signal<Out, Bits<32>>,
 
     mac_rx: MacRx,
     eth_rx: EthRx,
@@ -91,6 +95,10 @@ impl EthernetToe {
             trace_kind: Default::default(),
             trace_conn: Default::default(),
             trace_done: Default::default(),
+            trace_store: Default::default(),
+            trace_store_conn: Default::default(),
+            trace_operand: Default::default(),
+            trace_data: Default::default(),
             endpoint: Endpoint::new(config)?,
             mac_rx: MacRx::default(),
             eth_rx: EthRx::new(config),
@@ -162,6 +170,10 @@ impl Logic for EthernetToe {
         self.trace_kind.next = self.endpoint.trace_kind.val();
         self.trace_conn.next = self.endpoint.trace_conn.val();
         self.trace_done.next = self.endpoint.trace_done.val();
+        self.trace_store.next = self.endpoint.trace_store.val();
+        self.trace_store_conn.next = self.endpoint.trace_store_conn.val();
+        self.trace_operand.next = self.endpoint.trace_operand.val();
+        self.trace_data.next = self.endpoint.trace_data.val();
     }
 }
 

@@ -72,7 +72,8 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
         ],
         out: [
             tx_en, tx_er, txd, counter_data, counter_lost, command_ready, any_open,
-            trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done
+            trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
+            trace_store, trace_store_conn, trace_operand, trace_data
         ],
     });
     Ok(Box::new(RustMachine::new(

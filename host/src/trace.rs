@@ -1,7 +1,9 @@
 //! The engine's trace: every event it handled, by which path, in how many cycles.
+use std::collections::HashMap;
+
 use anyhow::Result;
 use toe_hdl::config::ToeConfig;
-use toe_hdl::tcp::program;
+use toe_hdl::tcp::{isa, program};
 use toe_sim::machine::{Machine, PortId};
 
 /// One event that the engine has handled.
@@ -19,6 +21,20 @@ pub struct Event {
     pub conn: u64,
     /// Labels of the program it went through.
     pub path: Vec<String>,
+    /// Words that it left with another value than it found.
+    pub changes: Vec<Change>,
+}
+
+/// A word of a connection's state (or of the words all share), before and after an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its connection.
+    pub conn: u64,
+    /// Its name in the program.
+    pub word: String,
+    pub before: u32,
+    pub after: u32,
+    operand: u8,
 }
 
 impl std::fmt::Display for Event {
@@ -32,7 +48,15 @@ impl std::fmt::Display for Event {
             self.cycles,
             self.instructions,
             self.path.join(" → ")
-        )
+        )?;
+        for c in &self.changes {
+            write!(
+                f,
+                "\n{:>12}conn {:>3}  {}: {:#x} → {:#x}",
+                "", c.conn, c.word, c.before, c.after
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -43,6 +67,10 @@ struct Ports {
     kind: PortId,
     conn: PortId,
     done: PortId,
+    store: PortId,
+    store_conn: PortId,
+    operand: PortId,
+    data: PortId,
 }
 
 /// Follows the trace ports.
@@ -50,9 +78,16 @@ pub struct EngineTrace {
     ports: Ports,
     /// Label of each program word that has one.
     labels: Vec<Option<String>>,
+    /// Names of the operands.
+    names: Vec<String>,
+    /// What the state RAM holds, by (connection, operand); the shared words under [`SHARED`].
+    state: HashMap<(u64, u8), u32>,
     events: Vec<Event>,
     open: Option<Event>,
 }
+
+/// Stands for the connection of the shared words.
+const SHARED: u64 = u64::MAX;
 
 impl EngineTrace {
     /// Finds the ports, and the labels of the program.
@@ -76,8 +111,19 @@ impl EngineTrace {
                 kind: p("trace_kind")?,
                 conn: p("trace_conn")?,
                 done: p("trace_done")?,
+                store: p("trace_store")?,
+                store_conn: p("trace_store_conn")?,
+                operand: p("trace_operand")?,
+                data: p("trace_data")?,
             },
             labels,
+            names: (0..64).map(|o| program.symbols.operand(o)).collect(),
+            state: program
+                .shared
+                .iter()
+                .zip(isa::SHARED_BASE..)
+                .map(|(value, operand)| ((SHARED, operand), *value))
+                .collect(),
             events: vec![],
             open: None,
         })
@@ -100,6 +146,7 @@ impl EngineTrace {
                 kind: KINDS[machine.peek(p.kind) as usize & 3],
                 conn: machine.peek(p.conn),
                 path: vec![],
+                changes: vec![],
             });
         }
         let Some(open) = &mut self.open else { return };
@@ -109,7 +156,33 @@ impl EngineTrace {
                 open.path.push(label.clone());
             }
         }
+        if machine.peek(p.store) == 1 {
+            let operand = machine.peek(p.operand) as u8;
+            let conn = machine.peek(p.store_conn);
+            let owner = if operand < isa::SHARED_BASE {
+                conn
+            } else {
+                SHARED
+            };
+            let after = machine.peek(p.data) as u32;
+            let before = self.state.insert((owner, operand), after).unwrap_or(0);
+            match open
+                .changes
+                .iter_mut()
+                .find(|c| c.operand == operand && c.conn == conn)
+            {
+                Some(change) => change.after = after,
+                None => open.changes.push(Change {
+                    conn,
+                    word: self.names[usize::from(operand & 63)].clone(),
+                    before,
+                    after,
+                    operand,
+                }),
+            }
+        }
         if machine.peek(p.done) == 1 {
+            open.changes.retain(|c| c.before != c.after);
             open.cycles = cycle - open.cycle + 1;
             self.events.extend(self.open.take());
         }

@@ -165,3 +165,47 @@ fn loss_is_made_good_by_the_rust_blocks_too() {
     );
     drop(done);
 }
+
+#[test]
+fn the_trace_tells_path_cycles_and_state_of_every_event() {
+    let c = config();
+    let mut b = board(&c, Backend::Rust);
+    b.trace_engine(&c).expect("the trace ports are there");
+    let done = transfer(
+        "trace",
+        &c,
+        b,
+        vec![echo(&c, bytes(10, 1))],
+        &Faults::none(),
+        1,
+        1_000_000,
+    );
+    let events = done.board.engine_trace();
+    let syn = events.first().expect("events");
+    assert_eq!(syn.kind, "stranger", "the SYN belongs to no connection yet");
+    assert!(
+        !syn.path.is_empty() && syn.cycles >= syn.instructions && syn.instructions > 20,
+        "{syn}"
+    );
+    // Whatever an event leaves, a later one finds.
+    let mut known = std::collections::HashMap::new();
+    let mut moved = 0;
+    for event in events {
+        for change in &event.changes {
+            assert_ne!(change.before, change.after);
+            let key = (change.conn, change.word.clone());
+            if let Some(before) = known.insert(key, change.after) {
+                assert_eq!(before, change.before, "{event}");
+                moved += 1;
+            }
+        }
+    }
+    assert!(moved > 5, "state moved only {moved} times");
+    assert!(
+        events
+            .iter()
+            .any(|e| e.changes.iter().any(|c| c.word.to_lowercase() == "rcv_nxt")),
+        "{:?}",
+        events[1].changes
+    );
+}

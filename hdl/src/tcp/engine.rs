@@ -240,13 +240,18 @@ pub struct Engine {
     pub program_address: Signal<In, Bits<12>>,
     pub program_data: Signal<In, Bits<24>>,
 
-    // What a simulation may watch. `trace_kind`: 0 segment, 1 stranger, 2 pending, 3 host command.
+    // What a simulation may watch. `trace_kind`: 0 segment, 1 stranger, 2 pending, 3 host command. A store into the current connection's state (or the shared
+    // words) shows with `trace_store`, one cycle after its instruction.
     pub trace_valid: Signal<Out, Bit>,
     pub trace_pc: Signal<Out, Bits<12>>,
     pub trace_event: Signal<Out, Bit>,
     pub trace_kind: Signal<Out, Bits<2>>,
     pub trace_conn: Signal<Out, Bits<10>>,
     pub trace_done: Signal<Out, Bit>,
+    pub trace_store: Signal<Out, Bit>,
+    pub trace_store_conn: Signal<Out, Bits<10>>,
+    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_data: Signal<Out, Bits<32>>,
 
     // Registers and memories.
     control: DFF<Control>,
@@ -404,6 +409,10 @@ impl Engine {
             trace_kind: Default::default(),
             trace_conn: Default::default(),
             trace_done: Default::default(),
+            trace_store: Default::default(),
+            trace_store_conn: Default::default(),
+            trace_operand: Default::default(),
+            trace_data: Default::default(),
             control: Default::default(),
             decode: Default::default(),
             select: Default::default(),
@@ -864,6 +873,10 @@ impl Logic for Engine {
         self.trace_kind.next = self.event_kind.val();
         self.trace_conn.next = self.event_conn.val();
         self.trace_done.next = self.finish.val();
+        self.trace_store.next = self.store.q.val().enable;
+        self.trace_store_conn.next = self.control.q.val().conn;
+        self.trace_operand.next = self.store.q.val().operand;
+        self.trace_data.next = self.store.q.val().data;
 
         // ---- Reset ----
         if self.reset.val() {

@@ -210,14 +210,14 @@ mod tests {
     fn its_verilog_concatenates() {
         let text = generate_verilog(&make(4, 64));
         assert!(
-            text.contains("memory[{write_conn[1:0], write_offset[5:0]}] <= write_data"),
+            text.contains("ring_bytes[{write_conn[1:0], write_offset[5:0]}] <= write_data"),
             "{text}"
         );
         assert!(
-            text.contains("read_data <= memory[{read_conn[1:0], read_offset[5:0]}]"),
+            text.contains("read_data <= ring_bytes[{read_conn[1:0], read_offset[5:0]}]"),
             "{text}"
         );
         let text = generate_verilog(&make(1, 256));
-        assert!(text.contains("memory[read_offset[7:0]]"), "{text}");
+        assert!(text.contains("ring_bytes[read_offset[7:0]]"), "{text}");
     }
 }
