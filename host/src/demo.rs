@@ -117,8 +117,10 @@ pub fn exchange(
         return Err(e).context("the exchange failed");
     }
     let seconds = start.elapsed().as_secs_f64();
+    let cycles = world.board.cycles() - before;
+    // Let the last acknowledgement arrive.
+    world.run(1_000).context("the exchange did not end")?;
     let mut board = world.board;
-    let cycles = board.cycles() - before;
     let line = world.link.on_the_line(board.line().stamps());
     let received = world.link.inner.app(handle).received_bytes().to_vec();
     let counters = board.counters();

@@ -124,7 +124,12 @@ fn plot(page: &Page, outward: bool) -> String {
         .iter()
         .filter(|s| s.outward != outward)
         .collect();
-    let max_time = page.cycles.max(1) as f64;
+    // From the first segment on: what came before is no part of the conversation.
+    let first = page
+        .segments
+        .first()
+        .map_or(0, |s| s.cycle.saturating_sub(200));
+    let max_time = page.cycles.saturating_sub(first).max(1) as f64;
     let max_seq = f64::from(
         sent.iter()
             .map(|s| s.seq + s.length)
@@ -132,7 +137,8 @@ fn plot(page: &Page, outward: bool) -> String {
             .unwrap_or(0)
             .max(1),
     ) * 1.06;
-    let x = |cycle: u64| left + (width - left - right) * cycle as f64 / max_time;
+    let x =
+        |cycle: u64| left + (width - left - right) * cycle.saturating_sub(first) as f64 / max_time;
     let y = |seq: f64| height - bottom - (height - bottom - top) * (seq / max_seq).min(1.0);
     let mut svg = format!(
         "<svg viewBox='0 0 {width} {height}' role='img' aria-label='time-sequence plot, {}'>",
@@ -160,7 +166,7 @@ fn plot(page: &Page, outward: bool) -> String {
             height - bottom,
             height - bottom + 17.0,
             grouped(t as u64),
-            xx = x(t as u64),
+            xx = x(t as u64 + first),
         );
     }
     let _ = write!(

@@ -93,8 +93,13 @@ pub fn transfer(
             file.display()
         );
     }
+    let cycles = world.cycle();
+    // Let the last acknowledgement arrive.
+    world
+        .run(1_000)
+        .expect("the board keeps the rules of its line");
     Done {
-        cycles: world.cycle(),
+        cycles,
         board: world.board,
     }
 }
