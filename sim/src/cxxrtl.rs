@@ -474,11 +474,16 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<(), ToolError> {
 pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolError> {
     let (yosys, cxx) = (tools::yosys()?, tools::compiler()?);
     let optimise = format!("-O{}", options.optimise);
+    // A packed register whose fields feed one another looks like a loop, and costs a pass more each cycle: bit by bit it is none.
+    let split = match options.optimise {
+        0 | 1 => "",
+        _ => "splitnets -driver\nopt -full\n",
+    };
     let script = format!(
         "read_verilog x.v\nhierarchy -check -top {}\nproc\n{}\n\
          design -push-copy\nmemory_collect\ntee -q -o memories.txt dump t:$mem_v2\ndesign -pop\n\
          select -assert-none t:$dlatch t:$adlatch t:$dlatchsr\n\
-         flatten\nopt -full\nclean\nwrite_cxxrtl -O6 -g2 x.cc\n",
+         flatten\nopt -full\n{split}clean\nwrite_cxxrtl -O6 -g2 x.cc\n",
         options.top, options.extra,
     );
     let name = key(&[
