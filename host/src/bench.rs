@@ -62,7 +62,15 @@ fn cause(name: &str) -> Option<&'static str> {
         .map(|(_, c)| *c)
 }
 
-const CAUSES: [(&str, &str); 0] = [];
+const CAUSES: [(&str, &str); 7] = [
+    ("goodput", "the first round trips count, and a few idle cycles between segments are not yet hunted down"),
+    ("latency", "record, engine and builder follow one another; the engine's share is the largest, and its program is not yet tuned on the gates"),
+    ("engine.cycles_per_event.data", "the program takes 87; the receive ring's waits come on top"),
+    ("engine.cycles_per_event.ack", "these ACKs also send the next segment, and wait for the rings"),
+    ("engine.cycles_per_event.most", "the engine waits in OUT while all four slots of the builder are taken: the line is busy"),
+    ("sim.cycles_per_second", "the Rust blocks settle level by level, CXXRTL evaluates every block each cycle; Verilator is faster where it is on PATH, but not wired to this command yet"),
+    ("area", "see `toe synth`"),
+];
 
 fn median(mut values: Vec<u64>) -> Option<f64> {
     values.sort_unstable();
