@@ -327,6 +327,39 @@ impl Link for TapLink {
     }
 }
 
+/// One ICMP echo (RFC 792) from the kernel's side through a raw socket, with `length` bytes of data; gives the data that came back.
+///
+/// # Errors
+/// When raw sockets are not allowed, nothing comes back within ten seconds, or what comes is not the answer to what was sent.
+pub fn ping(to: Ipv4Addr, length: usize) -> io::Result<Vec<u8>> {
+    // SAFETY: no pointers are passed.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // A raw socket is read and written like a UDP socket: `send` and `recv` of datagrams.
+    // SAFETY: the call above has just opened it, and nobody else owns it.
+    let socket = std::net::UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
+    let mut request = vec![8, 0, 0, 0, 0x12, 0x34, 0, 1];
+    request.extend((0..length).map(|n| n as u8));
+    let sum: u32 = request
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) * 256 + pair.get(1).map_or(0, |&low| u32::from(low)))
+        .sum();
+    let folded = (sum & 0xFFFF) + (sum >> 16);
+    let folded = !((folded & 0xFFFF) + (folded >> 16)) as u16;
+    request[2..4].copy_from_slice(&folded.to_be_bytes());
+    socket.send_to(&request, (to, 0))?;
+    let mut buffer = [0; 2048];
+    let count = socket.recv(&mut buffer)?;
+    // Header of 20 bytes, type 0 code 0, checksum, then as sent.
+    if count < 28 || buffer[20..22] != [0, 0] || buffer[24..count] != request[4..] {
+        return Err(io::Error::other("the answer is not what was sent"));
+    }
+    Ok(buffer[28..count].to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,35 +432,6 @@ mod tests {
         })
     }
 
-    /// One ICMP echo from the kernel's side through a raw socket, made and checked by hand.
-    fn kernel_ping(length: usize) -> Vec<u8> {
-        // SAFETY: no pointers are passed.
-        let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP) };
-        assert!(fd >= 0, "{}", io::Error::last_os_error());
-        // A raw socket is read and written like a UDP socket: `send` and `recv` of datagrams.
-        // SAFETY: the call above has just opened it, and nobody else owns it.
-        let socket = std::net::UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        socket
-            .set_read_timeout(Some(time::Duration::from_secs(10)))
-            .unwrap();
-        let mut request = vec![8, 0, 0, 0, 0x12, 0x34, 0, 1];
-        request.extend((0..length).map(|n| n as u8));
-        let sum: u32 = request
-            .chunks(2)
-            .map(|pair| u32::from(pair[0]) * 256 + pair.get(1).map_or(0, |&low| u32::from(low)))
-            .sum();
-        let folded = (sum & 0xFFFF) + (sum >> 16);
-        let folded = !((folded & 0xFFFF) + (folded >> 16)) as u16;
-        request[2..4].copy_from_slice(&folded.to_be_bytes());
-        socket.send_to(&request, (PEER, 0)).unwrap();
-        let mut buffer = [0; 2048];
-        let count = socket.recv(&mut buffer).unwrap();
-        // Header of 20 bytes, type 0 code 0, checksum, then as sent.
-        assert_eq!(buffer[20..22], [0, 0]);
-        assert_eq!(buffer[24..count], request[4..]);
-        buffer[28..count].to_vec()
-    }
-
     #[test]
     fn the_kernel_pings_smoltcp() {
         in_namespace("tap::tests::the_kernel_pings_smoltcp", || {
@@ -437,7 +441,7 @@ mod tests {
                 std::thread::scope(|scope| {
                     scope.spawn(|| {
                         for length in [0, 1, 56, 1472] {
-                            assert_eq!(kernel_ping(length).len(), length);
+                            assert_eq!(ping(PEER, length).unwrap().len(), length);
                         }
                         over.store(true, Ordering::Relaxed);
                     });
