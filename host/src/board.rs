@@ -8,6 +8,7 @@ use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_hdl::toe::EthernetToe;
+use toe_sim::board::GmiiBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::machine::{Machine, PortId};
@@ -108,15 +109,8 @@ pub fn machine(config: &ToeConfig, backend: Backend) -> Result<Box<dyn Machine>>
     }
 }
 
+/// The pins beside the line and the tick, which [`GmiiBoard`] drives.
 struct Pins {
-    reset: PortId,
-    tick: PortId,
-    rx_dv: PortId,
-    rx_er: PortId,
-    rxd: PortId,
-    tx_en: PortId,
-    tx_er: PortId,
-    txd: PortId,
     counter_address: PortId,
     counter_data: PortId,
     counter_lost: PortId,
@@ -130,17 +124,15 @@ struct Pins {
 /// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
 const AWAKE: usize = 256;
 
-/// The engine with a GMII line.
+/// The engine with a GMII line: a [`GmiiBoard`] whose counters, commands and trace have names.
 pub struct SimulatedBoard {
-    machine: Box<dyn Machine>,
+    board: GmiiBoard<Box<dyn Machine>, Box<dyn TickSource>>,
     pins: Pins,
-    time: Box<dyn TickSource>,
-    port: GmiiPort,
     trace: Option<EngineTrace>,
 }
 
 impl SimulatedBoard {
-    /// Builds it and holds it in reset for two cycles.
+    /// Builds it, holds it in reset for two cycles, and lets it wake.
     ///
     /// # Errors
     /// When the configuration is bad or a tool is missing.
@@ -151,16 +143,9 @@ impl SimulatedBoard {
         time: impl TickSource + 'static,
     ) -> Result<Self> {
         let mut machine = machine(config, backend)?;
+        let reset = machine.port("reset")?;
         let p = |name: &str| machine.port(name);
         let pins = Pins {
-            reset: p("reset")?,
-            tick: p("tick")?,
-            rx_dv: p("rx_dv")?,
-            rx_er: p("rx_er")?,
-            rxd: p("rxd")?,
-            tx_en: p("tx_en")?,
-            tx_er: p("tx_er")?,
-            txd: p("txd")?,
             counter_address: p("counter_address")?,
             counter_data: p("counter_data")?,
             counter_lost: p("counter_lost")?,
@@ -170,15 +155,14 @@ impl SimulatedBoard {
             command_ip: p("command_ip")?,
             command_owner: p("command_owner")?,
         };
-        machine.poke(pins.reset, 1);
+        machine.poke(reset, 1);
         machine.cycle();
         machine.cycle();
-        machine.poke(pins.reset, 0);
+        machine.poke(reset, 0);
+        let time: Box<dyn TickSource> = Box::new(time);
         let mut board = Self {
-            machine,
+            board: GmiiBoard::new(machine, time, port)?,
             pins,
-            time: Box::new(time),
-            port,
             trace: None,
         };
         for _ in 0..AWAKE + 16 * config.connections {
@@ -189,17 +173,17 @@ impl SimulatedBoard {
 
     /// Cycles run since reset.
     pub fn cycles(&self) -> u64 {
-        self.port.cycle()
+        self.line().cycle()
     }
 
     /// The line, to read its stamps and usage.
     pub fn line(&self) -> &GmiiPort {
-        &self.port
+        self.board.line()
     }
 
     /// The line, to queue frames or restart a measurement.
     pub fn line_mut(&mut self) -> &mut GmiiPort {
-        &mut self.port
+        self.board.port()
     }
 
     /// Begins to record what the engine does, event by event.
@@ -207,7 +191,7 @@ impl SimulatedBoard {
     /// # Errors
     /// When the machine has no trace ports.
     pub fn trace_engine(&mut self, config: &ToeConfig) -> Result<()> {
-        self.trace = Some(EngineTrace::new(&*self.machine, config)?);
+        self.trace = Some(EngineTrace::new(&*self.board.machine, config)?);
         Ok(())
     }
 
@@ -221,7 +205,7 @@ impl SimulatedBoard {
     /// # Errors
     /// When the file cannot be written.
     pub fn waveform(&mut self, file: &Path) -> Result<()> {
-        Ok(self.machine.trace_start(file)?)
+        Ok(self.board.machine.trace_start(file)?)
     }
 
     /// Ends the waveform.
@@ -229,22 +213,23 @@ impl SimulatedBoard {
     /// # Errors
     /// When the file cannot be written.
     pub fn end_waveform(&mut self) -> Result<()> {
-        Ok(self.machine.trace_stop()?)
+        Ok(self.board.machine.trace_stop()?)
     }
 
     /// Whether an occurrence ever came too fast to be counted: 0 if the design is sound.
     pub fn counters_lost(&self) -> u64 {
-        self.machine.peek(self.pins.counter_lost)
+        self.board.machine.peek(self.pins.counter_lost)
     }
 
     /// Reads one counter; takes eight cycles, in which the line runs on.
     pub fn counter(&mut self, cause: Cause) -> u64 {
-        self.machine
+        self.board
+            .machine
             .poke(self.pins.counter_address, u64::from(cause.number()));
         for _ in 0..8 {
             self.cycle();
         }
-        self.machine.peek(self.pins.counter_data)
+        self.board.machine.peek(self.pins.counter_data)
     }
 
     /// Reads all counters.
@@ -264,19 +249,17 @@ impl SimulatedBoard {
     /// # Errors
     /// When the engine does not take the command within 10,000 cycles.
     pub fn connect(&mut self, ip: [u8; 4], remote: u16, local: u16, owner: u8) -> Result<()> {
-        let p = &self.pins;
-        self.machine
-            .poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
-        self.machine
-            .poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
-        self.machine.poke(p.command_owner, u64::from(owner));
-        self.machine.poke(p.command_valid, 1);
+        let (p, m) = (&self.pins, &mut self.board.machine);
+        m.poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
+        m.poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
+        m.poke(p.command_owner, u64::from(owner));
+        m.poke(p.command_valid, 1);
         for _ in 0..10_000 {
-            self.machine.eval();
-            let taken = self.machine.peek(self.pins.command_ready) == 1;
+            self.board.machine.eval();
+            let taken = self.board.machine.peek(self.pins.command_ready) == 1;
             self.cycle();
             if taken {
-                self.machine.poke(self.pins.command_valid, 0);
+                self.board.machine.poke(self.pins.command_valid, 0);
                 return Ok(());
             }
         }
@@ -289,25 +272,15 @@ impl Board for SimulatedBoard {
 
     #[inline]
     fn cycle(&mut self) {
-        let m = &mut *self.machine;
-        let pins = &self.pins;
-        let cycle = self.port.cycle();
-        let (rx_dv, rx_er, rxd) = self.port.step(
-            m.peek(pins.tx_en) == 1,
-            m.peek(pins.tx_er) == 1,
-            m.peek(pins.txd) as u8,
-        );
-        m.poke(pins.rx_dv, u64::from(rx_dv));
-        m.poke(pins.rx_er, u64::from(rx_er));
-        m.poke(pins.rxd, u64::from(rxd));
-        m.poke(pins.tick, u64::from(self.time.tick(cycle)));
-        m.cycle();
+        let cycle = self.cycles();
+        self.board.cycle();
         if let Some(trace) = &mut self.trace {
-            trace.sample(m, cycle);
+            trace.sample(&*self.board.machine, cycle);
         }
     }
 
+    #[inline]
     fn port(&mut self) -> &mut GmiiPort {
-        &mut self.port
+        self.board.port()
     }
 }

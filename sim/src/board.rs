@@ -110,6 +110,12 @@ impl<M: Machine, T: TickSource> GmiiBoard<M, T> {
             rx,
         })
     }
+
+    /// The line, to read its stamps and usage.
+    #[inline]
+    pub fn line(&self) -> &GmiiPort {
+        &self.port
+    }
 }
 
 impl<M: Machine, T: TickSource> Board for GmiiBoard<M, T> {
@@ -281,7 +287,7 @@ mod tests {
                 assert_eq!(world.board.machine.peek(port), 1);
             }
             // One register between the pins: the last byte in, the last byte out a cycle later.
-            let stamps = world.board.port.stamps();
+            let stamps = world.board.line().stamps();
             assert_eq!(stamps[0].last + 1, stamps[1].last);
         }
     }
