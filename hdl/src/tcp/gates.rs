@@ -435,6 +435,7 @@ impl Logic for StateAddress {
 mod tests {
     use super::*;
     use crate::tcp::isa::Shift;
+    use rand::Rng;
 
     #[test]
     fn shifts_are_those_of_the_instruction_set() {
@@ -466,6 +467,261 @@ mod tests {
             uut.update_all();
             assert_eq!(uut.to.val().to_u64(), u64::from(expected), "{kind:?}");
         }
+    }
+
+    /// One of each gate, its outputs as ports; `controls` are the single bits.
+    #[derive(LogicBlock)]
+    struct All {
+        clock: Signal<In, Clock>,
+        x: Signal<In, Bits<32>>,
+        y: Signal<In, Bits<32>>,
+        z: Signal<In, Bits<32>>,
+        w: Signal<In, Bits<32>>,
+        controls: Signal<In, Bits<8>>,
+        high: Signal<In, Bits<6>>,
+        low: Signal<In, Bits<6>>,
+        conn: Signal<In, Bits<10>>,
+        pair: Signal<Out, Bits<12>>,
+        sum: Signal<Out, Bits<32>>,
+        carry: Signal<Out, Bit>,
+        shifted: Signal<Out, Bits<32>>,
+        gathered: Signal<Out, Bits<32>>,
+        flags: Signal<Out, Bits<16>>,
+        presets: Signal<Out, Bits<16>>,
+        address: Signal<Out, Bits<16>>,
+        concat: Concat<6, 6, 12>,
+        adder: Adder,
+        shifter: Shifter,
+        gather: Gather,
+        set_flag: SetFlag,
+        preset: PresetFlags,
+        state_address: StateAddress,
+        r: DFF<Bit>,
+    }
+
+    impl Logic for All {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.r.clock.next = self.clock.val();
+            self.r.d.next = self.controls.val().get_bit(0);
+            self.concat.high.next = self.high.val();
+            self.concat.low.next = self.low.val();
+            self.pair.next = self.concat.to.val();
+            self.adder.a.next = self.x.val();
+            self.adder.b.next = self.y.val();
+            self.adder.carry_in.next = self.controls.val().get_bit(0);
+            self.sum.next = self.adder.sum.val();
+            self.carry.next = self.adder.carry.val();
+            self.shifter.from.next = self.x.val();
+            self.shifter.fine.next = self.controls.val().get_bit(0);
+            self.shifter.left.next = self.controls.val().get_bit(1);
+            self.shifter.three.next = self.controls.val().get_bit(2);
+            self.shifter.right8.next = self.controls.val().get_bit(3);
+            self.shifter.left8.next = self.controls.val().get_bit(4);
+            self.shifter.right16.next = self.controls.val().get_bit(5);
+            self.shifter.left16.next = self.controls.val().get_bit(6);
+            self.shifted.next = self.shifter.to.val();
+            self.gather.state.next = self.x.val();
+            self.gather.record.next = self.y.val();
+            self.gather.result.next = self.z.val();
+            self.gather.result2.next = self.w.val();
+            self.gather.ticks.next = self.x.val().get_bits::<24>(4);
+            self.gather.cycles.next = self.y.val().get_bits::<8>(4);
+            self.gather.high.next = self.high.val();
+            self.gather.low.next = self.low.val();
+            self.gather.is_state.next = self.controls.val().get_bit(0);
+            self.gather.is_record.next = self.controls.val().get_bit(1);
+            self.gather.is_result.next = self.controls.val().get_bit(2);
+            self.gather.is_result2.next = self.controls.val().get_bit(3);
+            self.gather.is_tick.next = self.controls.val().get_bit(4);
+            self.gather.is_isn.next = self.controls.val().get_bit(5);
+            self.gather.is_immediate.next = self.controls.val().get_bit(6);
+            self.gather.invert.next = self.controls.val().get_bit(7);
+            self.gathered.next = self.gather.to.val();
+            self.set_flag.from.next = self.z.val().get_bits::<16>(0);
+            self.set_flag.enable.next = self.controls.val().get_bit(0);
+            self.set_flag.index.next = self.w.val().get_bits::<4>(0);
+            self.set_flag.or_in.next = self.controls.val().get_bit(1);
+            self.set_flag.value.next = self.controls.val().get_bit(2);
+            self.set_flag.done.next = self.controls.val().get_bit(3);
+            self.set_flag.ok.next = self.controls.val().get_bit(4);
+            self.flags.next = self.set_flag.to.val();
+            self.preset.from.next = self.controls.val();
+            self.preset.ok.next = self.x.val().get_bit(0);
+            self.presets.next = self.preset.to.val();
+            self.state_address.conn.next = self.conn.val();
+            self.state_address.operand.next = self.low.val();
+            self.address.next = self.state_address.to.val();
+        }
+    }
+
+    impl All {
+        fn new(connections: usize) -> Self {
+            Self {
+                clock: Default::default(),
+                x: Default::default(),
+                y: Default::default(),
+                z: Default::default(),
+                w: Default::default(),
+                controls: Default::default(),
+                high: Default::default(),
+                low: Default::default(),
+                conn: Default::default(),
+                pair: Default::default(),
+                sum: Default::default(),
+                carry: Default::default(),
+                shifted: Default::default(),
+                gathered: Default::default(),
+                flags: Default::default(),
+                presets: Default::default(),
+                address: Default::default(),
+                concat: Default::default(),
+                adder: Default::default(),
+                shifter: Default::default(),
+                gather: Default::default(),
+                set_flag: Default::default(),
+                preset: Default::default(),
+                state_address: StateAddress::new(connections),
+                r: Default::default(),
+            }
+        }
+
+        /// What each gate is defined to give, written from its description; that of the shifts stands in their own test.
+        fn check(&self, connections: u64) {
+            let (x, y, z, w) = (
+                self.x.val().to_u64() as u32,
+                self.y.val().to_u64() as u32,
+                self.z.val().to_u64() as u32,
+                self.w.val().to_u64() as u32,
+            );
+            let controls = self.controls.val().to_u64();
+            let on = |n: u32| controls >> n & 1 == 1;
+            let (high, low) = (self.high.val().to_u64(), self.low.val().to_u64());
+            assert_eq!(self.pair.val().to_u64(), high * 64 + low);
+
+            let (sum, first) = x.overflowing_add(y);
+            let (sum, second) = sum.overflowing_add(u32::from(on(0)));
+            assert_eq!(self.sum.val().to_u64(), u64::from(sum));
+            assert_eq!(self.carry.val(), first || second);
+
+            let ticks = x >> 4 & 0xFF_FFFF;
+            let sources = [
+                x,
+                y,
+                z,
+                w,
+                ticks,
+                ticks * 256 + (y >> 4 & 255),
+                (high * 64 + low) as u32,
+            ];
+            let mut gathered = 0;
+            for (n, source) in sources.into_iter().enumerate() {
+                gathered |= if on(n as u32) { source } else { 0 };
+            }
+            gathered = if on(7) { !gathered } else { gathered };
+            assert_eq!(self.gathered.val().to_u64(), u64::from(gathered));
+
+            let mut flags: [bool; 16] = std::array::from_fn(|n| z >> n & 1 == 1);
+            if on(0) {
+                let flag = &mut flags[w as usize & 15];
+                *flag = on(2) || (on(1) && *flag);
+            }
+            if on(3) {
+                flags[1] = on(4);
+            }
+            flags[0] = true;
+            for (n, flag) in flags.into_iter().enumerate() {
+                assert_eq!(self.flags.val().get_bit(n), flag, "flag {n}");
+            }
+            let ok = u64::from(x & 1);
+            assert_eq!(self.presets.val().to_u64(), controls * 256 + ok * 2 + 1);
+
+            let row = if low < 32 {
+                self.conn.val().to_u64()
+            } else {
+                connections
+            };
+            assert_eq!(self.address.val().to_u64(), row * 32 + low % 32);
+        }
+    }
+
+    /// Every gate is what its description says and what its Verilog does, the largest number of connections included.
+    #[test]
+    fn gates_are_their_definitions_and_their_verilog() {
+        for connections in [4, 1024] {
+            let report = toe_sim::lockstep::lockstep_observed(
+                &format!("gates_{connections}"),
+                || All::new(connections),
+                |uut, clk| uut.clock.next = Clock { clk },
+                10_000,
+                connections as u64,
+                |uut, _, rng| {
+                    // All ones and zeros often: carries run the whole length then.
+                    let mut word = || match rng.random_range(0..6) {
+                        0 => 0,
+                        1 => u64::from(u32::MAX),
+                        2 => 1,
+                        _ => u64::from(rng.random::<u32>()),
+                    };
+                    let (x, y, z, w) = (word(), word(), word(), word());
+                    uut.x.next = x.to_bits();
+                    uut.y.next = y.to_bits();
+                    uut.z.next = z.to_bits();
+                    uut.w.next = w.to_bits();
+                    uut.controls.next = u64::from(rng.random::<u8>()).to_bits();
+                    uut.high.next = rng.random_range(0..64_u64).to_bits();
+                    uut.low.next = rng.random_range(0..64_u64).to_bits();
+                    uut.conn.next = rng.random_range(0..1024_u64).to_bits();
+                },
+                |uut, _| uut.check(connections as u64),
+            )
+            .unwrap_or_else(|error| panic!("{error}"));
+            report.assert_active();
+        }
+    }
+
+    /// A word is read one cycle after its address if enabled, and else stands; every word has its own place; high bits of addresses are ignored.
+    #[test]
+    fn hold_memory_keeps_its_word_and_equals_its_verilog() {
+        let image: Vec<Bits<8>> = [0x12, 0x00, 0xFF, 0x80].map(bits).to_vec();
+        let mut model = [0; 16];
+        model[..4].copy_from_slice(&[0x12, 0, 0xFF, 0x80]);
+        let state = std::cell::RefCell::new((model, None, 0));
+        let report = toe_sim::lockstep::lockstep_observed(
+            "hold_memory",
+            || HoldMemory::<Bits<8>, 6>::with_image(16, &image),
+            |uut, clk| uut.clock.next = Clock { clk },
+            10_000,
+            3,
+            |uut, cycle, rng| {
+                let read = rng.random_range(0..64_u64);
+                uut.read_address.next = read.to_bits();
+                uut.read_enable.next = cycle == 0 || rng.random_bool(0.5);
+                let write = (read + rng.random_range(1..16)) % 64;
+                uut.write_address.next = write.to_bits();
+                uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
+                // The first cycles read the image.
+                uut.write_enable.next = cycle >= 100 && rng.random_bool(0.5);
+            },
+            |uut, cycle| {
+                let (model, standing, held) = &mut *state.borrow_mut();
+                if let Some(word) = *standing {
+                    assert_eq!(uut.read_data.val().to_u64(), word, "cycle {cycle}");
+                }
+                if uut.read_enable.val() {
+                    *standing = Some(model[uut.read_address.val().to_u64() as usize % 16]);
+                } else {
+                    *held += 1;
+                }
+                if uut.write_enable.val() {
+                    let at = uut.write_address.val().to_u64() as usize % 16;
+                    model[at] = uut.write_data.val().to_u64();
+                }
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        report.assert_active();
+        assert!(state.borrow().2 > 1000, "it hardly ever held");
     }
 
     #[test]

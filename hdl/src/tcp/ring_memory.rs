@@ -220,4 +220,64 @@ mod tests {
         let text = generate_verilog(&make(1, 256));
         assert!(text.contains("ring_bytes[read_offset[7:0]]"), "{text}");
     }
+
+    /// A read and a write in every cycle, never of one byte: the throughput of the header. A byte is read only after it was written once, for
+    /// before that it means nothing.
+    #[test]
+    fn equals_its_verilog() {
+        for (connections, ring) in [(1_usize, 256_usize), (4, 64)] {
+            let state = std::cell::RefCell::new((vec![0; connections * ring], None));
+            let place = |conn: u64, offset: u64| {
+                conn as usize % connections * ring + offset as usize % ring
+            };
+            let first = (connections * ring) as u64;
+            let report = toe_sim::lockstep::lockstep_observed(
+                &format!("ring_memory_{connections}"),
+                || RingMemory::new(connections, ring),
+                |uut, clk| uut.clock.next = Clock { clk },
+                10_000,
+                connections as u64,
+                |uut, cycle, rng| {
+                    let (mut conn, mut offset) =
+                        (rng.random_range(0..1024), rng.random_range(0..65536));
+                    if cycle < first {
+                        (conn, offset) = (cycle / ring as u64, cycle % ring as u64);
+                    }
+                    uut.write_enable.next = cycle < first || rng.random_bool(0.7);
+                    uut.write_conn.next = conn.to_bits();
+                    uut.write_offset.next = offset.to_bits();
+                    uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
+                    let before = cycle.clamp(1, first) - 1;
+                    let (mut read_conn, mut read_offset) =
+                        (before / ring as u64, before % ring as u64);
+                    while cycle > first {
+                        (read_conn, read_offset) =
+                            (rng.random_range(0..1024), rng.random_range(0..65536));
+                        if place(conn, offset) != place(read_conn, read_offset) {
+                            break;
+                        }
+                    }
+                    uut.read_conn.next = read_conn.to_bits();
+                    uut.read_offset.next = read_offset.to_bits();
+                },
+                |uut, cycle| {
+                    let (model, expected) = &mut *state.borrow_mut();
+                    let read_data: u64 = uut.read_data.val().to_u64();
+                    if let Some(byte) = *expected {
+                        assert_eq!(read_data, byte, "cycle {cycle}");
+                    }
+                    let at =
+                        |conn: Bits<10>, offset: Bits<16>| place(conn.to_u64(), offset.to_u64());
+                    *expected =
+                        (cycle > 0).then(|| model[at(uut.read_conn.val(), uut.read_offset.val())]);
+                    if uut.write_enable.val() {
+                        model[at(uut.write_conn.val(), uut.write_offset.val())] =
+                            uut.write_data.val().to_u64();
+                    }
+                },
+            )
+            .unwrap_or_else(|error| panic!("{error}"));
+            report.assert_active();
+        }
+    }
 }

@@ -631,4 +631,69 @@ mod tests {
         let still = report.never_changed();
         assert_eq!(still, ["command$ok", "command$result2", "post$bit"]);
     }
+
+    /// The packing blocks, one after the other: address, word, timer, word.
+    #[derive(LogicBlock, Default)]
+    struct Packing {
+        clock: Signal<In, Clock>,
+        word: Signal<In, Bits<26>>,
+        at: Signal<In, Bits<12>>,
+        conn: Signal<Out, Bits<10>>,
+        timer: Signal<Out, Timer>,
+        again: Signal<Out, Bits<26>>,
+        four: Signal<Out, Bits<4>>,
+        conn_of: ConnOf,
+        as_timer: AsTimer,
+        from_timer: FromTimer,
+        mask: Mask,
+        r: DFF<Bit>,
+    }
+
+    impl Logic for Packing {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.r.clock.next = self.clock.val();
+            self.r.d.next = self.word.val().get_bit(0);
+            self.conn_of.from.next = self.at.val();
+            self.conn.next = self.conn_of.to.val();
+            self.as_timer.from.next = self.word.val();
+            self.timer.next = self.as_timer.to.val();
+            self.from_timer.deadline.next = self.as_timer.to.val().deadline;
+            self.from_timer.armed.next = self.as_timer.to.val().armed;
+            self.from_timer.expired.next = self.as_timer.to.val().expired;
+            self.again.next = self.from_timer.to.val();
+            self.mask.bit0.next = self.at.val().get_bit(0);
+            self.mask.bit1.next = self.at.val().get_bit(1);
+            self.mask.bit2.next = self.at.val().get_bit(2);
+            self.mask.bit3.next = self.at.val().get_bit(3);
+            self.four.next = self.mask.to.val();
+        }
+    }
+
+    #[test]
+    fn packing_lockstep() {
+        let report = toe_sim::lockstep::lockstep_observed(
+            "timers_packing",
+            Packing::default,
+            |uut, clk| uut.clock.next = Clock { clk },
+            10_000,
+            9,
+            |uut, _, rng| {
+                uut.word.next = rng.random_range(0..1_u64 << 26).to_bits();
+                uut.at.next = rng.random_range(0..4096_u64).to_bits();
+            },
+            |uut, _| {
+                let (word, at) = (uut.word.val().to_u64(), uut.at.val().to_u64());
+                let timer = uut.timer.val();
+                assert_eq!(timer.deadline.to_u64(), word % (1 << 24));
+                assert_eq!(timer.armed, word >> 24 & 1 == 1);
+                assert_eq!(timer.expired, word >> 25 & 1 == 1);
+                assert_eq!(uut.again.val().to_u64(), word);
+                assert_eq!(uut.conn.val().to_u64(), at / 4);
+                assert_eq!(uut.four.val().to_u64(), at % 16);
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        report.assert_active();
+    }
 }

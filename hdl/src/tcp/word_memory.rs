@@ -179,4 +179,50 @@ mod tests {
     fn refuses_one_row() {
         let _ = WordMemory::new(1);
     }
+
+    /// A read and a write in every cycle, never of one word: the throughput of the header.
+    #[test]
+    fn equals_its_verilog() {
+        let state = std::cell::RefCell::new(([0_u64; 64], 0_u64));
+        let report = toe_sim::lockstep::lockstep_observed(
+            "word_memory",
+            || WordMemory::new(8),
+            |uut, clk| uut.clock.next = Clock { clk },
+            10_000,
+            5,
+            |uut, _, rng| {
+                let (row, word) = (rng.random_range(0..1024_u64), rng.random_range(0..8_u64));
+                uut.write_enable.next = rng.random_bool(0.7);
+                uut.write_row.next = row.to_bits();
+                uut.write_word.next = word.to_bits();
+                uut.write_high.next = u64::from(rng.random::<u16>()).to_bits();
+                uut.write_low.next = u64::from(rng.random::<u16>()).to_bits();
+                let other = (row % 8 * 8 + word + rng.random_range(1..64)) % 64;
+                uut.read_row.next = (other / 8 + 8 * rng.random_range(0..128)).to_bits();
+                uut.read_word.next = (other % 8).to_bits();
+            },
+            |uut, cycle| {
+                let (model, expected) = &mut *state.borrow_mut();
+                let (whole, high, low): (u64, u64, u64) = (
+                    uut.read_whole.val().to_u64(),
+                    uut.read_high.val().to_u64(),
+                    uut.read_low.val().to_u64(),
+                );
+                assert_eq!(whole, *expected, "cycle {cycle}");
+                assert_eq!((high, low), (whole >> 16, whole & 0xFFFF));
+                let at = |row: Bits<10>, word: Bits<3>| -> usize {
+                    let (row, word): (u64, u64) = (row.to_u64(), word.to_u64());
+                    (row % 8 * 8 + word) as usize
+                };
+                *expected = model[at(uut.read_row.val(), uut.read_word.val())];
+                if uut.write_enable.val() {
+                    let (high, low): (u64, u64) =
+                        (uut.write_high.val().to_u64(), uut.write_low.val().to_u64());
+                    model[at(uut.write_row.val(), uut.write_word.val())] = high << 16 | low;
+                }
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        report.assert_active();
+    }
 }
