@@ -37,7 +37,8 @@ pub struct Records {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
 
-    // Parser. Words go to the free slot at the tail; never `write` or `push` while `full`. A `write` with the `push` belongs to the record pushed.
+    // Parser. Words go to the free slot at the tail; a `write` while `full` is ignored, `push` then is never given. A `write` with the `push` belongs to
+    // the record pushed.
     pub write: Signal<In, Bit>,
     pub word: Signal<In, Bits<4>>,
     pub data: Signal<In, Bits<32>>,
@@ -85,6 +86,7 @@ pub struct Records {
     count_after_pop: Signal<Local, Bits<3>>,
     step: Signal<Local, Bits<3>>,
     writes_command: Signal<Local, Bit>,
+    has_room: Signal<Local, Bit>,
     host_slot: Constant<Bits<3>>,
     word_ports: Constant<Bits<4>>,
     word_ip: Constant<Bits<4>>,
@@ -132,6 +134,7 @@ impl Default for Records {
             count_after_pop: Default::default(),
             step: Default::default(),
             writes_command: Default::default(),
+            has_room: Default::default(),
             host_slot: Constant::new(4_u64.to_bits()),
             word_ports: Constant::new(u64::from(isa::seg::PORTS).to_bits()),
             word_ip: Constant::new(u64::from(isa::seg::IP).to_bits()),
@@ -219,7 +222,10 @@ impl Logic for Records {
                 self.words.write_data.next = bit_cast::<32, 8>(self.command_owner.val());
             }
         }
-        self.words.write_enable.next = self.write.val() | self.writes_command.val();
+        // While the queue is full the slot at the tail is the one the engine reads: a frame that will be dropped must not spoil it.
+        self.has_room.next = self.heads.q.val().count != bits::<3>(4);
+        self.words.write_enable.next =
+            (self.write.val() & self.has_room.val()) | self.writes_command.val();
         self.words.write_address.next = self.write_at.to.val();
         self.read_at.high.next = self.read_slot.val();
         self.read_at.low.next = self.read_word.val();
@@ -228,7 +234,7 @@ impl Logic for Records {
         self.read_data.next = self.words.read_data.val();
 
         // ---- Outputs ----
-        self.full.next = self.heads.q.val().count == bits::<3>(4);
+        self.full.next = !self.has_room.val();
         self.tail_slot.next = self.heads.q.val().tail;
         self.oldest.next = self.heads.q.val().oldest;
         self.count.next = self.heads.q.val().count;
@@ -357,11 +363,40 @@ mod tests {
     }
 
     #[test]
+    fn a_write_while_full_spoils_nothing() {
+        let mut uut = Records::default();
+        uut.connect_all();
+        uut.read_enable.next = true;
+        for record in 0..4_u64 {
+            uut.write.next = true;
+            uut.word.next = 5_u64.to_bits();
+            uut.data.next = (100 + record).to_bits();
+            uut.push.next = true;
+            cycle(&mut uut);
+        }
+        uut.push.next = false;
+        assert!(uut.full.val());
+        // The frame that finds no room.
+        uut.data.next = 666_u64.to_bits();
+        cycle(&mut uut);
+        uut.write.next = false;
+        uut.read_word.next = 5_u64.to_bits();
+        for record in 0..4_u64 {
+            uut.read_slot.next = uut.head_slot.val();
+            cycle(&mut uut);
+            assert_eq!(uut.read_data.val().to_u64(), 100 + record);
+            uut.pop.next = true;
+            cycle(&mut uut);
+            uut.pop.next = false;
+        }
+    }
+
+    #[test]
     fn records_lockstep() {
         let report =
             toe_sim::lockstep!("records", Records::default(), 20_000, |uut, _cycle, rng| {
                 uut.reset.next = rng.random_bool(0.001);
-                uut.write.next = !uut.full.val() && rng.random_bool(0.6);
+                uut.write.next = rng.random_bool(0.6);
                 uut.word.next = rng.random_range(0..16_u64).to_bits();
                 uut.data.next = u64::from(rng.random::<u32>()).to_bits();
                 uut.push.next = !uut.full.val() && rng.random_bool(0.2);
