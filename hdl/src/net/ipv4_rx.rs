@@ -3,7 +3,7 @@
 //! Latency: a payload byte leaves when the next one comes; the last one in the cycle after the frame's last beat. Throughput: a byte a cycle.
 //!
 //! Abort: a frame that proves void, or ends before its total length, ends the payload with a beat marked `error`, or, if none of it was handed on, leaves nothing.
-//! One cause is counted for each packet that is dropped. There is no reassembly: fragments are dropped (declared deviation from RFC 791 section 3.2).
+//! One cause is counted for each packet that is dropped, in the cycle after its last beat; none for a packet that came in `error`: who voided it has counted it. There is no reassembly: fragments are dropped (declared deviation from RFC 791 section 3.2).
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::link::mac_rx::cause;
@@ -52,6 +52,9 @@ struct Registers {
     finish: Bit,
     /// … as void
     void: Bit,
+    /// the packet that has just ended is dropped for `cause`
+    drop: Bit,
+    cause: Bits<6>,
 }
 
 /// The IPv4 parser.
@@ -90,6 +93,7 @@ pub struct Ipv4Rx {
     claimed: Signal<Local, Bit>,
     dropped: Signal<Local, Bit>,
     accept: Signal<Local, Bit>,
+    whole: Signal<Local, Bit>,
     own_ip: Constant<Bits<32>>,
     bad_header: Constant<Bits<6>>,
     bad_length: Constant<Bits<6>>,
@@ -127,6 +131,7 @@ impl Ipv4Rx {
             claimed: Default::default(),
             dropped: Default::default(),
             accept: Default::default(),
+            whole: Default::default(),
             own_ip: Constant::new(u32::from_be_bytes(config.ip).to_bits()),
             bad_header: cause(Cause::Ip4BadHeader),
             bad_length: cause(Cause::Ip4BadLength),
@@ -187,8 +192,10 @@ impl Logic for Ipv4Rx {
         self.payload.error.next = self.r.q.val().void;
         self.payload.valid.next =
             self.r.q.val().finish && (self.r.q.val().begun || !self.r.q.val().void);
-        self.count.next = self.r.q.val().finish && self.r.q.val().void;
-        self.cause.next = self.bad_length.val();
+        self.count.next = self.r.q.val().drop;
+        self.cause.next = self.r.q.val().cause;
+        self.whole.next = self.ip.valid.val() && self.ip.last.val() && !self.ip.error.val();
+        self.r.d.next.drop = false;
         self.r.d.next.finish = false;
         if self.r.q.val().finish {
             self.r.d.next.have = false;
@@ -244,9 +251,10 @@ impl Logic for Ipv4Rx {
             }
             if self.ip.last.val() {
                 self.r.d.next.state = State::Header;
-                self.count.next = true;
+                self.r.d.next.drop = self.whole.val();
+                self.r.d.next.cause = self.bad_length.val();
                 if self.r.q.val().bad_header {
-                    self.cause.next = self.bad_header.val();
+                    self.r.d.next.cause = self.bad_header.val();
                 }
             }
         }
@@ -255,18 +263,19 @@ impl Logic for Ipv4Rx {
         if self.r.q.val().state == State::Verdict {
             self.r.d.next.length = self.r.q.val().left;
             self.r.d.next.state = State::Payload;
+            self.r.d.next.cause = self.bad_length.val();
             if self.dropped.val() {
                 self.r.d.next.state = State::Skip;
-                self.count.next = true;
+                self.r.d.next.drop = self.whole.val();
                 if !self.sum_good.val() || self.r.q.val().bad_header {
-                    self.cause.next = self.bad_header.val();
+                    self.r.d.next.cause = self.bad_header.val();
                 } else if !self.r.q.val().bad_length && self.r.q.val().left.any() {
-                    self.cause.next = self.other_protocol.val();
+                    self.r.d.next.cause = self.other_protocol.val();
                     if self.r.q.val().fragment {
-                        self.cause.next = self.fragment.val();
+                        self.r.d.next.cause = self.fragment.val();
                     }
                     if self.r.q.val().not_us {
-                        self.cause.next = self.other_address.val();
+                        self.r.d.next.cause = self.other_address.val();
                     }
                 }
             }
@@ -284,8 +293,12 @@ impl Logic for Ipv4Rx {
                 self.r.d.next.left = self.fewer.val();
                 if self.r.q.val().left != bits::<11>(1) {
                     self.r.d.next.void = true;
+                    self.r.d.next.drop = self.whole.val();
                 }
             }
+        }
+        if self.r.q.val().state == State::Skip {
+            self.r.d.next.drop = self.whole.val();
         }
 
         // ---- the frame's end makes ready for the next
@@ -323,6 +336,7 @@ impl Logic for Ipv4Rx {
             self.r.d.next.have = false;
             self.r.d.next.begun = false;
             self.r.d.next.finish = false;
+            self.r.d.next.drop = false;
         }
     }
 }
@@ -483,10 +497,9 @@ mod tests {
         for length in 1..packet.len() {
             for error in [false, true] {
                 b.frame(&packet[..length], error);
-                assert_eq!(
-                    std::mem::take(&mut b.causes),
-                    [Cause::Ip4BadLength.number()]
-                );
+                // Whoever voided it has counted it.
+                let expected = vec![Cause::Ip4BadLength.number(); usize::from(!error)];
+                assert_eq!(std::mem::take(&mut b.causes), expected);
                 let frames = std::mem::take(&mut b.out.frames);
                 assert_eq!(frames.len(), usize::from(length >= 22), "{length}");
                 assert!(frames.iter().all(|f| f.error) && !b.out.open());
@@ -497,12 +510,15 @@ mod tests {
         padded.extend([0; 9]);
         for p in [packet, padded] {
             b.frame(&p, true);
-            assert_eq!(
-                std::mem::take(&mut b.causes),
-                [Cause::Ip4BadLength.number()]
-            );
+            assert_eq!(std::mem::take(&mut b.causes), []);
             assert!(std::mem::take(&mut b.out.frames)[0].error);
         }
+        // Of a packet that would be dropped anyway it is known only at its end whether it was void.
+        let mut other = Ip::to_us(6, &payload);
+        other.dst[3] ^= 1;
+        b.frame(&other.build(), true);
+        assert_eq!(std::mem::take(&mut b.causes), []);
+        b.dropped(&other.build(), Cause::Ip4OtherAddress);
     }
 
     #[test]
