@@ -327,6 +327,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::FREE => ("free", false),
         cmd::RECYCLABLE => ("recyclable", false),
         cmd::LISTEN => ("listen", true),
+        cmd::KEEP => ("keep", false),
         cmd::RX_INIT => ("rx_init", true),
         cmd::RX_COMMIT => ("rx_commit", false),
         cmd::RX_WINDOW => ("rx_window", false),

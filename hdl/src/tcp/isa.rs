@@ -171,6 +171,7 @@ pub mod cmd {
     pub const FREE: u8 = 0x0A;
     pub const RECYCLABLE: u8 = 0x0B;
     pub const LISTEN: u8 = 0x0C;
+    pub const KEEP: u8 = 0x0D;
     pub const RX_INIT: u8 = 0x10;
     pub const RX_COMMIT: u8 = 0x11;
     pub const RX_WINDOW: u8 = 0x12;

@@ -4,7 +4,7 @@
 //! may be recycled, with a stamp that tells the oldest. So connections cost memory, not logic. The ports of this block are those of a keyed hash.
 //!
 //! **Latency**, for N connections: a look-up is answered at most N + 3 cycles after it was asked (one entry a cycle, one more for an entry with the same
-//! ports and another address), LISTEN, FREE and RECYCLABLE after 1, ALLOC after at most 2 N + 5. The parser's look-up goes first, and
+//! ports and another address), LISTEN, FREE, RECYCLABLE and KEEP after 1, ALLOC after at most 2 N + 5. The parser's look-up goes first, and
 //! waits for one command at most. **Throughput**: one request at a time. Nothing is aborted.
 use super::command::CommandIn;
 use super::tx_ring::Join;
@@ -102,7 +102,7 @@ struct Registers {
 // ---------------------------------------------------------------- ports
 
 /// The table. The parser holds `lookup_valid`, `lookup_ip` and `lookup_ports` until the cycle of `lookup_done`, in which `lookup_hit` and `lookup_conn`
-/// have a meaning; the next look-up may follow in the next cycle. Commands: LOOKUP, ALLOC, FREE, RECYCLABLE, LISTEN.
+/// have a meaning; the next look-up may follow in the next cycle. Commands: LOOKUP, ALLOC, FREE, RECYCLABLE, KEEP, LISTEN.
 #[derive(LogicBlock)]
 pub struct Table {
     pub clock: Signal<In, Clock>,
@@ -144,6 +144,7 @@ pub struct Table {
     free: Constant<Bits<6>>,
     recyclable: Constant<Bits<6>>,
     listen: Constant<Bits<6>>,
+    keep: Constant<Bits<6>>,
 }
 
 fn code(value: u8) -> Constant<Bits<6>> {
@@ -196,6 +197,7 @@ impl Table {
             free: code(cmd::FREE),
             recyclable: code(cmd::RECYCLABLE),
             listen: code(cmd::LISTEN),
+            keep: code(cmd::KEEP),
         }
     }
 }
@@ -270,6 +272,12 @@ impl Logic for Table {
                             self.ram.write_enable.next = true;
                             self.ram.write_data.next = self.age_word.joined.val();
                             self.r.d.next.stamp = self.next_stamp.val();
+                            self.r.d.next.state = State::Answer;
+                        }
+                        if self.command.code.val() == self.keep.val() {
+                            self.write_at.low.next = 2.into();
+                            self.ram.write_data.next = 0.into();
+                            self.ram.write_enable.next = true;
                             self.r.d.next.state = State::Answer;
                         }
                         if self.command.code.val() == self.listen.val() {
@@ -556,6 +564,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_is_kept_is_not_recycled() {
+        let mut uut = table(2);
+        command(&mut uut, cmd::ALLOC, 0, PORTS, 1);
+        command(&mut uut, cmd::ALLOC, 0, PORTS, 2);
+        command(&mut uut, cmd::RECYCLABLE, 0, 0, 0);
+        command(&mut uut, cmd::RECYCLABLE, 1, 0, 0);
+        assert_eq!(command(&mut uut, cmd::KEEP, 0, 0, 0).3, 1);
+        let (ok, conn, recycled, _) = command(&mut uut, cmd::ALLOC, 0, PORTS, 3);
+        assert_eq!((ok, conn, recycled), (true, 1, 1));
+        assert!(!command(&mut uut, cmd::ALLOC, 0, PORTS, 4).0);
+        assert!(look(&mut uut, 1, PORTS).0);
+    }
+
+    #[test]
     fn the_age_counts_across_the_wrap_of_the_stamp() {
         let mut uut = table(2);
         command(&mut uut, cmd::ALLOC, 0, PORTS, 1);
@@ -607,13 +629,14 @@ mod tests {
             cmd::FREE,
             cmd::RECYCLABLE,
             cmd::LISTEN,
+            cmd::KEEP,
         ];
         let report = toe_sim::lockstep!("table", make(), 20_000, |uut, cycle, rng| {
             uut.reset.next = cycle == 0;
             // Requests are held until they are answered, as the contract asks.
             if uut.command.done.val() || !uut.command.valid.val() {
                 uut.command.valid.next = rng.random_bool(0.5);
-                uut.command.code.next = u64::from(codes[rng.random_range(0..5)]).into();
+                uut.command.code.next = u64::from(codes[rng.random_range(0..6)]).into();
                 uut.command.conn.next = rng.random_range(0..4u64).into();
                 uut.command.a.next = (rng.random_range(1..4u64) << 16 | 7).into();
                 uut.command.b.next = rng.random_range(0..3u64).into();

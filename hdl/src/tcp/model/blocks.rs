@@ -340,6 +340,13 @@ impl Table {
         }
     }
 
+    /// `KEEP`.
+    pub fn keep(&mut self, conn: u16) {
+        if let Entry::Used { recyclable, .. } = &mut self.entries[conn as usize] {
+            *recyclable = None;
+        }
+    }
+
     /// `LISTEN`.
     pub fn listen(&self, port: u16) -> Option<Owner> {
         let found = self.listeners.iter().find(|(p, _)| *p == port);
@@ -685,6 +692,9 @@ mod tests {
         assert_eq!(t.alloc(3, 1), None);
         assert_eq!((t.lookup(1, 1), t.lookup(2, 1)), (Some(0), Some(1)));
         assert_eq!((t.lookup(1, 2), t.lookup(3, 1)), (None, None));
+        t.recyclable(1);
+        t.keep(1);
+        assert_eq!(t.alloc(3, 1), None, "a kept entry is not taken");
         t.recyclable(1);
         t.recyclable(0);
         assert_eq!(t.lookup(2, 1), Some(1), "recyclable is still there");

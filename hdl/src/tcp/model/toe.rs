@@ -103,6 +103,10 @@ impl Coprocessors for Blocks {
                 self.table.recyclable(conn);
                 no()
             }
+            cmd::KEEP => {
+                self.table.keep(conn);
+                no()
+            }
             cmd::LISTEN => self
                 .table
                 .listen(a as u16)

@@ -30,6 +30,8 @@ pub(super) fn passive_open(a: &mut Asm) {
     a.shr16(SEG_MACURG).st(MAC_HI);
     a.count(Cause::Accepted.number());
     a.call("peer_syn");
+    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself");
+    a.cmd(cmd::RECYCLABLE);
     a.br("send_syn_ack");
 
     a.label(".refused");
@@ -142,6 +144,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
 
     a.label("established");
     a.ldi(state::ESTABLISHED).st(STATE);
+    a.cmd(cmd::KEEP);
     a.note("RFC 6298 section 5.7");
     a.ld(TRIES).zero(A);
     a.ldi(constant::RTO_AFTER_SYN_LOSS);
@@ -227,13 +230,35 @@ mod tests {
     #[test]
     fn a_full_table_is_silent() {
         let mut s = Script::new();
-        for port in 0..5 {
+        for port in 0..4 {
             s.inject(seg(SYN, 0, 0).with_source(1000 + port));
+            s.expect(SYN | ACK, 0, 1, 0);
+            s.inject(seg(ACK, 1, 1).with_source(1000 + port)).silence();
         }
-        for _ in 0..4 {
+        s.inject(seg(SYN, 0, 0).with_source(1004)).silence();
+        s.counted(Cause::NoSlot, 1).slots(4);
+    }
+
+    #[test]
+    fn the_oldest_half_open_connection_gives_way() {
+        let mut s = Script::new();
+        for port in 0..4 {
+            s.inject(seg(SYN, 0, 0).with_source(1000 + port));
             s.expect(SYN | ACK, 0, 1, 0);
         }
-        s.silence().counted(Cause::NoSlot, 1).slots(4);
+        s.inject(seg(ACK, 1, 1).with_source(1000)).silence();
+        s.inject(seg(SYN, 0, 0).with_source(1004));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.counted(Cause::Recycled, 1).counted(Cause::NoSlot, 0);
+        // 1001 was the oldest: a stranger now. 1000 is open, 1002 and 1004 still may be.
+        s.inject(seg(ACK, 1, 1).with_source(1001));
+        s.expect(RST, 1, 0, 0);
+        for port in [1002, 1004] {
+            s.inject(seg(ACK, 1, 1).with_source(port)).silence();
+        }
+        s.counted(Cause::Opened, 3).slots(3);
+        s.inject(seg(ACK, 1, 1).with_source(1000).data(b"x"));
+        s.expect(ACK, 1, 2, 0);
     }
 
     // ---- SYN-RECEIVED ---------------------------------------------------------------------------
@@ -264,7 +289,7 @@ mod tests {
         let mut s = syn_received();
         s.inject(seg(SYN, 0, 0));
         s.expect(ACK, 1, 1, 0);
-        s.silence().state("SYN-RECEIVED").slots(1);
+        s.silence().state("SYN-RECEIVED").slots(0);
     }
 
     #[test]
