@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use toe_hdl::config::ToeConfig;
-use toe_hdl::counters::Cause;
 use toe_host::board::{Backend, SimulatedBoard};
 use toe_host::capture::{self, Recording};
 use toe_host::demo::{self, CYCLES_PER_TICK, HZ};
@@ -14,6 +13,8 @@ use toe_sim::gmii::GmiiPort;
 use toe_sim::peer::{Conversation, Peer, TcpOptions};
 use toe_sim::time::SimulatedTime;
 use toe_sim::world::{Clock, World};
+
+use crate::liveness::Bench;
 
 /// What a peer looks like to a [`transfer`].
 pub type Linked = Recording<FaultInjector<Peer>>;
@@ -104,7 +105,8 @@ pub fn transfer(
     }
 }
 
-fn capture_file(name: &str) -> PathBuf {
+/// Where the capture of a failed test goes.
+pub fn capture_file(name: &str) -> PathBuf {
     let dir = toe_sim::tools::target().join("captures");
     std::fs::create_dir_all(&dir).expect("target can be written");
     dir.join(format!("{name}.pcap"))
@@ -123,36 +125,14 @@ pub fn small_echo(config: &ToeConfig, data: Vec<u8>, buffer: usize) -> Conversat
     })
 }
 
-/// After whatever came before: a new connection opens, echoes and closes within so many cycles, and nothing was lost to counting.
+/// After whatever came before: the accounts of [`crate::liveness`] balance, and a new connection opens, echoes and closes within its bound.
 ///
 /// # Panics
-/// If it does not.
-pub fn still_alive(
-    name: &str,
-    config: &ToeConfig,
-    board: SimulatedBoard,
-    seed: u64,
-) -> SimulatedBoard {
-    let talk = echo(config, bytes(100, 7)).with_local_port(40_000 + (seed % 1000) as u16);
-    // A connection given up by its peer may still hold an entry until its last retransmission: simulated seconds.
-    let limit = 200_000 * CYCLES_PER_TICK;
-    let name = format!("{name}-afterwards");
-    let mut done = transfer(
-        &name,
-        config,
-        board,
-        vec![talk],
-        &Faults::none(),
-        seed + 1,
-        limit,
-    );
-    assert_eq!(
-        done.board.counters_lost(),
-        0,
-        "{name}: occurrences not counted"
-    );
-    assert!(done.board.counter(Cause::Opened) > 0);
-    done.board
+/// If not.
+pub fn still_alive(name: &str, config: &ToeConfig, board: SimulatedBoard) -> SimulatedBoard {
+    let mut bench = Bench::around(&format!("{name}-afterwards"), config, board);
+    bench.alive();
+    bench.board
 }
 
 /// A board with gaps of random length between the frames it gets.

@@ -44,7 +44,7 @@ fn sixteen_mebibytes_are_echoed_by_the_verilog() {
         200_000_000,
     );
     println!("16 MiB there and back in {} cycles", done.cycles);
-    still_alive("verilog-16m", &c, done.board, 2);
+    still_alive("verilog-16m", &c, done.board);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn four_connections_at_once_and_three_applications() {
         4,
         20_000_000,
     );
-    still_alive("four", &c, done.board, 4);
+    still_alive("four", &c, done.board);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_peer_with_a_small_window_gets_every_byte() {
             5,
             50_000_000,
         );
-        still_alive(&name, &c, done.board, 5);
+        still_alive(&name, &c, done.board);
     }
 }
 
@@ -141,7 +141,7 @@ fn one_frame_in_a_hundred_lost_each_way() {
             seed,
             400_000_000,
         );
-        let mut board = still_alive(&name, &c, done.board, seed);
+        let mut board = still_alive(&name, &c, done.board);
         retransmitted += board.counter(Cause::Retransmit);
     }
     assert!(
