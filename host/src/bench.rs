@@ -211,7 +211,7 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     let total: u64 = [&receive, &send, &both].iter().map(|r| r.done.cycles).sum();
     let speed = match backend {
         Backend::Rust => Bar::AtLeast(10_000.0),
-        Backend::Verilog => Bar::AtLeast(500_000.0),
+        Backend::Verilog | Backend::Cxxrtl | Backend::Verilator => Bar::AtLeast(500_000.0),
         Backend::Lockstep => Bar::None,
     };
     add(

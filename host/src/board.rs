@@ -15,6 +15,8 @@ use toe_sim::machine::{Machine, PortId};
 use toe_sim::pair;
 use toe_sim::rust::RustMachine;
 use toe_sim::time::TickSource;
+use toe_sim::tools;
+use toe_sim::verilator::VerilatorMachine;
 use toe_sim::world::Board;
 
 use crate::report::Counter;
@@ -25,30 +27,69 @@ use crate::trace::{self, EngineTrace};
 pub enum Backend {
     /// The rust-hdl blocks themselves: needs nothing but cargo.
     Rust,
-    /// The generated Verilog, compiled: about a hundred times faster, needs a C++ compiler and Python 3.
+    /// The generated Verilog, compiled: by Verilator where a new enough one is on PATH, else by CXXRTL.
     Verilog,
-    /// Both, compared in every cycle.
+    /// The generated Verilog, compiled by Yosys' CXXRTL: needs a C++ compiler and Python 3.
+    Cxxrtl,
+    /// The generated Verilog, compiled by Verilator.
+    Verilator,
+    /// The Rust blocks and the Verilog, compared in every cycle.
     Lockstep,
 }
+
+/// Every back end with its name on the command line.
+const BACKENDS: [(&str, Backend); 5] = [
+    ("rust", Backend::Rust),
+    ("verilog", Backend::Verilog),
+    ("cxxrtl", Backend::Cxxrtl),
+    ("verilator", Backend::Verilator),
+    ("lockstep", Backend::Lockstep),
+];
 
 impl FromStr for Backend {
     type Err = anyhow::Error;
     fn from_str(s: &str) -> Result<Self> {
-        match s {
-            "rust" => Ok(Self::Rust),
-            "verilog" => Ok(Self::Verilog),
-            "lockstep" => Ok(Self::Lockstep),
-            _ => bail!("there is no back end `{s}`; there are rust, verilog and lockstep"),
+        match BACKENDS.iter().find(|(name, _)| *name == s) {
+            Some((_, backend)) => Ok(*backend),
+            None => bail!(
+                "there is no back end `{s}`; there are {}",
+                BACKENDS.map(|(name, _)| name).join(", ")
+            ),
         }
     }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rust => "rust",
-            Self::Verilog => "verilog",
-            Self::Lockstep => "lockstep",
+        let of = |(_, backend): &&(&str, Self)| backend == self;
+        f.write_str(BACKENDS.iter().find(of).map_or("?", |(name, _)| name))
+    }
+}
+
+impl Backend {
+    /// Which of the two compiles the Verilog, where this back end has any.
+    fn compiler(self) -> Option<Self> {
+        match self {
+            Self::Rust => None,
+            Self::Cxxrtl | Self::Verilator => Some(self),
+            Self::Verilog | Self::Lockstep if tools::verilator().is_ok() => Some(Self::Verilator),
+            Self::Verilog | Self::Lockstep => Some(Self::Cxxrtl),
+        }
+    }
+
+    /// What runs, with the version: `CXXRTL of Yosys 0.70`.
+    ///
+    /// # Errors
+    /// When a tool is missing.
+    pub fn machine_name(self) -> Result<String> {
+        let compiled = match self.compiler() {
+            None => return Ok("the rust-hdl blocks themselves".into()),
+            Some(Self::Verilator) => format!("Verilator {}", tools::verilator()?.version),
+            Some(_) => format!("CXXRTL of Yosys {}", tools::yosys()?.version),
+        };
+        Ok(match self {
+            Self::Lockstep => format!("the rust-hdl blocks beside {compiled}"),
+            _ => compiled,
         })
     }
 }
@@ -61,7 +102,7 @@ pub fn verilog(config: &ToeConfig) -> Result<String> {
     let mut uut = EthernetToe::new(config)?;
     uut.connect_all();
     toe_sim::lockstep::check(&uut).map_err(|e| anyhow!("{e}"))?;
-    Ok(generate_verilog(&uut))
+    Ok(toe_sim::verilog::legal(&generate_verilog(&uut)))
 }
 
 fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
@@ -84,14 +125,18 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
     )))
 }
 
-fn verilog_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
+fn cxxrtl_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
     let options = CxxrtlOptions {
         optimise: 2,
         ..CxxrtlOptions::default()
     };
-    Ok(Box::new(
-        CxxrtlMachine::new(&verilog(config)?, &options).context("the verilog back end")?,
-    ))
+    let machine = CxxrtlMachine::new(&verilog(config)?, &options);
+    Ok(Box::new(machine.context("the CXXRTL back end")?))
+}
+
+fn verilator_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
+    let machine = VerilatorMachine::new(&verilog(config)?, "top");
+    Ok(Box::new(machine.context("the Verilator back end")?))
 }
 
 /// The engine's machine on a back end.
@@ -99,14 +144,15 @@ fn verilog_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
 /// # Errors
 /// When the configuration is bad or a tool is missing.
 pub fn machine(config: &ToeConfig, backend: Backend) -> Result<Box<dyn Machine>> {
-    match backend {
-        Backend::Rust => rust_machine(config),
-        Backend::Verilog => verilog_machine(config),
-        Backend::Lockstep => Ok(Box::new(pair::Lockstep::new(
-            rust_machine(config)?,
-            verilog_machine(config)?,
-        )?)),
-    }
+    let compiled = match backend.compiler() {
+        None => return rust_machine(config),
+        Some(Backend::Verilator) => verilator_machine(config)?,
+        Some(_) => cxxrtl_machine(config)?,
+    };
+    Ok(match backend {
+        Backend::Lockstep => Box::new(pair::Lockstep::new(rust_machine(config)?, compiled)?),
+        _ => compiled,
+    })
 }
 
 /// The pins beside the line and the tick, which [`GmiiBoard`] drives.

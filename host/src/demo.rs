@@ -1,6 +1,5 @@
 //! The main job: a file through the simulated engine to a TCP peer and back.
-use std::fs::{self, File};
-use std::io::BufWriter;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,7 +8,7 @@ use anyhow::{bail, Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use toe_hdl::config::ToeConfig;
+use toe_hdl::config::{Owner, ToeConfig};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::Medium;
 use toe_sim::peer::{Conversation, Peer, PeerConfig, TcpOptions};
@@ -18,6 +17,7 @@ use toe_sim::world::{Clock, World};
 
 use crate::board::{self, Backend, SimulatedBoard};
 use crate::capture::{self, OnTheLine, Recording};
+use crate::output::{self, Output};
 use crate::report::{self, grouped, Counter, Page, Traffic};
 
 /// Simulated cycles in a tick. A board has 50,000 to 125,000; a simulation that waits for a timer would wait for ever, so its milliseconds are
@@ -36,6 +36,8 @@ pub struct Outcome {
     pub latency_cycles: Latency,
     pub cycles_per_second: f64,
     pub backend: String,
+    /// What ran on that back end, with its version.
+    pub machine: String,
     pub files: Vec<PathBuf>,
     pub sha256: String,
 }
@@ -147,16 +149,33 @@ pub fn fresh_board(config: &ToeConfig, backend: Backend) -> Result<SimulatedBoar
     SimulatedBoard::new(config, backend, GmiiPort::new(), time)
 }
 
+/// The port on which an application listens.
+///
+/// # Errors
+/// When the configuration has none.
+pub fn listener(config: &ToeConfig, owner: Owner) -> Result<u16> {
+    let found = config.listeners.iter().find(|(_, o)| *o == owner);
+    let app = format!("{owner:?}").to_lowercase();
+    let none = || {
+        crate::Refused(format!(
+            "no port in `listeners` has the application {app}, which this needs; add one to the configuration, say {{ port = 7, app = \"{app}\" }}"
+        ))
+    };
+    Ok(found.ok_or_else(none)?.0)
+}
+
 /// The three latencies, each on an idle line of its own.
 ///
 /// # Errors
-/// When a conversation does not end.
+/// When a conversation does not end, or there is no port for one.
 pub fn latencies(config: &ToeConfig, backend: Backend) -> Result<Latency> {
     let ip = Ipv4Addr::from(config.ip);
     let quiet = ProgressBar::hidden();
-    let talk = Conversation::echo_client(ip, 7, vec![0x55]).with_options(options());
+    let talk = Conversation::echo_client(ip, listener(config, Owner::Echo)?, vec![0x55])
+        .with_options(options());
     let (one, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
-    let talk = Conversation::source_client(ip, 9, vec![0x55; 1460]).with_options(options());
+    let port = listener(config, Owner::Discard)?;
+    let talk = Conversation::source_client(ip, port, vec![0x55; 1460]).with_options(options());
     let (full, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
     Ok(Latency {
         syn: capture::latency(&one.line, |h| h.syn, |h| h.syn),
@@ -194,29 +213,17 @@ pub fn bar(length: u64, what: &'static str) -> ProgressBar {
         .with_message(what)
 }
 
-/// Makes sure that `dir` can be written before a long run.
-///
-/// # Errors
-/// Names the folder and the remedy.
-pub fn writable(dir: &Path) -> Result<()> {
-    let probe = dir.join(".toe-probe");
-    fs::create_dir_all(dir)
-        .and_then(|()| File::create(&probe).map(drop))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|e| {
-            crate::Refused(format!(
-                "cannot write into {}: {e}; choose another folder with --out",
-                dir.display()
-            ))
-            .into()
-        })
-}
-
 /// Runs the demo.
 ///
 /// # Errors
 /// With exit code 2 for a file or folder that won't do, 1 when the exchange fails.
-pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome> {
+pub fn run(
+    config: &ToeConfig,
+    file: Option<&Path>,
+    backend: Backend,
+    out: &Path,
+) -> Result<Outcome> {
+    let echo = listener(config, Owner::Echo)?;
     let data = match file {
         None => made_file(),
         Some(path) => fs::read(path)
@@ -228,16 +235,16 @@ pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome>
             file.unwrap_or(Path::new("the file")).display()
         )));
     }
-    writable(out)?;
-    let config = ToeConfig::default();
-    let latency_cycles = latencies(&config, backend)?;
-    let mut board = fresh_board(&config, backend)?;
-    board.trace_engine(&config)?;
+    output::folder(out)?;
+    let machine = backend.machine_name()?;
+    let latency_cycles = latencies(config, backend)?;
+    let mut board = fresh_board(config, backend)?;
+    board.trace_engine(config)?;
     let progress = bar(data.len() as u64, "echo");
-    let talk = Conversation::echo_client(Ipv4Addr::from(config.ip), 7, data.clone())
+    let talk = Conversation::echo_client(Ipv4Addr::from(config.ip), echo, data.clone())
         .with_options(options())
         .keeping();
-    let (done, _) = exchange(&config, board, talk, &progress)?;
+    let (done, _) = exchange(config, board, talk, &progress)?;
     progress.finish_and_clear();
 
     let identical = hex(&data) == hex(&done.received);
@@ -248,8 +255,10 @@ pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome>
     let files = ["toe.v", "demo.pcap", "demo.html"]
         .map(|f| out.join(f))
         .to_vec();
-    fs::write(&files[0], board::verilog(&config)?)?;
-    capture::write_pcap(&done.line, HZ, BufWriter::new(File::create(&files[1])?))?;
+    output::write(&files[0], board::verilog(config)?)?;
+    let pcap = Output::new(&files[1])?;
+    capture::write_pcap(&done.line, HZ, pcap.writer()?)?;
+    pcap.commit()?;
     let outcome = Outcome {
         bytes: data.len(),
         cycles: done.cycles,
@@ -258,10 +267,11 @@ pub fn run(file: Option<&Path>, backend: Backend, out: &Path) -> Result<Outcome>
         latency_cycles,
         cycles_per_second: done.cycles as f64 / done.seconds,
         backend: backend.to_string(),
+        machine,
         files,
         sha256: hex(&done.received),
     };
-    fs::write(&outcome.files[2], report::html(&page(&done, &outcome)))?;
+    output::write(&outcome.files[2], report::html(&page(&done, &outcome)))?;
     Ok(outcome)
 }
 
@@ -299,9 +309,10 @@ impl Outcome {
             (
                 "Simulation",
                 format!(
-                    "{} cycles/s on the {} back end",
+                    "{} cycles/s on the {} back end ({})",
                     grouped(self.cycles_per_second as u64),
-                    self.backend
+                    self.backend,
+                    self.machine
                 ),
             ),
         ]
@@ -361,12 +372,5 @@ mod tests {
             let same = f.iter().zip(&f[shift..]).filter(|(a, b)| a == b).count();
             assert!(same * 64 < f.len(), "{shift}: {same}");
         }
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_refused() {
-        let e = writable(Path::new("/proc/no/such/folder")).unwrap_err();
-        assert!(e.to_string().contains("--out"), "{e}");
-        assert!(e.is::<crate::Refused>());
     }
 }

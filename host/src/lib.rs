@@ -6,7 +6,9 @@ pub mod bench;
 pub mod board;
 pub mod capture;
 pub mod demo;
+pub mod output;
 pub mod report;
+pub mod settings;
 pub mod sim;
 pub mod synth;
 pub mod trace;
@@ -26,6 +28,7 @@ impl std::error::Error for Refused {}
 
 /// The exit code that an error deserves.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    use toe_bsp::flow::FlowError;
     use toe_sim::machine::MachineError;
     use toe_sim::tap::TapError;
     use toe_sim::tools::ToolError;
@@ -40,13 +43,11 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 3
             };
         }
-        let tool =
-            cause
-                .downcast_ref::<ToolError>()
-                .or(match cause.downcast_ref::<MachineError>() {
-                    Some(MachineError::Tool(e)) => Some(e),
-                    _ => None,
-                });
+        // An error that is transparent hides the tool's from the chain.
+        let tool = match (cause.downcast_ref(), cause.downcast_ref()) {
+            (Some(MachineError::Tool(e)), _) | (_, Some(FlowError::Tool(e))) => Some(e),
+            _ => cause.downcast_ref(),
+        };
         if let Some(ToolError::Missing { .. }) = tool {
             return 3;
         }

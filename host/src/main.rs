@@ -1,19 +1,17 @@
 //! The `toe` command.
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use toe_hdl::config::ToeConfig;
 use toe_host::board::Backend;
-use toe_host::sim::Cidr;
-use toe_host::{bench, demo, exit_code, sim, synth, verilog, Refused};
+use toe_host::output::{self, Output};
+use toe_host::sim::{Cidr, Stop};
+use toe_host::{bench, demo, exit_code, settings, sim, synth, verilog, Refused};
 
 /// TOE in Rust: a TCP offload engine for FPGAs.
 ///
@@ -32,9 +30,12 @@ enum Command {
         /// The file to send (default: 64 KiB made for the purpose)
         #[arg(long)]
         file: Option<PathBuf>,
-        /// rust, verilog, or lockstep (both, compared every cycle)
+        /// rust, verilog (by Verilator if there is one, else CXXRTL), cxxrtl, verilator, or lockstep (rust and verilog, compared every cycle)
         #[arg(long, default_value = "rust")]
         backend: String,
+        /// The engine's configuration (TOML; `toe verilog --print-config` prints one)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Folder for the Verilog, the pcap and the page
         #[arg(long, default_value = "out/demo")]
         out: PathBuf,
@@ -53,9 +54,12 @@ enum Command {
         /// This machine's address on the device (default: the first other one of the network)
         #[arg(long)]
         host_ip: Option<Ipv4Addr>,
-        /// rust, verilog, or lockstep
+        /// rust, verilog (by Verilator if there is one, else CXXRTL), cxxrtl, verilator, or lockstep (rust and verilog, compared every cycle)
         #[arg(long, default_value = "verilog")]
         backend: String,
+        /// The engine's configuration (TOML); --ip goes before its addresses
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Only this application: echo, discard or chargen (default: all, each on its own port)
         #[arg(long)]
         app: Option<String>,
@@ -74,6 +78,12 @@ enum Command {
     },
     /// Verilog, program listing, register map, constraint files
     Verilog {
+        /// What the engine is built for, as a TOML file (default: the values that --print-config prints)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print a configuration file with every field, its default and its limits, and end
+        #[arg(long)]
+        print_config: bool,
         /// Folder for the files
         #[arg(short, long, default_value = "out/verilog")]
         out: PathBuf,
@@ -107,23 +117,16 @@ enum Command {
     },
 }
 
-fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    let mut text = serde_json::to_string_pretty(value)?;
-    text.push('\n');
-    fs::write(path, text).map_err(|e| Refused(format!("cannot write {}: {e}", path.display())))?;
-    Ok(())
+/// An output file that can't be written is known before the run, not after.
+fn json_output(path: Option<&Path>) -> Result<Option<Output>> {
+    path.map(Output::new).transpose()
 }
 
-/// An output file that can't be written is known before the run, not after.
-fn probe_json(path: Option<&Path>) -> Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|e| Refused(format!("cannot write {}: {e}", path.display())))?;
-    Ok(())
+fn write_json(file: Option<Output>, value: &impl Serialize) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    file.write(text)
 }
 
 fn backend(name: &str) -> Result<Backend> {
@@ -131,18 +134,20 @@ fn backend(name: &str) -> Result<Backend> {
         .map_err(|e: anyhow::Error| Refused(e.to_string()).into())
 }
 
-fn run(command: Command) -> Result<ExitCode> {
+fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
     match command {
         Command::Demo {
             file,
             backend: name,
+            config,
             out,
             json,
         } => {
+            let config = settings::load(config.as_deref())?;
             let backend = backend(&name)?;
-            probe_json(json.as_deref())?;
-            let outcome = demo::run(file.as_deref(), backend, &out)?;
-            write_json(json.as_deref(), &outcome)?;
+            let json = json_output(json.as_deref())?;
+            let outcome = demo::run(&config, file.as_deref(), backend, &out)?;
+            write_json(json, &outcome)?;
             for (label, value) in outcome.facts() {
                 println!("{label:<26} {value}");
             }
@@ -159,13 +164,16 @@ fn run(command: Command) -> Result<ExitCode> {
             ip,
             host_ip,
             backend: name,
+            config,
             app,
             pcap,
             vcd,
             trace,
             seconds,
         } => {
+            let config = settings::load(config.as_deref())?;
             let options = sim::Options {
+                config: &config,
                 tap: &tap,
                 ip,
                 host_ip,
@@ -176,13 +184,13 @@ fn run(command: Command) -> Result<ExitCode> {
                 duration: seconds.map(Duration::from_secs),
                 trace,
             };
-            let stop = Arc::new(AtomicBool::new(false));
-            let flag = stop.clone();
-            ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-            sim::run(&options, &stop)?;
+            sim::run(&options, stop)?;
         }
-        Command::Verilog { out } => {
-            for file in verilog::write(&ToeConfig::default(), &out)? {
+        Command::Verilog {
+            print_config: true, ..
+        } => print!("{}", settings::example()),
+        Command::Verilog { config, out, .. } => {
+            for file in verilog::write(&settings::load(config.as_deref())?, &out)? {
                 println!("{}", file.display());
             }
         }
@@ -192,10 +200,10 @@ fn run(command: Command) -> Result<ExitCode> {
             out,
             json,
         } => {
-            probe_json(json.as_deref())?;
+            let json = json_output(json.as_deref())?;
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
             let report = synth::run(&board, seed, &out)?;
-            write_json(json.as_deref(), &report)?;
+            write_json(json, &report)?;
             synth::print(&report);
             if report.clocks.iter().any(|c| !c.met) {
                 eprintln!("toe: the timing that the board needs is not met; try another --seed");
@@ -211,17 +219,32 @@ fn run(command: Command) -> Result<ExitCode> {
                 Some(name) => vec![backend(&name)?],
                 None => vec![Backend::Rust, Backend::Verilog],
             };
-            probe_json(json.as_deref())?;
+            let json = json_output(json.as_deref())?;
             let rows = bench::run(&backends, !no_synth)?;
             bench::print(&rows);
-            write_json(json.as_deref(), &serde_json::json!({ "rows": rows }))?;
+            write_json(json, &serde_json::json!({ "rows": rows }))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a shell says of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let command = Cli::parse().command;
+    let stop = Arc::new(Stop::default());
+    let asked = stop.clone();
+    let handled = ctrlc::set_handler(move || {
+        if !asked.ask() {
+            output::discard_all();
+            std::process::exit(INTERRUPTED);
+        }
+    });
+    match handled
+        .map_err(Into::into)
+        .and_then(|()| run(command, &stop))
+    {
         Ok(code) => code,
         Err(error) => {
             eprintln!("toe: {error:#}");

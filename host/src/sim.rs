@@ -1,14 +1,11 @@
 //! The simulated board on a real Linux network, through a TAP device.
-use std::fs::File;
-use std::io::BufWriter;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use toe_hdl::config::{Owner, ToeConfig};
+use toe_hdl::config::{ConfigError, Owner, ToeConfig};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::{Link, Medium};
 use toe_sim::pcap::PcapWriter;
@@ -17,7 +14,8 @@ use toe_sim::time::RealTime;
 use toe_sim::world::{Clock, Port, World};
 
 use crate::board::{Backend, SimulatedBoard};
-use crate::Refused;
+use crate::output::Output;
+use crate::{settings, Refused};
 
 /// An address with the length of its network's prefix: `192.168.69.2/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +61,8 @@ impl Cidr {
 
 /// What to run.
 pub struct Options<'a> {
+    /// All but the addresses.
+    pub config: &'a ToeConfig,
     pub tap: &'a str,
     pub ip: Cidr,
     /// The kernel's address on the TAP device.
@@ -81,11 +81,11 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// An unknown application, an address that won't do.
-pub fn config(ip: Cidr, app: Option<&str>) -> Result<ToeConfig> {
+pub fn config(base: &ToeConfig, ip: Cidr, app: Option<&str>) -> Result<ToeConfig> {
     let mut config = ToeConfig {
         ip: ip.ip.octets(),
         netmask: ip.mask().to_be_bytes(),
-        ..ToeConfig::default()
+        ..base.clone()
     };
     config.listeners = match app {
         None => config.listeners,
@@ -99,29 +99,65 @@ pub fn config(ip: Cidr, app: Option<&str>) -> Result<ToeConfig> {
             .into())
         }
     };
-    config.check()?;
+    settings::check(&config).map_err(|e| match e.field {
+        "ip" => ConfigError { field: "--ip", ..e },
+        _ => e,
+    })?;
     Ok(config)
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>> {
-    Ok(BufWriter::new(File::create(path).map_err(|e| {
-        Refused(format!("cannot write {}: {e}", path.display()))
-    })?))
+/// The kernel's address beside the board's.
+fn host_address(options: &Options) -> Result<Ipv4Addr> {
+    let Some(host) = options.host_ip else {
+        return Ok(options.ip.neighbour());
+    };
+    let (ip, mask) = (options.ip.ip, options.ip.mask());
+    settings::check_host("--host-ip", host, mask.into())?;
+    if host == ip || (u32::from(host) ^ u32::from(ip)) & mask != 0 {
+        return Err(ConfigError {
+            field: "--host-ip",
+            value: host.to_string(),
+            limit: format!(
+                "another address than the board's, in its network {}/{}",
+                Ipv4Addr::from(u32::from(ip) & mask),
+                options.ip.prefix
+            ),
+        }
+        .into());
+    }
+    Ok(host)
+}
+
+/// How a run is ended from outside.
+#[derive(Debug, Default)]
+pub struct Stop {
+    running: AtomicBool,
+    asked: AtomicBool,
+}
+
+impl Stop {
+    /// Asks the run to end. Says whether it will: before it has begun, or asked a second time, it does not listen.
+    pub fn ask(&self) -> bool {
+        self.running.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// Runs until `stop` is set or the duration is over.
 ///
 /// # Errors
 /// When the TAP device cannot be had (exit code 3), an option won't do (2), or the board breaks the rules of its line (1).
-pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
-    let config = config(options.ip, options.app)?;
+pub fn run(options: &Options, stop: &Stop) -> Result<()> {
+    let config = config(options.config, options.ip, options.app)?;
+    let host_ip = host_address(options)?;
+    let pcap = options.pcap.map(Output::new).transpose()?;
+    let vcd = options.vcd.map(Output::new).transpose()?;
     let tap = TapLink::open(options.tap, Medium::Ethernet)?;
-    let host_ip = options.host_ip.unwrap_or_else(|| options.ip.neighbour());
     tap.configure(host_ip, options.ip.prefix, None)?;
+    let machine = options.backend.machine_name()?;
     let mut board =
         SimulatedBoard::new(&config, options.backend, GmiiPort::new(), RealTime::new())?;
-    if let Some(path) = options.vcd {
-        board.waveform(path)?;
+    if let Some(vcd) = &vcd {
+        board.waveform(vcd.part())?;
     }
     if options.trace {
         board.trace_engine(&config)?;
@@ -132,28 +168,29 @@ pub fn run(options: &Options, stop: &Arc<AtomicBool>) -> Result<()> {
         .map(|(p, o)| format!("{o:?} on {p}").to_lowercase())
         .collect();
     eprintln!(
-        "the board is at {}, this machine at {host_ip} on {}; {}; {} back end; Ctrl-C ends",
+        "the board is at {}, this machine at {host_ip} on {}; {}; {} back end ({machine}); Ctrl-C ends",
         options.ip.ip,
         options.tap,
         ports.join(", "),
         options.backend
     );
-    let board = match options.pcap {
-        Some(path) => {
-            let link = PcapWriter::new(tap, create(path)?)?;
+    stop.running.store(true, Ordering::Relaxed);
+    let mut board = match pcap {
+        Some(file) => {
+            let link = PcapWriter::new(tap, file.writer()?)?;
             let world = turn(World::new(board, link, Clock::real()), options, stop, |l| {
                 l.inner()
             })?;
-            world
-                .link
-                .finish()
-                .with_context(|| format!("writing {}", path.display()))?;
+            (world.link.finish()).context("writing the pcap")?;
+            file.commit()?;
             world.board
         }
         None => turn(World::new(board, tap, Clock::real()), options, stop, |l| l)?.board,
     };
-    let mut board = board;
     board.end_waveform()?;
+    if let Some(vcd) = vcd {
+        vcd.commit()?;
+    }
     for c in board.counters().iter().filter(|c| c.value > 0) {
         println!("{:<18} {:>10}  {}", c.name, c.value, c.meaning);
     }
@@ -166,12 +203,14 @@ const TURN: u64 = 4_000;
 fn turn<L: Link>(
     mut world: World<SimulatedBoard, L>,
     options: &Options,
-    stop: &Arc<AtomicBool>,
+    stop: &Stop,
     tap: impl Fn(&L) -> &TapLink,
 ) -> Result<World<SimulatedBoard, L>> {
     let start = Instant::now();
     let (mut seen, mut frames, mut still) = (0, 0, 0);
-    while !stop.load(Ordering::Relaxed) && options.duration.is_none_or(|d| start.elapsed() < d) {
+    while !stop.asked.load(Ordering::Relaxed)
+        && options.duration.is_none_or(|d| start.elapsed() < d)
+    {
         world.run(TURN)?;
         let events = world.board.engine_trace();
         for event in &events[seen..] {
@@ -217,7 +256,12 @@ mod tests {
 
     #[test]
     fn an_unknown_application_is_refused_with_those_there_are() {
-        let e = config("10.0.0.2/24".parse().unwrap(), Some("http")).unwrap_err();
+        let e = config(
+            &ToeConfig::default(),
+            "10.0.0.2/24".parse().unwrap(),
+            Some("http"),
+        )
+        .unwrap_err();
         assert!(e.to_string().contains("chargen"), "{e}");
         assert_eq!(crate::exit_code(&e), 2);
     }

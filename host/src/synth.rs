@@ -5,8 +5,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use toe_bsp::flow::{self, Report};
 
-use crate::demo::writable;
-use crate::Refused;
+use crate::{output, Refused};
 
 /// The boards that can be built for.
 pub const BOARDS: [&str; 1] = ["alchitry-cu"];
@@ -23,7 +22,11 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
         ))
         .into());
     }
-    writable(out)?;
+    output::folder(out)?;
+    // What an earlier run left must not pass for the result of one that fails.
+    for old in ["top.bin", "report.json"] {
+        let _ = std::fs::remove_file(out.join(old));
+    }
     let job = toe_bsp::alchitry_cu::job(seed)?;
     let bar = ProgressBar::new(flow::STEPS.len() as u64).with_style(
         ProgressStyle::with_template("{spinner} {msg} ({pos}/{len}, {elapsed})")
@@ -35,7 +38,10 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
         bar.inc(1);
     })?;
     bar.finish_and_clear();
-    std::fs::write(out.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+    output::write(
+        &out.join("report.json"),
+        serde_json::to_vec_pretty(&report)?,
+    )?;
     Ok(report)
 }
 

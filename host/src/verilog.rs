@@ -1,15 +1,14 @@
 //! The Verilog, the program's listing and the register map.
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::program;
 
 use crate::board;
-use crate::demo::writable;
+use crate::{output, settings};
 
 /// The counters as a table, from the one list in the code.
 pub fn counter_map() -> String {
@@ -31,8 +30,8 @@ pub fn counter_map() -> String {
 /// # Errors
 /// When the configuration is bad or the folder cannot be written.
 pub fn write(config: &ToeConfig, out: &Path) -> Result<Vec<PathBuf>> {
-    config.check()?;
-    writable(out)?;
+    settings::check(config)?;
+    output::folder(out)?;
     let cu = toe_bsp::alchitry_cu::job(1)?;
     let files = [
         ("toe.v", board::verilog(config)?),
@@ -45,7 +44,7 @@ pub fn write(config: &ToeConfig, out: &Path) -> Result<Vec<PathBuf>> {
         .into_iter()
         .map(|(name, text)| {
             let path = out.join(name);
-            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            output::write(&path, text)?;
             Ok(path)
         })
         .collect()

@@ -1,7 +1,10 @@
 //! What the command says, and with which exit code, when something is not as it should be.
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn toe(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_toe"))
@@ -48,20 +51,6 @@ fn bad_arguments_are_named() {
         2,
         &["ftp", "chargen"],
     );
-    refused(
-        &toe(
-            d,
-            &[
-                "sim",
-                "--tap",
-                "a-name-that-is-too-long",
-                "--ip",
-                "10.0.0.2/24",
-            ],
-        ),
-        2,
-        &["a-name-that-is-too-long"],
-    );
     refused(&toe(d, &["frobnicate"]), 2, &["frobnicate"]);
 }
 
@@ -94,17 +83,271 @@ fn files_that_won_t_do_are_named() {
     refused(&toe(d, &["verilog", "--out", "file/sub"]), 2, &["file/sub"]);
 }
 
+/// What stands in a folder, hidden names too.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a folder");
+    let name = |e: std::io::Result<fs::DirEntry>| e.expect("an entry").file_name();
+    let mut names: Vec<_> = entries
+        .map(|e| name(e).to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_known_before_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    let start = Instant::now();
+    let json = ["--json", "no/x.json"];
+    let remedy = ["no/x.json", "mkdir -p no"];
+    refused(&toe(d, &[&["demo"], &json[..]].concat()), 2, &remedy);
+    refused(&toe(d, &[&["bench"], &json[..]].concat()), 2, &remedy);
+    let synth = ["synth", "--board", "alchitry-cu"];
+    refused(&toe(d, &[&synth[..], &json].concat()), 2, &remedy);
+    refused(&toe(d, &["demo", "--json", "."]), 2, &["folder"]);
+    // Neither of these is a TAP device's fault: the device is not even tried.
+    let sim = ["sim", "--tap", "toe0", "--ip", "10.0.0.2/24"];
+    for option in ["--pcap", "--vcd"] {
+        let args = [&sim[..], &[option, "no/x"]].concat();
+        refused(&toe(d, &args), 2, &["no/x", "mkdir -p no"]);
+    }
+    for out in ["/proc/none", "/dev/null/none"] {
+        refused(&toe(d, &["demo", "--out", out]), 2, &[out, "--out"]);
+        refused(&toe(d, &["verilog", "--out", out]), 2, &[out, "--out"]);
+        let args = [&synth[..], &["--out", out]].concat();
+        refused(&toe(d, &args), 2, &[out, "--out"]);
+    }
+    assert_eq!(names(d), [""; 0]);
+    assert!(start.elapsed() < Duration::from_secs(20), "a run was begun");
+}
+
+#[test]
+fn addresses_that_won_t_do_are_refused_before_the_device_is_tried() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sim = |ip: &str, more: &[&str]| {
+        let args = [&["sim", "--tap", "toe0", "--ip", ip], more].concat();
+        toe(dir.path(), &args)
+    };
+    for ip in ["10.0.0.0", "10.0.0.255"] {
+        let words = ["--ip", ip, "10.0.0.1 to 10.0.0.254"];
+        refused(&sim(&format!("{ip}/24"), &[]), 2, &words);
+    }
+    for ip in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"] {
+        refused(&sim(&format!("{ip}/24"), &[]), 2, &[ip, "unicast"]);
+    }
+    refused(&sim("10.0.0.2/33", &[]), 2, &["10.0.0.2/33", "8 to 30"]);
+    for host in ["10.0.0.2", "10.0.1.1", "10.0.0.255", "0.0.0.0"] {
+        let output = sim("10.0.0.2/24", &["--host-ip", host]);
+        refused(&output, 2, &["--host-ip", host, "must be"]);
+    }
+    let long = "a-name-that-is-too-long";
+    let args = ["sim", "--tap", long, "--ip", "10.0.0.2/24"];
+    refused(&toe(dir.path(), &args), 2, &[long, "15", "tap0"]);
+}
+
+/// The command with no tool in reach.
+fn without_tools(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_toe"))
+        .current_dir(dir)
+        .args(args)
+        .env("TOE_TOOLS", dir.join("none"))
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("the command starts")
+}
+
 #[test]
 fn a_missing_tool_is_named_with_its_remedy() {
     let dir = tempfile::tempdir().expect("a folder");
+    for args in [
+        &["demo", "--backend", "verilog"][..],
+        &["demo", "--backend", "cxxrtl"],
+        &["demo", "--backend", "lockstep"],
+        &["synth", "--board", "alchitry-cu"],
+    ] {
+        let words = ["the pinned tool set is missing", "make tools"];
+        refused(&without_tools(dir.path(), args), 3, &words);
+    }
+    let output = without_tools(dir.path(), &["demo", "--backend", "verilator"]);
+    let words = ["Verilator 5", "missing", "install", "--backend cxxrtl"];
+    refused(&output, 3, &words);
+}
+
+#[test]
+fn a_verilator_that_is_too_old_is_not_taken() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let fake = dir.path().join("verilator");
+    fs::write(&fake, "#!/bin/sh\necho Verilator 4.038 2020-07-11\n").expect("written");
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("a program");
     let output = Command::new(env!("CARGO_BIN_EXE_toe"))
         .current_dir(dir.path())
-        .args(["demo", "--backend", "verilog"])
-        .env("TOE_TOOLS", dir.path().join("none"))
-        .env("PATH", "/nowhere")
+        .args(["demo", "--backend", "verilator"])
+        .env("PATH", dir.path())
         .output()
         .expect("the command starts");
-    refused(&output, 3, &["missing"]);
+    let words = [&*fake.to_string_lossy(), "older", "--backend cxxrtl"];
+    refused(&output, 3, &words);
+}
+
+/// Ends the process when the test does.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn within(seconds: u64, what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(seconds), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Asks a process to end, as Ctrl-C and `kill` do.
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -s {name} {id}")])
+        .status();
+    assert!(sent.expect("a shell").success());
+}
+
+#[test]
+fn a_busy_device_is_refused_and_ctrl_c_ends_a_run_with_whole_files() {
+    let name = "a_busy_device_is_refused_and_ctrl_c_ends_a_run_with_whole_files";
+    toe_sim::netns::in_namespace(name, || {
+        let dir = tempfile::tempdir().expect("a folder");
+        let sim = [
+            "sim",
+            "--tap",
+            "toe0",
+            "--ip",
+            "10.0.0.2/24",
+            "--backend",
+            "rust",
+        ];
+        let mut first = Running(
+            Command::new(env!("CARGO_BIN_EXE_toe"))
+                .current_dir(dir.path())
+                .args([&sim[..], &["--pcap", "x.pcap", "--vcd", "x.vcd"]].concat())
+                .stdout(Stdio::null())
+                .stderr(fs::File::create(dir.path().join("said")).expect("a file"))
+                .spawn()
+                .expect("the command starts"),
+        );
+        let said = || fs::read_to_string(dir.path().join("said")).expect("text");
+        within(60, "the board did not start", || said().contains("Ctrl-C"));
+        let second = toe(dir.path(), &sim);
+        refused(&second, 3, &["toe0", "busy", "another name"]);
+        assert!(!dir.path().join("x.pcap").exists(), "half-written");
+        assert!(!dir.path().join("x.vcd").exists(), "half-written");
+        signal(&first.0, "INT");
+        within(60, "Ctrl-C did not end it", || {
+            first.0.try_wait().expect("a status").is_some()
+        });
+        let status = first.0.wait().expect("a status");
+        assert!(status.success(), "{status}: {}", said());
+        assert_eq!(names(dir.path()), ["said", "x.pcap", "x.vcd"]);
+        let vcd = fs::read_to_string(dir.path().join("x.vcd")).expect("text");
+        assert!(vcd.contains("$enddefinitions"));
+    });
+}
+
+#[test]
+fn a_run_that_is_broken_off_leaves_nothing_that_looks_whole() {
+    for name in ["INT", "TERM"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut demo = Running(
+            Command::new(env!("CARGO_BIN_EXE_toe"))
+                .current_dir(dir.path())
+                .args(["demo", "--json", "d.json", "--out", "o"])
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the command starts"),
+        );
+        within(20, "the run did not begin", || names(dir.path()).len() == 2);
+        std::thread::sleep(Duration::from_millis(100));
+        signal(&demo.0, name);
+        let status = demo.0.wait().expect("a status");
+        assert_eq!(status.code(), Some(130), "{name}");
+        assert_eq!(names(dir.path()), ["o"]);
+        assert_eq!(names(&dir.path().join("o")), [""; 0]);
+    }
+}
+
+#[test]
+fn a_forbidden_device_is_refused() {
+    // Nobody may run and read what this needs, wherever the project lies.
+    let dir = tempfile::tempdir().expect("a folder");
+    let binary = dir.path().join("toe");
+    fs::copy(env!("CARGO_BIN_EXE_toe"), &binary).expect("copied");
+    let all = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.path(), all.clone()).expect("open to all");
+    fs::set_permissions(&binary, all).expect("open to all");
+    let mut command = Command::new(&binary);
+    command
+        .current_dir(dir.path())
+        .args(["sim", "--tap", "toe0", "--ip", "10.0.0.2/24"])
+        .args(["--backend", "rust", "--seconds", "1"]);
+    if fs::metadata("/proc/self").expect("Linux").uid() == 0 {
+        const NOBODY: u32 = 65_534;
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    match command.output() {
+        Ok(output) => refused(&output, 3, &["run as root"]),
+        Err(error) => println!("SKIPPED: no process without rights: {error}"),
+    }
+}
+
+#[test]
+fn a_configuration_is_printed_read_and_explained() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    let printed = toe(d, &["verilog", "--print-config"]);
+    assert!(printed.status.success());
+    let text = String::from_utf8(printed.stdout).expect("text");
+    fs::write(d.join("bad.toml"), text.replace("mtu = 1500", "mtu = 200")).expect("written");
+    let bad = toe(d, &["verilog", "--config", "bad.toml", "--out", "v"]);
+    refused(
+        &bad,
+        2,
+        &["bad.toml", "mtu", "200", "576", "--print-config"],
+    );
+    fs::write(d.join("typo.toml"), "conections = 4\n").expect("written");
+    for command in [
+        &["demo"][..],
+        &["verilog"],
+        &["sim", "--tap", "toe0", "--ip", "10.0.0.2/24"],
+    ] {
+        let output = toe(d, &[command, &["--config", "typo.toml"]].concat());
+        refused(&output, 2, &["typo.toml", "conections", "connections"]);
+        let output = toe(d, &[command, &["--config", "none.toml"]].concat());
+        refused(&output, 2, &["none.toml"]);
+    }
+    assert!(!d.join("v").exists());
+    fs::write(
+        d.join("mine.toml"),
+        text.replace("rx_ring_bytes = 8192", "rx_ring_bytes = 1024"),
+    )
+    .expect("written");
+    fs::write(d.join("same.toml"), text).expect("written");
+    let verilog = |config: &str, out: &str| {
+        let output = toe(d, &["verilog", "--config", config, "--out", out]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        fs::read_to_string(d.join(out).join("toe.v")).expect("written")
+    };
+    let (mine, same) = (verilog("mine.toml", "mine"), verilog("same.toml", "same"));
+    assert_ne!(mine, same, "the configuration made no difference");
+    let default = toe(d, &["verilog", "--out", "default"]);
+    assert!(default.status.success());
+    let default = fs::read_to_string(d.join("default/toe.v")).expect("written");
+    assert_eq!(same, default);
 }
 
 #[test]
@@ -154,6 +397,7 @@ fn the_demo_s_json_keeps_its_contract() {
     assert_eq!(json["bytes"], 4000);
     assert_eq!(json["identical"], true);
     assert_eq!(json["backend"], "rust");
+    assert!(json["machine"].is_string());
     for key in ["cycles", "cycles_per_second"] {
         assert!(json[key].is_number(), "{key}");
     }

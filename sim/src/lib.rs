@@ -24,6 +24,7 @@ pub mod trace;
 pub mod uart;
 pub mod vcd;
 pub mod verilator;
+pub mod verilog;
 pub mod world;
 
 pub use lockstep::lockstep;

@@ -320,14 +320,20 @@ pub fn icepack() -> Result<Tool, ToolError> {
 /// Verilator 5 or newer, only ever the machine's own.
 ///
 /// # Errors
-/// When it is not on PATH.
+/// When it is not on PATH, or the one there is older or does not say its version.
 pub fn verilator() -> Result<Tool, ToolError> {
     static FOUND: Found = OnceLock::new();
     FOUND
         .get_or_init(|| {
             native("verilator", "--version", (5, 0)).ok_or_else(|| ToolError::Missing {
-                tool: "verilator".into(),
-                remedy: "install Verilator 5 or newer, or use the CXXRTL back end".into(),
+                tool: "Verilator 5 or newer".into(),
+                remedy: match on_path("verilator") {
+                    None => "install it, or use CXXRTL (`--backend cxxrtl`)".into(),
+                    Some(path) => format!(
+                        "{} is older, or does not tell its version; install a newer one, or use CXXRTL (`--backend cxxrtl`)",
+                        path.display()
+                    ),
+                },
             })
         })
         .clone()

@@ -1,0 +1,322 @@
+//! A configuration from a TOML file: the fields of [`ToeConfig`], each of which may be left out.
+use std::fmt::Display;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::Result;
+use serde::{Deserialize, Deserializer};
+use toe_hdl::config::{ConfigError, Owner, ToeConfig};
+
+use crate::Refused;
+
+/// The file as it is written. Field for field [`ToeConfig`], with addresses as people write them.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    connections: usize,
+    rx_ring_bytes: usize,
+    tx_ring_bytes: usize,
+    mtu: u16,
+    #[serde(deserialize_with = "parsed")]
+    mac: Mac,
+    #[serde(deserialize_with = "parsed")]
+    ip: Ipv4Addr,
+    #[serde(deserialize_with = "parsed")]
+    netmask: Ipv4Addr,
+    #[serde(deserialize_with = "parsed")]
+    gateway: Ipv4Addr,
+    listeners: Vec<Listener>,
+    icmp_bytes: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listener {
+    port: u16,
+    app: App,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum App {
+    Echo,
+    Discard,
+    Chargen,
+}
+
+struct Mac([u8; 6]);
+
+impl FromStr for Mac {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let octet = |part: &str| match part.len() {
+            2 => u8::from_str_radix(part, 16).ok(),
+            _ => None,
+        };
+        let octets: Option<Vec<u8>> = s.split(':').map(octet).collect();
+        octets
+            .and_then(|octets| octets.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| "six octets like 02:54:4f:45:00:01".into())
+    }
+}
+
+fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse()
+        .map_err(|e| serde::de::Error::custom(format!("`{text}` is no address: {e}")))
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let c = ToeConfig::default();
+        let app = |owner| match owner {
+            Owner::Echo | Owner::Host => App::Echo, // the defaults have no listener of the host's
+            Owner::Discard => App::Discard,
+            Owner::Chargen => App::Chargen,
+        };
+        let listeners = c.listeners.iter();
+        Self {
+            connections: c.connections,
+            rx_ring_bytes: c.rx_ring_bytes,
+            tx_ring_bytes: c.tx_ring_bytes,
+            mtu: c.mtu,
+            mac: Mac(c.mac),
+            ip: c.ip.into(),
+            netmask: c.netmask.into(),
+            gateway: c.gateway.into(),
+            listeners: listeners
+                .map(|&(port, owner)| Listener {
+                    port,
+                    app: app(owner),
+                })
+                .collect(),
+            icmp_bytes: c.icmp_bytes,
+        }
+    }
+}
+
+impl From<Settings> for ToeConfig {
+    fn from(s: Settings) -> Self {
+        let owner = |app| match app {
+            App::Echo => Owner::Echo,
+            App::Discard => Owner::Discard,
+            App::Chargen => Owner::Chargen,
+        };
+        Self {
+            connections: s.connections,
+            rx_ring_bytes: s.rx_ring_bytes,
+            tx_ring_bytes: s.tx_ring_bytes,
+            mtu: s.mtu,
+            mac: s.mac.0,
+            ip: s.ip.octets(),
+            netmask: s.netmask.octets(),
+            gateway: s.gateway.octets(),
+            listeners: s.listeners.iter().map(|l| (l.port, owner(l.app))).collect(),
+            icmp_bytes: s.icmp_bytes,
+        }
+    }
+}
+
+/// Whether `ip` can be a host's address in its network.
+///
+/// # Errors
+/// Names the field, the value and the limit.
+pub fn check_host(field: &'static str, ip: Ipv4Addr, netmask: Ipv4Addr) -> Result<(), ConfigError> {
+    // A mask with holes is told of by `ToeConfig::check`.
+    let host = u32::MAX >> u32::from(netmask).leading_ones().min(31);
+    let wrong = |limit: String| {
+        Err(ConfigError {
+            field,
+            value: ip.to_string(),
+            limit,
+        })
+    };
+    let part = u32::from(ip) & host;
+    if ip.octets()[0] == 0 || ip.is_loopback() || ip.octets()[0] >= 224 {
+        return wrong("a unicast address, say 192.168.69.2".into());
+    }
+    // A network of one or two addresses has neither (RFC 3021).
+    if host > 1 && (part == 0 || part == host) {
+        let (first, last) = (u32::from(ip) & !host, u32::from(ip) | host);
+        return wrong(format!(
+            "a host's address: {} is the network itself, {} its broadcast address; take one from {} to {}",
+            Ipv4Addr::from(first),
+            Ipv4Addr::from(last),
+            Ipv4Addr::from(first + 1),
+            Ipv4Addr::from(last - 1)
+        ));
+    }
+    Ok(())
+}
+
+/// Everything that [`ToeConfig::check`] asks for, and that the addresses fit each other.
+///
+/// # Errors
+/// Names the first field out of its limits, its value, and the limit.
+pub fn check(config: &ToeConfig) -> Result<(), ConfigError> {
+    let [ip, netmask, gateway] = [config.ip, config.netmask, config.gateway].map(Ipv4Addr::from);
+    check_host("ip", ip, netmask)?;
+    config.check()?;
+    if gateway.is_unspecified() {
+        return Ok(());
+    }
+    check_host("gateway", gateway, netmask)?;
+    if gateway == ip || (u32::from(gateway) ^ u32::from(ip)) & u32::from(netmask) != 0 {
+        return Err(ConfigError {
+            field: "gateway",
+            value: gateway.to_string(),
+            limit: format!(
+                "another address of the network of {ip} (netmask {netmask}), or 0.0.0.0 for none"
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<ToeConfig, String> {
+    let settings: Settings = toml::from_str(text).map_err(|e| e.to_string())?;
+    let config = settings.into();
+    check(&config).map_err(|e| e.to_string())?;
+    Ok(config)
+}
+
+/// Reads a file, or gives the defaults where there is none.
+///
+/// # Errors
+/// Exit code 2; names the file, the field, its value and what it may be.
+pub fn load(path: Option<&Path>) -> Result<ToeConfig> {
+    let Some(path) = path else {
+        return Ok(ToeConfig::default());
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|e| Refused(format!("cannot read {}: {e}", path.display())))?;
+    Ok(parse(&text).map_err(|e| {
+        Refused(format!(
+            "{}: {}\n`toe verilog --print-config` prints a file with every field and its limits",
+            path.display(),
+            e.trim_end()
+        ))
+    })?)
+}
+
+/// A file with every field, its default and its limits.
+pub fn example() -> String {
+    let c = ToeConfig::default();
+    let [ip, netmask, gateway] = [c.ip, c.netmask, c.gateway].map(Ipv4Addr::from);
+    let mac = c.mac.map(|octet| format!("{octet:02x}")).join(":");
+    let listeners: String = (c.listeners.iter())
+        .map(|(port, owner)| {
+            let app = format!("{owner:?}").to_lowercase();
+            format!("    {{ port = {port}, app = \"{app}\" }},\n")
+        })
+        .collect();
+    format!(
+        "# What the engine is built for. A field that is left out has the value given here.
+
+# Connections at once: a power of two, 1 to 1024.
+connections = {}
+# Receive and send buffer of each connection in bytes: powers of two, 256 to 32768.
+rx_ring_bytes = {}
+tx_ring_bytes = {}
+# Largest IP packet, 576 to 1500.
+mtu = {}
+# Own Ethernet address, not a multicast one.
+mac = \"{mac}\"
+# Own IPv4 address, its network's mask, and the gateway, 0.0.0.0 for none.
+ip = \"{ip}\"
+netmask = \"{netmask}\"
+gateway = \"{gateway}\"
+# Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen.
+listeners = [
+{listeners}]
+# Longest ICMP echo answered, in bytes: a power of two, 64 to 2048.
+icmp_bytes = {}
+",
+        c.connections, c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_and_the_empty_file_are_the_defaults() {
+        assert_eq!(parse(&example()), Ok(ToeConfig::default()));
+        assert_eq!(parse(""), Ok(ToeConfig::default()));
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let text = "connections = 8\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
+            mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
+            listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\" }, { port = 82, app = \"echo\" }]\n\
+            icmp_bytes = 64\n";
+        let want = ToeConfig {
+            connections: 8,
+            rx_ring_bytes: 1024,
+            tx_ring_bytes: 512,
+            mtu: 1400,
+            mac: [2, 0xAB, 0, 0, 0, 9],
+            ip: [10, 1, 2, 3],
+            netmask: [255, 0, 0, 0],
+            gateway: [10, 0, 0, 1],
+            listeners: vec![
+                (80, Owner::Discard),
+                (81, Owner::Chargen),
+                (82, Owner::Echo),
+            ],
+            icmp_bytes: 64,
+        };
+        assert_eq!(parse(text), Ok(want));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_it_may_be() {
+        for (text, words) in [
+            (
+                "connections = 3",
+                &["connections", "3", "power of two", "1024"][..],
+            ),
+            ("conections = 4", &["conections", "connections"]),
+            ("mtu = \"big\"", &["mtu", "big", "u16"]),
+            ("mtu = 70000", &["mtu", "70000", "u16"]),
+            ("rx_ring_bytes = -1", &["rx_ring_bytes", "-1"]),
+            ("mac = \"02:00:00\"", &["mac", "02:00:00", "six octets"]),
+            ("mac = \"03:00:00:00:00:01\"", &["mac", "unicast"]),
+            ("ip = \"10.0.0\"", &["ip", "10.0.0"]),
+            (
+                "ip = \"192.168.69.0\"",
+                &["ip", "192.168.69.0", "192.168.69.254"],
+            ),
+            ("ip = \"192.168.69.255\"", &["ip", "broadcast"]),
+            ("ip = \"0.0.0.0\"", &["ip", "unicast"]),
+            ("netmask = \"255.0.255.0\"", &["netmask", "ones"]),
+            (
+                "gateway = \"10.0.0.1\"",
+                &["gateway", "10.0.0.1", "192.168.69.2"],
+            ),
+            ("gateway = \"192.168.69.2\"", &["gateway", "another"]),
+            ("listeners = []", &["listeners", "1 to 8"]),
+            (
+                "listeners = [{ port = 7, app = \"ftp\" }]",
+                &["ftp", "chargen"],
+            ),
+            (
+                "listeners = [{ port = 0, app = \"echo\" }]",
+                &["listeners", "port 0"],
+            ),
+        ] {
+            let said = parse(text).unwrap_err();
+            for word in words {
+                assert!(
+                    said.contains(word),
+                    "`{word}` is not in what `{text}` gives: {said}"
+                );
+            }
+        }
+    }
+}
