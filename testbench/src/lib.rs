@@ -1,5 +1,6 @@
 //! What must hold: support for the tests in `tests/`.
 pub mod liveness;
 pub mod model_world;
+pub mod mutate;
 pub mod transfers;
 pub mod wire;

@@ -9,10 +9,11 @@ use crate::tcp::isa::{cmd, notify, out};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("last_ack_over");
-    zero(a, STATE);
+    a.note("the counters take one occurrence of the engine's in two cycles: never two in a row");
     a.count(Cause::Closed.number());
-    a.count(Cause::Accepted.number());
+    zero(a, STATE);
     a.call("finish");
+    a.count(Cause::Accepted.number());
     a.done();
 
     a.label("enter_time_wait");
