@@ -102,7 +102,8 @@ pub fn verilog(config: &ToeConfig) -> Result<String> {
     let mut uut = EthernetToe::new(config)?;
     uut.connect_all();
     toe_sim::lockstep::check(&uut).map_err(|e| anyhow!("{e}"))?;
-    Ok(toe_sim::verilog::legal(&generate_verilog(&uut)))
+    toe_sim::verilog::legal(&generate_verilog(&uut))
+        .map_err(|e| anyhow!("the generated Verilog: {e}"))
 }
 
 fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {

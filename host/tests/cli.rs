@@ -416,3 +416,30 @@ fn the_demo_s_json_keeps_its_contract() {
         );
     }
 }
+
+#[test]
+fn the_whole_engine_echoes_on_verilator() {
+    if let Err(why) = toe_sim::tools::verilator() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    // Beside the Rust blocks, each output compared in every cycle; then alone.
+    for backend in ["lockstep", "verilator"] {
+        let args = [
+            "demo",
+            "--backend",
+            backend,
+            "--out",
+            "o",
+            "--json",
+            "d.json",
+        ];
+        fs::write(dir.path().join("in.bin"), [0x5Au8; 6_000]).expect("written");
+        let output = toe(dir.path(), &[&args[..], &["--file", "in.bin"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{backend}: {said}");
+        let json = fs::read_to_string(dir.path().join("d.json")).expect("written");
+        assert!(json.contains("Verilator 5") && json.contains("\"identical\": true"));
+    }
+}

@@ -123,7 +123,7 @@ fn build(verilog: &str, top: &str, ports: &[PortInfo]) -> Result<PathBuf, ToolEr
     let (verilator, cxx) = (tools::verilator()?, tools::compiler()?);
     let wrapper = wrapper(ports);
     let name = key(&[
-        "verilator 2",
+        "verilator 3",
         verilog,
         top,
         &wrapper,
@@ -141,7 +141,7 @@ fn build(verilog: &str, top: &str, ports: &[PortInfo]) -> Result<PathBuf, ToolEr
     let dir = BuildDir::new(&cache)?;
     dir.write("x.v", verilog)?;
     dir.write("wrapper.cpp", &wrapper)?;
-    let args = "--cc --trace --no-timing -O3 --x-assign 0 --x-initial 0 -Wno-lint -Wno-style --timescale 1ns/1ps \
+    let args = "--cc --trace --no-timing -O3 --x-assign 0 --x-initial 0 -Wno-lint -Wno-style -Wno-UNOPTFLAT --timescale 1ns/1ps \
                 --prefix Vdesign --Mdir . --top-module";
     let args: Vec<&str> = args.split_whitespace().chain([top, "x.v"]).collect();
     verilator.run(&dir.0, &args)?;
