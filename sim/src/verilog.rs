@@ -198,7 +198,8 @@ fn unreserved(verilog: &str) -> String {
                     .unwrap_or(rest.len()),
                 false,
             ),
-            [b'`' | b'$' | b'\'', ..] => (run(1), false),
+            [b'`', ..] => (until(b"\n"), false),
+            [b'$' | b'\'', ..] => (run(1), false),
             [c, ..] if is_start(*c) => (run(0), true),
             [c, ..] if c.is_ascii_digit() => (run(0), false),
             _ => (
