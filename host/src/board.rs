@@ -33,7 +33,7 @@ pub enum Backend {
     Cxxrtl,
     /// The generated Verilog, compiled by Verilator.
     Verilator,
-    /// The Rust blocks and the Verilog, compared in every cycle.
+    /// The Rust blocks and the Verilog, compared in every cycle; the first difference ends the run with a panic.
     Lockstep,
 }
 
@@ -151,7 +151,9 @@ pub fn machine(config: &ToeConfig, backend: Backend) -> Result<Box<dyn Machine>>
         Some(_) => cxxrtl_machine(config)?,
     };
     Ok(match backend {
-        Backend::Lockstep => Box::new(pair::Lockstep::new(rust_machine(config)?, compiled)?),
+        Backend::Lockstep => {
+            Box::new(pair::Lockstep::new(rust_machine(config)?, compiled)?.strict())
+        }
         _ => compiled,
     })
 }

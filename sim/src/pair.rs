@@ -22,6 +22,7 @@ pub struct Lockstep {
     /// The right one's number of each of the left one's ports.
     ids: Vec<PortId>,
     difference: Option<PairDifference>,
+    strict: bool,
 }
 
 impl Lockstep {
@@ -66,9 +67,27 @@ impl Lockstep {
             name,
             ids,
             difference: None,
+            strict: false,
         };
         pair.eval();
         Ok(pair)
+    }
+
+    /// The same, but a difference ends the run at once: for use behind `dyn Machine`, where nobody can ask [`Self::check`].
+    ///
+    /// # Panics
+    /// If they differ, now or later, in `eval` or `cycle`.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self.halt();
+        self
+    }
+
+    fn halt(&self) {
+        if let (true, Some(difference)) = (self.strict, &self.difference) {
+            panic!("{difference}");
+        }
     }
 
     /// The first difference so far. Check it after each cycle or at the end: the machines go on.
@@ -97,6 +116,7 @@ impl Lockstep {
                     right_backend: self.right.backend().into(),
                     right,
                 });
+                self.halt();
                 return;
             }
         }

@@ -123,6 +123,16 @@ fn the_pair_names_the_first_difference() {
     );
 }
 
+/// Behind `dyn Machine` nobody asks for the difference: it must end the run by itself.
+#[test]
+#[should_panic(expected = "`bus$odd` differs in cycle 0: rust")]
+fn a_strict_pair_ends_the_run() {
+    let wrong = text().replace("bus$odd = ", "bus$odd = ~");
+    let pair = Lockstep::new(rust(), cxxrtl(&wrong)).unwrap().strict();
+    let mut machine: Box<dyn Machine> = Box::new(pair);
+    machine.cycle();
+}
+
 fn check_trace(machine: &mut dyn Machine) {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (step, valid) = (

@@ -509,6 +509,8 @@ mod tests {
         back_to_back: u64,
         waiting: u64,
         lengths: Vec<usize>,
+        /// Segments that a reset cut off.
+        cut_off: u64,
     }
 
     impl Driver {
@@ -565,8 +567,17 @@ mod tests {
         }
 
         fn drive(&mut self, uut: &mut Builder, rng: &mut impl Rng) {
-            uut.reset.next = self.cycle == 0;
-            if self.cycle == 0 {
+            // A reset now and then, wherever it falls: nothing from before it may come after it.
+            let reset = self.cycle.is_multiple_of(2_003);
+            uut.reset.next = reset;
+            if reset {
+                self.cut_off += u64::from(!self.received.is_empty());
+                self.commands.clear();
+                self.segments.clear();
+                self.received.clear();
+                (self.address, self.held, self.sent) = (None, None, None);
+                (self.started, self.waiting) = (false, 0);
+                uut.command.valid.next = false;
                 return;
             }
             if self.cycle % 1024 == 1 {
@@ -591,6 +602,10 @@ mod tests {
         }
 
         fn observe(&mut self, uut: &Builder) {
+            if uut.reset.val() {
+                self.cycle += 1;
+                return;
+            }
             let (conn, offset): (u64, u64) =
                 (uut.read_conn.val().to_u64(), uut.read_offset.val().to_u64());
             self.address = uut.busy.val().then_some((conn, offset));
@@ -673,6 +688,7 @@ mod tests {
         let driver = driver.into_inner();
         assert!(driver.completed > 80, "{}", driver.completed);
         assert!(driver.back_to_back > 20, "{}", driver.back_to_back);
+        assert!(driver.cut_off > 2, "{}", driver.cut_off);
         let still = report.never_changed();
         assert!(
             still

@@ -922,9 +922,27 @@ mod tests {
         wanted: Vec<Outcome>,
         since_last: usize,
         frames: usize,
+        /// No slot is free as the frame under way begins; how many such there were.
+        full: bool,
+        full_frames: usize,
+        /// Frames broken off by a reset.
+        broken_off: usize,
     }
 
     impl World {
+        /// A reset: what is under way is gone, and nothing of it may be heard of again.
+        fn reset(&mut self) {
+            self.broken_off += usize::from(self.frame.is_some() && self.sent > 0);
+            self.frame = None;
+            self.gap = 20;
+            self.look = 0;
+            self.placed_wait = 0;
+            self.place = None;
+            self.payload.clear();
+            self.outcomes.clear();
+            self.wanted.clear();
+        }
+
         /// Outputs under this cycle's inputs.
         fn observe(&mut self, uut: &Parser) {
             self.since_last += 1;
@@ -1005,8 +1023,23 @@ mod tests {
                 self.place = None;
                 let frame = self.queue.pop_front().unwrap_or_else(|| segment(rng));
                 self.frames += 1;
-                self.wanted.extend(expected(&frame));
-                self.expect = place_of(&frame.bytes);
+                self.full = rng.random_bool(0.05);
+                if self.full {
+                    self.full_frames += 1;
+                    // Whatever else is wrong with it; but a single byte is a bad header, full or not.
+                    self.wanted.extend((!frame.error).then_some(Outcome {
+                        cause: if frame.bytes.len() == 1 {
+                            Cause::TcpBadHeader
+                        } else {
+                            Cause::RecordQueueFull
+                        },
+                        record: None,
+                    }));
+                    self.expect = None;
+                } else {
+                    self.wanted.extend(expected(&frame));
+                    self.expect = place_of(&frame.bytes);
+                }
                 self.idle = rng.random_bool(0.3);
                 uut.info_src.next = (frame.src as u64).into();
                 uut.info_length.next = (frame.bytes.len() as u64).into();
@@ -1018,6 +1051,8 @@ mod tests {
             }
             let frame = self.frame.as_ref().unwrap();
             uut.payload.valid.next = true;
+            // Only the first byte's cycle matters: a slot that comes free later does not help.
+            uut.slot_free.next = !(self.full && self.sent == 0);
             uut.payload.data.next = (frame.bytes[self.sent] as u64).into();
             self.sent += 1;
             let last = self.sent == frame.bytes.len();
@@ -1041,16 +1076,21 @@ mod tests {
         panic!("does not settle");
     }
 
-    fn run(world: &mut World, cycles: usize, seed: u64) {
+    /// With a reset every so many cycles.
+    fn run(world: &mut World, cycles: usize, seed: u64, reset: usize) {
         use rand::SeedableRng;
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
         let mut uut = Parser::new(IP);
         uut.connect_all();
-        for _ in 0..cycles {
+        for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
+            uut.reset.next = cycle % reset == 0;
             settle(&mut uut);
             world.observe(&uut);
+            if cycle % reset == 0 {
+                world.reset();
+            }
             for level in [true, false] {
                 uut.clock.next = Clock::from(level);
                 settle(&mut uut);
@@ -1061,8 +1101,17 @@ mod tests {
     #[test]
     fn every_segment_has_one_right_outcome() {
         let mut world = World::default();
-        run(&mut world, 200_000, 1);
+        run(&mut world, 200_000, 1, usize::MAX);
         assert!(world.frames > 1500, "{}", world.frames);
+        assert!(world.full_frames > 50, "{}", world.full_frames);
+    }
+
+    /// After a reset, wherever it comes, the next frame is read as if it were the first.
+    #[test]
+    fn a_reset_forgets_the_frame_under_way() {
+        let mut world = World::default();
+        run(&mut world, 100_000, 5, 211);
+        assert!(world.broken_off > 100, "{}", world.broken_off);
     }
 
     /// Every cut of valid segments, and the very next frame is read right.
@@ -1086,7 +1135,7 @@ mod tests {
                 }
             }
         }
-        run(&mut world, 250_000, 4);
+        run(&mut world, 250_000, 4, usize::MAX);
         assert!(world.queue.is_empty(), "{} frames left", world.queue.len());
     }
 

@@ -1440,6 +1440,34 @@ mod tests {
         assert_eq!(command(&mut uut, COMMIT, 0, 0), (16, true, 1030, 226));
     }
 
+    /// A reset at any point of a segment's placing: what comes then finds the ring as new, in cycles too.
+    #[test]
+    fn a_reset_in_the_middle_of_a_segment_leaves_nothing() {
+        for bytes in 1..25 {
+            let mut uut = make(4, 256);
+            command(&mut uut, INIT, 0, 1000);
+            uut.place_hit.next = true;
+            uut.place_seq.next = 1000.into();
+            uut.place_length.next = 20.into();
+            uut.place_valid.next = true;
+            for n in 1..=bytes {
+                uut.bytes_valid.next = n < 20;
+                step(&mut uut);
+                uut.place_valid.next = false;
+            }
+            uut.bytes_valid.next = false;
+            uut.reset.next = true;
+            step(&mut uut);
+            uut.reset.next = false;
+            settle(&mut uut);
+            assert!(uut.placed.val(), "{bytes}");
+            assert_eq!(command(&mut uut, INIT, 0, 5000).0, 12, "{bytes}");
+            assert_eq!(command(&mut uut, WINDOW, 0, 0), (3, false, 256, 5000));
+            assert_eq!(place(&mut uut, 0, 5000, 10), 8, "{bytes}");
+            assert_eq!(command(&mut uut, COMMIT, 0, 0), (8, true, 5010, 246));
+        }
+    }
+
     /// A byte each cycle to the application, the last one marked, then the event and `burst_done`.
     #[test]
     fn reads_a_byte_each_cycle() {

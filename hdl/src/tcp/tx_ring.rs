@@ -17,8 +17,8 @@
 //! **Descriptors.** A grant may need two descriptors. `writable` is 0 while more than 11 are used, `TX_CUT` and `TX_RECUT` are refused (`ok` low) while more than 13 are:
 //! so an application that writes can't keep `TX_RECUT` from its one, and even when both commands come between grant and burst, 13 + 1 + 2 slots are enough.
 //!
-//! **Latency.** Query 4 cycles, start to the first byte 4, end of a burst 3, each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
-//! `TX_FREE` 4 with nothing queued, else at most 4 + 4 for each descriptor looked at; `TX_RECUT` 8 + a and the cycles the builder reads, after the burst under way. Each cycle in which the burst
+//! **Latency.** Query 4 cycles, start to the first byte 5, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
+//! `TX_FREE` 4 with nothing queued, else at most 4 + 4 for each descriptor looked at; `TX_RECUT` 9 + a and the cycles the builder reads, after the burst under way. Each cycle in which the burst
 //! closes a segment may cost a command one more.
 //! **Throughput.** One byte a cycle. **Abort.** A burst can't be broken off; `TX_INIT` forgets all that a connection held, and must not come during its burst.
 use super::command::CommandIn;
@@ -1300,6 +1300,140 @@ mod tests {
                     driver.counts
                 );
             }
+        }
+    }
+
+    /// Issues a command; cycles from its first to that of `done`, both counted, and `ok`, `result`, `result2`.
+    fn command(uut: &mut TxRing, code: u8, a: u64, b: u64) -> (u64, bool, u64, u64) {
+        uut.command.valid.next = true;
+        uut.command.code.next = u64::from(code).into();
+        uut.command.a.next = a.into();
+        uut.command.b.next = b.into();
+        for cycles in 1..500 {
+            settle(uut);
+            let (result, result2): (u64, u64) = (
+                uut.command.result.val().to_u64(),
+                uut.command.result2.val().to_u64(),
+            );
+            let answer = (cycles, uut.command.ok.val(), result, result2);
+            let done = uut.command.done.val();
+            edge(uut);
+            if done {
+                uut.command.valid.next = false;
+                settle(uut);
+                return answer;
+            }
+        }
+        panic!("command {code:#x} never ends");
+    }
+
+    /// Writes so many bytes in one burst: cycles from `start` to the first byte, from the last byte to `burst_done`.
+    fn burst(uut: &mut TxRing, count: u64) -> (u64, u64) {
+        // Behind no command.
+        for _ in 0..3 {
+            edge(uut);
+        }
+        uut.start.next = true;
+        uut.start_count.next = count.into();
+        uut.bytes.valid.next = true;
+        uut.bytes.data.next = 7.into();
+        uut.post_ready.next = true;
+        let (mut first, mut last, mut moved) = (0, 0, 0);
+        for cycle in 0..5_000 {
+            settle(uut);
+            if uut.bytes.ready.val() {
+                first = if moved == 0 { cycle } else { first };
+                last = cycle;
+                moved += 1;
+            }
+            let done = uut.burst_done.val();
+            edge(uut);
+            uut.start.next = false;
+            if done {
+                assert_eq!(moved, count);
+                assert_eq!(last - first, count - 1, "a byte each cycle");
+                uut.bytes.valid.next = false;
+                // The event is taken.
+                for _ in 0..4 {
+                    edge(uut);
+                }
+                return (first, cycle - last);
+            }
+        }
+        panic!("the burst never ends");
+    }
+
+    /// The cycle counts of the header.
+    #[test]
+    fn takes_the_cycles_it_says() {
+        let mut uut = TxRing::new(4, 256);
+        uut.connect_all();
+        assert_eq!(command(&mut uut, cmd::TX_INIT, 1000, 64).0, 3);
+        uut.query_valid.next = true;
+        let mut query = 1;
+        settle(&mut uut);
+        while !uut.query_done.val() {
+            edge(&mut uut);
+            settle(&mut uut);
+            query += 1;
+        }
+        assert_eq!(query, 4);
+        let writable: u64 = uut.writable.val().to_u64();
+        assert_eq!(writable, 128);
+        edge(&mut uut);
+        uut.query_valid.next = false;
+        let free = command(&mut uut, cmd::TX_FREE, 1000, 0);
+        assert_eq!((free.0, free.2, free.3), (4, 0, 1000));
+        // Two whole segments and an open tail of 10.
+        assert_eq!(burst(&mut uut, 128), (5, 4));
+        assert_eq!(burst(&mut uut, 10), (5, 3));
+        let peek = command(&mut uut, cmd::TX_PEEK, 0, 0);
+        assert_eq!((peek.0, peek.1, peek.2), (4, true, 64));
+        let cut = command(&mut uut, cmd::TX_CUT, 0, 0);
+        assert_eq!((cut.0, cut.1), (5, true));
+        for a in [1, 2, 33, 63] {
+            let mut uut = TxRing::new(4, 256);
+            uut.connect_all();
+            command(&mut uut, cmd::TX_INIT, 1000, 64);
+            burst(&mut uut, 64);
+            let recut = command(&mut uut, cmd::TX_RECUT, a, 0);
+            assert_eq!((recut.0, recut.1), (9 + a, true), "{a}");
+        }
+        // All three are freed: three looked at.
+        let free = command(&mut uut, cmd::TX_FREE, 1138, 0);
+        assert_eq!((free.2, free.3), (3, 1138));
+        assert!(free.0 <= 4 + 4 * 3, "{}", free.0);
+    }
+
+    /// A reset in any cycle of a burst: what comes then finds the ring as new.
+    #[test]
+    fn a_reset_in_the_middle_of_a_burst_leaves_nothing() {
+        for cycles in 1..40 {
+            let mut uut = TxRing::new(4, 256);
+            uut.connect_all();
+            command(&mut uut, cmd::TX_INIT, 1000, 16);
+            uut.start.next = true;
+            uut.start_count.next = 30.into();
+            uut.bytes.valid.next = true;
+            for _ in 0..cycles {
+                settle(&mut uut);
+                edge(&mut uut);
+                uut.start.next = false;
+            }
+            uut.bytes.valid.next = false;
+            uut.reset.next = true;
+            settle(&mut uut);
+            edge(&mut uut);
+            uut.reset.next = false;
+            settle(&mut uut);
+            assert!(!uut.bytes.ready.val() && !uut.post_valid.val(), "{cycles}");
+            assert_eq!(command(&mut uut, cmd::TX_INIT, 5000, 64).0, 3, "{cycles}");
+            assert_eq!(burst(&mut uut, 10), (5, 3), "{cycles}");
+            assert!(command(&mut uut, cmd::TX_CUT, 0, 0).1, "{cycles}");
+            let peek = command(&mut uut, cmd::TX_PEEK, 0, 0);
+            // Five words of 0x0707.
+            assert_eq!(peek, (4, true, 10 | 1 << 16, 5 * 0x0707), "{cycles}");
+            assert!(!command(&mut uut, cmd::TX_PEEK, 1, 0).1, "{cycles}");
         }
     }
 
