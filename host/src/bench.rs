@@ -64,8 +64,8 @@ fn lost(run: &Run, outward: bool) -> String {
         .collect();
     let is_data = |f: &&OnTheLine| f.segment.is_some_and(|h| h.length > 0);
     let (Some(first), Some(last)) = (
-        frames.iter().position(|f| is_data(f)),
-        frames.iter().rposition(|f| is_data(f)),
+        frames.iter().position(&is_data),
+        frames.iter().rposition(is_data),
     ) else {
         return "no data was seen".into();
     };
