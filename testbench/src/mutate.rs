@@ -29,7 +29,9 @@ pub trait Target {
     fn put(&mut self, frame: Frame);
     /// Time passes: more or less of it.
     fn work(&mut self, rng: &mut ChaCha8Rng);
-    /// Everything there is to do is done; accounts and life are checked.
+    /// Everything there is to do is done.
+    fn rest(&mut self);
+    /// Accounts and life are checked, at rest.
     fn check(&mut self);
     /// Segments that left since the last call.
     fn answers(&mut self) -> Vec<Tcp>;
@@ -326,6 +328,9 @@ impl Mutator {
             self.hear(target);
             if n % every == 0 || n == frames {
                 self.vanish(target);
+                // What was under way is still heard: a SYN-ACK says where a connection begins.
+                target.rest();
+                self.hear(target);
                 target.check();
                 self.hear(target);
                 self.talked.clear();

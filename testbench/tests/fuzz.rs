@@ -94,6 +94,11 @@ impl Target for OnModel {
         self.drain();
     }
 
+    fn rest(&mut self) {
+        self.link.advance(self.now);
+        self.drain();
+    }
+
     fn check(&mut self) {
         if let Err(e) = balance(self.came, &self.counters()) {
             self.fail(&e);
@@ -155,6 +160,9 @@ impl Target for OnBoard {
         if rng.random_bool(0.1) {
             self.0.run(rng.random_range(0..1_500));
         }
+    }
+    fn rest(&mut self) {
+        self.0.rest();
     }
     fn check(&mut self) {
         self.0.alive();
