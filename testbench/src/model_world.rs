@@ -195,7 +195,7 @@ pub fn config() -> ToeConfig {
 }
 
 impl ModelWorld {
-    /// A fresh engine, a fresh peer, and a line of 100 µs with these faults both ways.
+    /// A fresh engine, a fresh peer, and a line of 100 µs, or the faults' delay if that is longer, with these faults both ways.
     pub fn new(config: &ToeConfig, program: &Program, seed: u64, faults: Faults) -> Self {
         let peer = Peer::new(&PeerConfig {
             medium: Medium::Ip,
@@ -206,7 +206,7 @@ impl ModelWorld {
             ..PeerConfig::default()
         });
         let faults = Faults {
-            delay: Duration::from_micros(100),
+            delay: faults.delay.max(Duration::from_micros(100)),
             ..faults
         };
         let mut model = ModelLink::new(config, program);

@@ -304,6 +304,52 @@ fn everything_at_once_that_a_network_can_do() {
     }
 }
 
+/// The timer fires before the first answers can be there; what is sent again is not timed (Karn), so the back-off has to carry it to the first true
+/// measurement. From then on nothing is sent twice.
+#[test]
+fn round_trips_far_longer_than_the_timer_starts_with() {
+    for one_way in [90, 150, 600, 2_500] {
+        let faults = Faults {
+            delay: Duration::from_millis(one_way),
+            ..Faults::none()
+        };
+        let round_trip = Duration::from_millis(2 * one_way);
+        let mut w = world(&config(), 4, faults);
+        let ip = w.ip();
+        for (bytes, what) in [(100_000, "sink"), (50_000, "echo")] {
+            let before = w.model.toe.counter(Cause::RtoExpired);
+            let begin = w.now;
+            let talk = match what {
+                "sink" => Conversation::sink_client(ip, 19, bytes),
+                _ => Conversation::echo_client(ip, 7, data(5, bytes)),
+            };
+            w.peer().add(talk.with_options(TcpOptions {
+                ack_delay: None,
+                ..TcpOptions::default()
+            }));
+            w.run(MINUTE * 60)
+                .unwrap_or_else(|e| panic!("{what}, round trip {round_trip}: {e}"));
+            let rounds = (bytes as u64).div_ceil(8_192) as u32;
+            let took = w.now - begin;
+            let expired = w.model.toe.counter(Cause::RtoExpired) - before;
+            println!(
+                "{what}, round trip {round_trip}: {took}, ideal {}, timer {expired} times",
+                round_trip * (rounds + 2)
+            );
+            // A second takes five doublings to 5 s.
+            assert!(
+                expired <= 5,
+                "{what}, round trip {round_trip}: {expired} times, {}",
+                w.counters()
+            );
+            assert!(
+                took < round_trip * (rounds * 2 + 8),
+                "{what}, round trip {round_trip}: {took}"
+            );
+        }
+    }
+}
+
 /// Every sequence number crosses 2^32 on the way.
 #[test]
 fn our_numbers_wrap() {

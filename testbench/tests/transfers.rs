@@ -150,6 +150,33 @@ fn one_frame_in_a_hundred_lost_each_way() {
     );
 }
 
+/// Four at once fill the record queue: what it has no room for is dropped, and what is in it stays as it was. No peer acknowledges what was
+/// never sent to it, so `BadAck` would be an ACK of another's segment.
+#[test]
+fn four_at_once_with_loss_don_t_mix() {
+    let c = config();
+    let mut full = 0;
+    for seed in 1..=6 {
+        let talks = (0..4)
+            .map(|i| echo(&c, bytes(150_000, seed as u32 * 4 + i)))
+            .collect();
+        let name = format!("four-loss-{seed}");
+        let done = transfer(
+            &name,
+            &c,
+            board(&c, Backend::Verilog),
+            talks,
+            &Faults::loss(0.02),
+            seed,
+            400_000_000,
+        );
+        let mut board = still_alive(&name, &c, done.board, seed);
+        assert_eq!(board.counter(Cause::BadAck), 0, "seed {seed}");
+        full += board.counter(Cause::RecordQueueFull);
+    }
+    println!("the record queue was full {full} times");
+}
+
 #[test]
 fn loss_is_made_good_by_the_rust_blocks_too() {
     let c = config();

@@ -58,10 +58,12 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.ldi(state::SYN_RECEIVED).rsb(STATE).sign(A);
     a.when(A).br("unsynchronized");
 
-    a.note("first check: sequence number (section 3.4, table 6)");
+    a.note("first check: sequence number (section 3.4, table 6). More than the table: the right edge itself, where every ACK stands of a peer");
+    a.note("that has filled the window. Two such peers who lost each other's flights would refuse each other's ACKs, each with an ACK");
     a.ld(SEG_SEQ).sub(RCV_NXT).sign(A).zero(B);
     a.when(A).br("left");
-    a.sub(RCV_ADV).not_sign(C);
+    a.rsb(RCV_ADV).sign(C);
+    a.when(RST).sub(RCV_ADV).not_sign(C);
     a.when(B).clear(C);
     a.when(C).br("unacceptable");
     a.label("in_window")
@@ -151,6 +153,7 @@ pub(super) fn uncommon(a: &mut Asm) {
 #[cfg(test)]
 mod tests {
     use super::super::script::*;
+    use super::super::words::{SND_MAX, SND_UNA};
     use crate::counters::Cause;
 
     #[test]
@@ -191,16 +194,18 @@ mod tests {
 
     #[test]
     fn acceptability() {
-        // Table 6 of section 3.4, window 8192 from 1; (seq, length, acceptable)
+        // Table 6 of section 3.4 and the right edge, window 8192 from 1; (seq, length, acceptable)
         for (seq, length, good) in [
             (1, 0, true),
             (0, 0, false),
             (8192, 0, true),
-            (8193, 0, false),
+            (8193, 0, true),
+            (8194, 0, false),
             (0, 1, false),
             (0, 2, true),
             (8192, 1, true),
-            (8193, 1, false),
+            (8193, 1, true),
+            (8194, 1, false),
             (0x8000_0001, 10, false),
             (0x7FFF_FFFF, 10, false),
         ] {
@@ -235,6 +240,20 @@ mod tests {
         let update = s.expect(ACK, 2, 8193, 0);
         assert_eq!(update.wnd, 8192);
         s.silence().slots(1);
+    }
+
+    #[test]
+    fn when_both_flights_are_lost_acks_count_and_are_not_answered() {
+        let mut s = Script::established();
+        s.write(&[1; 8000]);
+        for n in 0..8 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        // The peer's own 8192 bytes never came, its ACKs stand behind them.
+        s.inject(seg(ACK, 8193, 1001)).silence();
+        s.inject(seg(ACK, 8193, 8001)).silence();
+        s.counted(Cause::Unacceptable, 0);
+        assert_eq!(s.word(SND_UNA), s.word(SND_MAX));
     }
 
     #[test]
