@@ -96,6 +96,11 @@ impl Coprocessors for Blocks {
                 .alloc(a, b)
                 .map_or_else(no, |(c, recycled)| yes(u32::from(c), u32::from(recycled))),
             cmd::FREE => {
+                if self.attached[conn as usize].owner.is_some() {
+                    self.complaints.push(format!(
+                        "FREE of connection {conn}, which its application still knows"
+                    ));
+                }
                 self.table.free(conn);
                 no()
             }

@@ -62,7 +62,7 @@ pub(super) fn rare(a: &mut Asm) {
     a.st(T0);
     a.ldi(constant::DUP_ACK_THRESHOLD).xor(T0).not_zero(A);
     a.ld(TRIES).or_not_zero(A);
-    a.ld(RECOVER).sub(SEG_ACK).or_not_sign(A);
+    a.ld(SEG_ACK).sub(RECOVER).or_sign(A);
     a.when(A).br("text");
     a.call("go_back");
     a.ldi(1).st(TRIES);
@@ -94,7 +94,6 @@ pub(super) fn rare(a: &mut Asm) {
     a.ld(SND_WND).zero(B);
     a.when(B).br("text");
     a.note("it has opened: what the probes sent was not taken, so begin at the head");
-    zero(a, PERSIST);
     a.ld(SND_UNA).xor(SND_MAX).zero(B);
     a.when(B).br("text");
     a.call("go_back");
@@ -102,7 +101,9 @@ pub(super) fn rare(a: &mut Asm) {
     a.br("text");
 
     a.label("sample")
-        .note("RFC 6298 section 2; a sample across the tick's wrap is void");
+        .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
+    a.st(RECOVER);
+    a.note("RFC 6298 section 2; a sample across the tick's wrap is void");
     a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
     a.when(A).br(".void");
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
@@ -222,6 +223,24 @@ mod tests {
             s.silence();
         }
         s.counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn recover_follows_so_that_it_never_seems_to_lie_ahead() {
+        let mut s = Script::established();
+        for n in 0..5 {
+            s.write(b"x");
+            s.expect(ACK, 1 + n, 1, 1);
+            s.inject(seg(ACK, 1, 2 + n)).silence();
+            assert_eq!(s.word(RECOVER), s.word(SND_UNA));
+        }
+        s.write(&[1; 4000]);
+        for n in 0..4 {
+            s.expect(ACK, 6 + n * 1000, 1, 1000);
+        }
+        s.inject(seg(ACK, 1, 6)).inject(seg(ACK, 1, 6)).silence();
+        s.inject(seg(ACK, 1, 6));
+        s.expect(ACK, 6, 1, 1000);
     }
 
     #[test]

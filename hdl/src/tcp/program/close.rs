@@ -35,9 +35,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 
     a.label("time_wait_over");
     zero(a, STATE);
-    a.ldi(flags::RELEASED).and(FLAGS).zero(A);
-    a.when(A).call("tell_closed");
-    a.unless(A).cmd(cmd::FREE);
+    a.note("an entry that its switch still knows is freed when that has let go");
+    a.ldi(flags::RELEASED).and(FLAGS).zero(B);
+    a.when(B).call("tell_closed");
+    a.unless(B).cmd(cmd::FREE);
     a.done();
 
     a.label("end_by_reset")
@@ -45,7 +46,8 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.timer_clear(timer::RETRANSMIT);
     a.timer_clear(timer::TIME_WAIT);
     zero(a, STATE);
-    a.ldi(flags::APP).and(FLAGS).not_zero(A);
+    a.ldi(flags::APP | flags::RELEASED).and(FLAGS).st(T0);
+    a.ldi(flags::APP).xor(T0).zero(A);
     a.unless(A).cmd(cmd::FREE);
     a.unless(A).ret();
     a.ldi(flags::TOLD).and(FLAGS).not_zero(A);
@@ -247,6 +249,19 @@ mod tests {
         assert!(!forgotten(&s));
         s.ticks(1001).silence().slots(0);
         assert!(forgotten(&s));
+    }
+
+    #[test]
+    fn an_abort_that_comes_with_the_release_leaves_no_entry() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2));
+        s.expect(ACK, 2, 2, 0);
+        s.state("TIME-WAIT");
+        assert!(forgotten(&s));
+        s.abort();
+        s.silence().state("CLOSED").slots(0);
     }
 
     #[test]

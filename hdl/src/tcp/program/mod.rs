@@ -123,14 +123,12 @@ pub mod words {
     pub const FLAGS: Operand = Operand::state(22, "flags");
     /// The application.
     pub const OWNER: Operand = Operand::state(23, "owner");
-    /// Not zero while timer 0 waits to probe a closed window.
-    pub const PERSIST: Operand = Operand::state(24, "persist");
     /// Duplicate ACKs in a row (RFC 5681 section 2).
-    pub const DUP_ACKS: Operand = Operand::state(25, "dup_acks");
-    /// `snd_max` when sending last went back: ACKs up to it say nothing of a new loss (RFC 6582 section 3.2).
-    pub const RECOVER: Operand = Operand::state(26, "recover");
+    pub const DUP_ACKS: Operand = Operand::state(24, "dup_acks");
+    /// One past `snd_max` when sending last went back, or a later ACK: duplicates of ACKs below it say nothing of a new loss (RFC 6582 section 3.2).
+    pub const RECOVER: Operand = Operand::state(25, "recover");
     /// Words used of the 32.
-    pub const USED: usize = 27;
+    pub const USED: usize = 26;
 
     /// Scratch of one event, shared by all connections.
     pub const T_SEQ: Operand = Operand::shared(0, "t_seq");

@@ -24,16 +24,16 @@ pub(super) fn code(a: &mut Asm) {
 
     a.label("probe")
         .note("nothing is outstanding: if the window is shut, send one byte into it");
-    a.ld(PERSIST).zero(A);
-    zero(a, PERSIST);
-    a.when(A).br("output");
     a.ld(SND_WND).not_zero(A);
     a.when(A).br("output");
     a.count(Cause::ZeroWindowProbe.number());
-    a.note("if it can't be cut the whole head is the probe");
-    a.ldi(1).st(T0);
-    a.cmd_a(cmd::TX_RECUT, T0);
+    a.note("if it can't be cut, or is a byte long, the whole head is the probe");
     a.set(FORCE);
+    a.ldi(1).st(T0);
+    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.ldi(0xFFF).and(RESULT).xor(T0).zero(A);
+    a.when(A).br("output");
+    a.cmd_a(cmd::TX_RECUT, T0);
     a.br("output");
 
     a.label("syn_timeout");
@@ -62,7 +62,7 @@ pub(super) fn code(a: &mut Asm) {
     none(a, TIMED_AT);
     zero(a, TX_INDEX);
     zero(a, DUP_ACKS);
-    a.ld(SND_MAX).to(RECOVER);
+    a.ldi(1).add(SND_MAX).to(RECOVER);
     a.ld(RESULT2).to(SND_NXT);
     a.ret();
 
@@ -145,7 +145,6 @@ mod tests {
     fn a_shut_window_is_probed_for_ever_while_answered() {
         let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(0));
         s.write(b"hello").silence();
-        assert_eq!(s.word(PERSIST), 1);
         let rto = s.word(RTO);
         s.ticks(rto - 1).silence().ticks(1);
         assert_eq!(s.expect(ACK, 1, 1, 1).data, b"h");
@@ -161,6 +160,57 @@ mod tests {
         assert_eq!(s.expect(ACK, 2, 1, 4).data, b"ello");
         s.inject(seg(ACK, 1, 6).wnd(100)).silence();
         s.counted(Cause::GaveUp, 0).slots(1);
+    }
+
+    #[test]
+    fn a_probe_of_the_only_byte_there_is() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(0));
+        s.write(b"h").silence();
+        let mut wait = s.word(RTO);
+        for _ in 0..3 {
+            s.ticks(wait - 1).silence().ticks(1);
+            assert_eq!(s.expect(ACK, 1, 1, 1).data, b"h");
+            s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+            wait = s.word(RTO);
+        }
+        s.inject(seg(ACK, 1, 2).wnd(10)).silence();
+        s.write(b"i");
+        assert_eq!(s.expect(ACK, 2, 1, 1).data, b"i");
+    }
+
+    #[test]
+    fn a_window_that_shuts_while_acks_of_the_first_flight_still_come_is_probed() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(3000));
+        s.write(&[1; 5000]);
+        for n in 0..3 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 1001).wnd(0)).silence();
+        s.inject(seg(ACK, 1, 3001).wnd(0)).silence();
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, 3001, 1, 1);
+        s.silence();
+    }
+
+    #[test]
+    fn a_window_that_ends_in_a_segment_half_acknowledged_is_counted_from_what_is() {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(1000));
+        s.write(&[1; 2000]);
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 501).wnd(0)).silence();
+        s.inject(seg(ACK, 1, 501).wnd(400));
+        // 501 to 900 are new to the peer.
+        s.expect(ACK, 1, 1, 900);
+        s.inject(seg(ACK, 1, 901).wnd(99));
+        s.expect(ACK, 901, 1, 99);
+        s.inject(seg(ACK, 1, 1000).wnd(5000));
+        s.expect(ACK, 1000, 1, 1);
+        s.expect(ACK, 1001, 1, 1000);
+        s.silence();
     }
 
     #[test]

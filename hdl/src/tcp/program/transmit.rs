@@ -95,14 +95,13 @@ pub(super) fn output(a: &mut Asm) {
     a.when(A).br("acknowledge");
     a.ld(SND_WND).zero(A);
     a.when(A).br("persist");
-    a.note("the window is smaller than a segment and nothing is in flight: send what it takes");
-    a.cmd_a(cmd::TX_RECUT, SND_WND);
+    a.note("the window ends within the head and nothing is in flight: send what it takes, counted from the head's first byte");
+    a.ld(SND_UNA).add(SND_WND);
+    a.sub(SND_NXT).st(T0);
+    a.cmd_a(cmd::TX_RECUT, T0);
     a.when(OK).br("output");
     a.label("persist")
-        .note("RFC 9293 section 3.8.6.1: the first probe after one RTO");
-    a.ld(PERSIST).not_zero(A);
-    a.when(A).br("acknowledge");
-    a.ldi(1).st(PERSIST);
+        .note("RFC 9293 section 3.8.6.1: the first probe one RTO after the peer, or the application, was last heard of");
     a.timer_set(timer::RETRANSMIT, RTO);
     a.br("acknowledge");
 
