@@ -170,7 +170,7 @@ fn four_at_once_with_loss_don_t_mix() {
             seed,
             400_000_000,
         );
-        let mut board = still_alive(&name, &c, done.board, seed);
+        let mut board = still_alive(&name, &c, done.board);
         assert_eq!(board.counter(Cause::BadAck), 0, "seed {seed}");
         full += board.counter(Cause::RecordQueueFull);
     }
