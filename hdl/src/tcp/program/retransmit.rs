@@ -45,8 +45,6 @@ pub(super) fn code(a: &mut Asm) {
     a.call("back_off");
     a.ldi(state::SYN_SENT).xor(STATE).zero(A);
     a.when(A).br("connect_route");
-    a.note("half open for a second: from now on it gives way when a new SYN finds no place, so that a flood holds none for much longer than itself");
-    a.cmd(cmd::RECYCLABLE);
     a.count(Cause::Retransmit.number());
     a.br("send_syn_ack");
 
