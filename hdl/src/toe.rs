@@ -194,6 +194,16 @@ pub struct SlipToe {
     /// A packet was broken on the line, one cycle.
     pub packet_bad: Signal<Out, Bit>,
     pub any_open: Signal<Out, Bit>,
+    pub trace_valid: Signal<Out, Bit>,
+    pub trace_pc: Signal<Out, Bits<12>>,
+    pub trace_event: Signal<Out, Bit>,
+    pub trace_kind: Signal<Out, Bits<2>>,
+    pub trace_conn: Signal<Out, Bits<10>>,
+    pub trace_done: Signal<Out, Bit>,
+    pub trace_store: Signal<Out, Bit>,
+    pub trace_store_conn: Signal<Out, Bits<10>>,
+    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_data: Signal<Out, Bits<32>>,
     uart_rx: UartRx,
     slip_rx: SlipRx,
     no_arp: NoArp,
@@ -223,6 +233,16 @@ impl SlipToe {
             packet_out: Default::default(),
             packet_bad: Default::default(),
             any_open: Default::default(),
+            trace_valid: Default::default(),
+            trace_pc: Default::default(),
+            trace_event: Default::default(),
+            trace_kind: Default::default(),
+            trace_conn: Default::default(),
+            trace_done: Default::default(),
+            trace_store: Default::default(),
+            trace_store_conn: Default::default(),
+            trace_operand: Default::default(),
+            trace_data: Default::default(),
             endpoint: Endpoint::new(config)?,
             uart_rx: UartRx::new(cycles_per_bit),
             slip_rx: SlipRx::new(config.mtu),
@@ -283,5 +303,15 @@ impl Logic for SlipToe {
         self.packet_bad.next = self.slip_rx.count.val() & !self.whole.val();
         self.packet_out.next = self.slip_tx.count.val();
         self.any_open.next = self.endpoint.any_open.val();
+        self.trace_valid.next = self.endpoint.trace_valid.val();
+        self.trace_pc.next = self.endpoint.trace_pc.val();
+        self.trace_event.next = self.endpoint.trace_event.val();
+        self.trace_kind.next = self.endpoint.trace_kind.val();
+        self.trace_conn.next = self.endpoint.trace_conn.val();
+        self.trace_done.next = self.endpoint.trace_done.val();
+        self.trace_store.next = self.endpoint.trace_store.val();
+        self.trace_store_conn.next = self.endpoint.trace_store_conn.val();
+        self.trace_operand.next = self.endpoint.trace_operand.val();
+        self.trace_data.next = self.endpoint.trace_data.val();
     }
 }
