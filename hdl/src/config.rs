@@ -1,6 +1,18 @@
 //! The engine's configuration: one checked value.
 use std::fmt;
 
+use crate::tcp::{parser::LOOK_UP_CYCLES, table::longest_look_up};
+
+/// The largest number of connections: the power of two up to which the linear table's longest look-up, 4 N + 5 cycles, is over before the parser's payload
+/// queue must give up (143 cycles after the question). 4 · 32 + 5 = 133, 4 · 64 + 5 = 261.
+pub const MAX_CONNECTIONS: usize = {
+    let mut n = 1;
+    while longest_look_up(2 * n) <= LOOK_UP_CYCLES {
+        n *= 2;
+    }
+    n
+};
+
 /// Which application owns a listening port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -14,7 +26,7 @@ pub enum Owner {
 /// What the engine is built for. Sizes cost memory, not logic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToeConfig {
-    /// Connections at once: a power of two, 1 to 1024.
+    /// Connections at once: a power of two, 1 to [`MAX_CONNECTIONS`].
     pub connections: usize,
     /// Receive buffer of each connection in bytes: a power of two, 256 to 32,768.
     pub rx_ring_bytes: usize,
@@ -104,7 +116,7 @@ impl ToeConfig {
                 })
             }
         };
-        power("connections", self.connections, 1, 1024)?;
+        power("connections", self.connections, 1, MAX_CONNECTIONS)?;
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
@@ -174,8 +186,15 @@ mod tests {
         };
         assert_eq!(
             c.check().unwrap_err().to_string(),
-            "connections is 3, but must be a power of two from 1 to 1024"
+            "connections is 3, but must be a power of two from 1 to 32"
         );
+        for (connections, sound) in [(1, true), (32, true), (64, false), (1024, false)] {
+            let c = ToeConfig {
+                connections,
+                ..ToeConfig::default()
+            };
+            assert_eq!(c.check().is_ok(), sound, "{connections}");
+        }
         let c = ToeConfig {
             netmask: [255, 0, 255, 0],
             ..ToeConfig::default()

@@ -160,6 +160,7 @@ pub fn machine(config: &ToeConfig, backend: Backend) -> Result<Box<dyn Machine>>
 
 /// The pins beside the line and the tick, which [`GmiiBoard`] drives.
 struct Pins {
+    reset: PortId,
     counter_address: PortId,
     counter_data: PortId,
     counter_lost: PortId,
@@ -178,6 +179,8 @@ pub struct SimulatedBoard {
     board: GmiiBoard<Box<dyn Machine>, Box<dyn TickSource>>,
     pins: Pins,
     trace: Option<EngineTrace>,
+    /// Cycles it takes to wake.
+    awake: usize,
 }
 
 impl SimulatedBoard {
@@ -195,6 +198,7 @@ impl SimulatedBoard {
         let reset = machine.port("reset")?;
         let p = |name: &str| machine.port(name);
         let pins = Pins {
+            reset,
             counter_address: p("counter_address")?,
             counter_data: p("counter_data")?,
             counter_lost: p("counter_lost")?,
@@ -213,11 +217,26 @@ impl SimulatedBoard {
             board: GmiiBoard::new(machine, time, port)?,
             pins,
             trace: None,
+            awake: AWAKE + 16 * config.connections,
         };
-        for _ in 0..AWAKE + 16 * config.connections {
-            board.cycle();
-        }
+        board.wake();
         Ok(board)
+    }
+
+    fn wake(&mut self) {
+        for _ in 0..self.awake {
+            self.cycle();
+        }
+    }
+
+    /// Presses the reset button for so many cycles, and lets the engine wake. Counters count on.
+    pub fn reset(&mut self, cycles: usize) {
+        self.board.machine.poke(self.pins.reset, 1);
+        for _ in 0..cycles {
+            self.cycle();
+        }
+        self.board.machine.poke(self.pins.reset, 0);
+        self.wake();
     }
 
     /// Cycles run since reset.

@@ -216,7 +216,7 @@ pub fn example() -> String {
     format!(
         "# What the engine is built for. A field that is left out has the value given here.
 
-# Connections at once: a power of two, 1 to 1024.
+# Connections at once: a power of two, 1 to 32.
 connections = {}
 # Receive and send buffer of each connection in bytes: powers of two, 256 to 32768.
 rx_ring_bytes = {}
@@ -279,7 +279,7 @@ mod tests {
         for (text, words) in [
             (
                 "connections = 3",
-                &["connections", "3", "power of two", "1024"][..],
+                &["connections", "3", "power of two", "32"][..],
             ),
             ("conections = 4", &["conections", "connections"]),
             ("mtu = \"big\"", &["mtu", "big", "u16"]),

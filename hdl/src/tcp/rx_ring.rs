@@ -141,7 +141,7 @@ pub struct RxRing {
     pub reset: Signal<In, Bit>,
 
     /// A segment: one cycle of `place_valid`, only while `placed`; the other `place_` ports keep still until `placed` is high again. Then
-    /// `place_length` bytes (at most 16,383), the last with `bytes_last`, and none if the length is 0. Bytes may come before `place_valid`, up to 256 in
+    /// `place_length` bytes (at most 16,383), the last with `bytes_last`, and none if the length is 0. Bytes may come before `place_valid`, up to 255 in
     /// all while the segment is being clipped. A frame that breaks off after `place_valid` with a length still sends one `bytes_last`.
     pub place_valid: Signal<In, Bit>,
     pub place_conn: Signal<In, Bits<10>>,
