@@ -1400,10 +1400,10 @@ impl Assembly {
             answered: bool,
         }
         let mut todo: Vec<Visit> = [
-            isa::vector::SEGMENT,
+            isa::vector::COMMAND,
             isa::vector::STRANGER,
             isa::vector::PENDING,
-            isa::vector::COMMAND,
+            isa::vector::SEGMENT,
         ]
         .iter()
         .map(|v| Visit {

@@ -1,11 +1,11 @@
 //! The segment builder: the engine's header words and the send ring's payload become TCP segments with their checksum.
 //!
-//! `OUT` fills the free one of 4 slots, `SEND` closes it. While a segment's payload leaves, the next one's checksum is summed (pseudo header, header words, payload
-//! sum from its descriptor; 32 bits a cycle, folded at the end), so that segments follow each other with a gap of 7 cycles. A segment too short for that
-//! (less than about 20 bytes of payload) is followed after 18 and one for each option word, less than a frame's own preamble, headers and gap cost on the wire.
+//! `OUT` fills the free one of 4 slots, `SEND` closes it. The checksum is summed as the words come (pseudo header, header words, payload sum from its
+//! descriptor; 32 bits a cycle) and folded after `SEND`, so that it is there before the segment's first byte, and segments follow each other with a gap of 8 cycles,
+//! less than a frame's own preamble, headers and gap cost on the wire.
 //!
-//! **Latency.** `OUT` 1 cycle and `SEND` 2 when a slot is free; `SEND` → first byte offered, when idle, 19 cycles and one for each option word: at most 28.
-//! **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
+//! **Latency.** `OUT` 1 cycle and `SEND` 2 when a slot is free and the last `SEND` was done 4 cycles before, else up to 3 longer; `SEND` given → first byte offered, when
+//! idle, 8 cycles. **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
 use super::command::CommandIn;
 use super::tx_ring::Join;
 use crate::memory::Memory;
@@ -56,12 +56,12 @@ end
 
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum Sum {
-    Idle,
-    Lengths,
-    Words,
+    /// Words and lengths come.
+    Open,
+    Header,
     Carry,
     Fold,
-    Done,
+    Store,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
@@ -72,6 +72,7 @@ enum Emit {
     Ip,
     Length,
     Conn,
+    Offset,
     First,
     Header,
     Payload,
@@ -82,11 +83,8 @@ struct Registers {
     // slots
     fill: Bits<2>,
     count: Bits<3>,
-    closing: Bit,
     // the checksum
     sum: Sum,
-    s_slot: Bits<2>,
-    s_index: Bits<5>,
     offset: Bits<4>,
     total: Bits<32>,
     carry: Bits<1>,
@@ -112,8 +110,11 @@ struct Registers {
 pub struct Builder {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// Commands `OUT` and `SEND`. Words 0 to 6, and as many options as the data offset of word 6 says (5 to 14 in all), must be written before each `SEND`.
+    /// Commands `OUT` and `SEND`. Words 0 to 6, and as many options as the data offset of word 6 says (5 to 14 in all), must be written before each `SEND`, each once.
     pub command: CommandIn,
+    /// No slot is free; a segment waits behind the one that leaves.
+    pub full: Signal<Out, Bit>,
+    pub waiting: Signal<Out, Bit>,
     /// The segments, as payload of IP packets.
     pub packet: PacketOut,
     /// The send ring's read port: `read_data` follows the address by one cycle; an address counts while `busy`.
@@ -129,6 +130,7 @@ pub struct Builder {
     read_at: Join<2, 5, 7>,
     lengths: Join<16, 16, 32>,
     header_bytes: Join<4, 2, 6>,
+    e_bytes: Join<4, 2, 6>,
     rotated: Join<16, 16, 32>,
     shifted: Join<24, 8, 32>,
     check_word: Join<16, 16, 32>,
@@ -141,17 +143,16 @@ pub struct Builder {
     popped: Signal<Local, Bit>,
     out_number: Signal<Local, Bits<5>>,
     word: Signal<Local, Bits<32>>,
-    word_offset: Signal<Local, Bits<4>>,
+    folding: Signal<Local, Bit>,
+    starting: Signal<Local, Bit>,
+    adding: Signal<Local, Bit>,
     total: Signal<Local, Bits<32>>,
     shift: Signal<Local, Bits<32>>,
-    last_index: Signal<Local, Bits<5>>,
     x: Signal<Local, Bits<32>>,
     rotated_low: Signal<Local, Bits<16>>,
     inverted: Signal<Local, Bits<16>>,
     after: Signal<Local, Bits<16>>,
-    summing: Signal<Local, Bit>,
     moved: Signal<Local, Bit>,
-    header_end: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
     e_index: Signal<Local, Bits<5>>,
 }
@@ -164,6 +165,8 @@ impl Builder {
             clock: Default::default(),
             reset: Default::default(),
             command: Default::default(),
+            full: Default::default(),
+            waiting: Default::default(),
             packet: Default::default(),
             busy: Default::default(),
             read_conn: Default::default(),
@@ -176,6 +179,7 @@ impl Builder {
             read_at: Default::default(),
             lengths: Default::default(),
             header_bytes: Default::default(),
+            e_bytes: Default::default(),
             rotated: Default::default(),
             shifted: Default::default(),
             check_word: Default::default(),
@@ -188,17 +192,16 @@ impl Builder {
             popped: Default::default(),
             out_number: Default::default(),
             word: Default::default(),
-            word_offset: Default::default(),
+            folding: Default::default(),
+            starting: Default::default(),
+            adding: Default::default(),
             total: Default::default(),
             shift: Default::default(),
-            last_index: Default::default(),
             x: Default::default(),
             rotated_low: Default::default(),
             inverted: Default::default(),
             after: Default::default(),
-            summing: Default::default(),
             moved: Default::default(),
-            header_end: Default::default(),
             last: Default::default(),
             e_index: Default::default(),
         }
@@ -213,113 +216,108 @@ impl Logic for Builder {
         self.slots.clock.next = self.clock.val();
         self.word.next = self.slots.read_data.val();
 
-        // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND
+        // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND; 18 is the checksum
         self.is_send.next = self.command.valid.val() & (self.command.code.val() == bits::<6>(0x04));
         self.is_out.next =
             self.command.valid.val() & (self.command.code.val().get_bits::<2>(4) == bits::<2>(2));
-        self.free.next = self.r.q.val().count != bits::<3>(4);
+        self.folding.next = (self.r.q.val().sum == Sum::Carry)
+            | (self.r.q.val().sum == Sum::Fold)
+            | (self.r.q.val().sum == Sum::Store);
+        self.free.next = (self.r.q.val().count != bits::<3>(4)) & !self.folding.val();
         self.out_number.next = bit_cast::<5, 6>(self.command.code.val()) & bits::<5>(15);
         self.lengths.high.next = bit_cast::<16, 32>(self.command.a.val());
         self.lengths.low.next = bit_cast::<16, 32>(self.command.b.val());
+        self.total.next = self.r.q.val().total;
+        self.rotated_low.next = self.total.val().get_bits::<16>(16);
+        self.inverted.next = !self.rotated_low.val();
+        self.check_word.high.next = self.inverted.val();
+        self.check_word.low.next = bits::<16>(0);
         self.write_at.high.next = self.r.q.val().fill;
         self.write_at.low.next = self.out_number.val();
         self.slots.write_data.next = self.command.a.val();
         if self.is_send.val() {
             self.write_at.low.next = bits::<5>(16);
             self.slots.write_data.next = self.lengths.joined.val();
-            if self.r.q.val().closing {
+            if self.r.q.val().sum == Sum::Header {
                 self.write_at.low.next = bits::<5>(17);
                 self.slots.write_data.next = bit_cast::<32, 10>(self.command.conn.val());
             }
         }
+        if self.r.q.val().sum == Sum::Store {
+            self.write_at.low.next = bits::<5>(18);
+            self.slots.write_data.next = self.check_word.joined.val();
+        }
         self.slots.write_address.next = self.write_at.joined.val();
-        self.slots.write_enable.next = (self.is_out.val() | self.is_send.val()) & self.free.val();
-        self.r.d.next.closing = self.is_send.val() & self.free.val() & !self.r.q.val().closing;
-        self.pushed.next = self.is_send.val() & self.free.val() & self.r.q.val().closing;
+        self.slots.write_enable.next = ((self.is_out.val() | self.is_send.val()) & self.free.val())
+            | (self.r.q.val().sum == Sum::Store);
+        self.pushed.next = self.r.q.val().sum == Sum::Header;
         self.command.done.next = (self.is_out.val() & self.free.val()) | self.pushed.val();
         self.command.ok.next = self.command.done.val();
         self.command.result.next = bits::<32>(0);
         self.command.result2.next = bits::<32>(0);
 
         // ------------------------------------------------ checksum
-        self.total.next = self.r.q.val().total;
         self.rotated.high.next = bit_cast::<16, 32>(self.total.val());
-        self.rotated.low.next = self.total.val().get_bits::<16>(16);
+        self.rotated.low.next = self.rotated_low.val();
         self.header_bytes.high.next = self.r.q.val().offset;
         self.header_bytes.low.next = bits::<2>(0);
-        self.word_offset.next = self.word.val().get_bits::<4>(28);
-        self.last_index.next = bit_cast::<5, 4>(self.r.q.val().offset) + bits::<5>(3);
-        self.header_end.next = self.r.q.val().s_index == self.last_index.val();
-        self.summing.next = (self.r.q.val().sum != Sum::Idle) & (self.r.q.val().sum != Sum::Done);
-        self.x.next = self.word.val();
-        self.add.a.next = self.r.q.val().total;
-        self.add.carry.next = self.r.q.val().carry;
+        self.x.next = self.command.a.val();
+        self.adding.next =
+            self.is_out.val() & self.free.val() & (bits::<5>(1) < self.out_number.val());
+        self.starting.next = false;
         match self.r.q.val().sum {
-            Sum::Idle => {
-                self.r.d.next.total = self.pseudo.val();
-                self.r.d.next.carry = self.pseudo_carry.val();
-                self.r.d.next.s_index = bits::<5>(16);
-                // The memory's read port is the header's while one leaves.
-                if self.r.q.val().emit == Emit::Idle {
-                    self.r.d.next.s_slot = self.r.q.val().slot;
-                    if self.r.q.val().count.any() {
-                        self.r.d.next.sum = Sum::Lengths;
+            Sum::Open => {
+                if self.is_send.val() {
+                    self.x.next = self.lengths.joined.val();
+                    if self.free.val() {
+                        self.adding.next = true;
+                        self.starting.next = true;
+                        self.r.d.next.sum = Sum::Header;
                     }
                 }
-                if self.r.q.val().emit == Emit::Payload {
-                    self.r.d.next.s_slot = self.r.q.val().slot + bits::<2>(1);
-                    if bits::<3>(1) < self.r.q.val().count {
-                        self.r.d.next.sum = Sum::Lengths;
-                    }
+                if self.adding.val() & (self.out_number.val() == bits::<5>(6)) {
+                    self.r.d.next.offset = self.command.a.val().get_bits::<4>(28);
                 }
             }
-            Sum::Lengths => {
-                // word 16 is addressed
-                self.r.d.next.s_index = bits::<5>(2);
-                self.r.d.next.sum = Sum::Words;
-                self.r.d.next.offset = bits::<4>(15);
-            }
-            Sum::Words => {
-                // the word before `s_index` is there: 16, 2, 3 ...
-                self.r.d.next.s_index = self.r.q.val().s_index + bits::<5>(1);
-                if self.r.q.val().s_index == bits::<5>(7) {
-                    self.r.d.next.offset = self.word_offset.val();
-                }
-                if self.header_end.val() {
-                    self.x.next = bit_cast::<32, 6>(self.header_bytes.joined.val());
-                    self.r.d.next.sum = Sum::Carry;
-                }
+            Sum::Header => {
+                self.x.next = bit_cast::<32, 6>(self.header_bytes.joined.val());
+                self.adding.next = true;
+                self.r.d.next.sum = Sum::Carry;
             }
             Sum::Carry => {
                 self.x.next = bits::<32>(0);
+                self.adding.next = true;
                 self.r.d.next.sum = Sum::Fold;
             }
             Sum::Fold => {
                 // The upper half becomes upper + lower + the carry of lower + upper.
                 self.x.next = self.rotated.joined.val();
-                self.r.d.next.sum = Sum::Done;
+                self.adding.next = true;
+                self.r.d.next.sum = Sum::Store;
             }
             _ => {
-                self.r.d.next.sum = Sum::Done;
+                self.r.d.next.sum = Sum::Open;
             }
         }
+        self.add.a.next = self.r.q.val().total;
         self.add.b.next = self.x.val();
-        if (self.r.q.val().sum == Sum::Words)
-            | (self.r.q.val().sum == Sum::Carry)
-            | (self.r.q.val().sum == Sum::Fold)
-        {
+        self.add.carry.next = self.r.q.val().carry;
+        if self.adding.val() {
             self.r.d.next.total = self.add.sum.val();
             self.r.d.next.carry = self.add.carry_out.val();
         }
-        self.rotated_low.next = self.total.val().get_bits::<16>(16);
-        self.inverted.next = !self.rotated_low.val();
+        if self.r.q.val().sum == Sum::Store {
+            self.r.d.next.total = self.pseudo.val();
+            self.r.d.next.carry = self.pseudo_carry.val();
+            self.r.d.next.fill = self.r.q.val().fill + bits::<2>(1);
+        }
 
         // ------------------------------------------------ emission
+        self.e_bytes.high.next = self.r.q.val().words;
+        self.e_bytes.low.next = bits::<2>(0);
         self.shift.next = self.r.q.val().shift;
         self.shifted.high.next = bit_cast::<24, 32>(self.shift.val());
         self.shifted.low.next = bits::<8>(0);
-        self.check_word.high.next = self.inverted.val();
-        self.check_word.low.next = bits::<16>(0);
         self.moved.next = self.packet.ready.val()
             & ((self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload));
         self.popped.next = false;
@@ -327,10 +325,15 @@ impl Logic for Builder {
         self.after.next = self.r.q.val().position + bits::<16>(1);
         self.read_offset.next = self.r.q.val().position;
         self.e_index.next = bit_cast::<5, 4>(self.r.q.val().index);
+        // The checksum comes before word 7.
+        if (self.r.q.val().index == bits::<4>(7)) & !self.r.q.val().checked {
+            self.e_index.next = bits::<5>(18);
+        }
         match self.r.q.val().emit {
             Emit::Idle => {
                 self.e_index.next = bits::<5>(0);
-                if self.r.q.val().sum == Sum::Done {
+                // With SEND the words 0 to 6 are there, and what it writes itself comes before it is read.
+                if self.r.q.val().count.any() | self.starting.val() {
                     self.r.d.next.emit = Emit::MacLo;
                 }
             }
@@ -356,15 +359,19 @@ impl Logic for Builder {
             }
             Emit::Conn => {
                 self.r.d.next.conn = bit_cast::<10, 32>(self.word.val());
-                self.r.d.next.length =
-                    self.r.q.val().left + bit_cast::<16, 6>(self.header_bytes.joined.val());
+                self.e_index.next = bits::<5>(6);
+                self.r.d.next.emit = Emit::Offset;
+            }
+            Emit::Offset => {
+                self.r.d.next.words = self.word.val().get_bits::<4>(28);
                 self.e_index.next = bits::<5>(3);
                 self.r.d.next.emit = Emit::First;
             }
             Emit::First => {
+                self.r.d.next.length =
+                    self.r.q.val().left + bit_cast::<16, 6>(self.e_bytes.joined.val());
                 self.r.d.next.shift = self.word.val();
                 self.r.d.next.byte = bits::<2>(0);
-                self.r.d.next.words = self.r.q.val().offset;
                 self.r.d.next.checked = false;
                 self.r.d.next.index = bits::<4>(4);
                 self.e_index.next = bits::<5>(4);
@@ -380,15 +387,13 @@ impl Logic for Builder {
                     if self.r.q.val().byte == bits::<2>(3) {
                         self.r.d.next.words = self.r.q.val().words - bits::<4>(1);
                         self.r.d.next.shift = self.word.val();
-                        // `index` is the word addressed; the checksum comes before word 7.
+                        // `index` is the word addressed.
                         if (self.r.q.val().index == bits::<4>(7)) & !self.r.q.val().checked {
                             self.r.d.next.checked = true;
-                            self.r.d.next.shift = self.check_word.joined.val();
                         } else {
                             self.r.d.next.index = self.r.q.val().index + bits::<4>(1);
                         }
                         if self.r.q.val().words == bits::<4>(1) {
-                            self.r.d.next.sum = Sum::Idle;
                             self.r.d.next.emit = Emit::Payload;
                             if self.last.val() {
                                 self.r.d.next.emit = Emit::Idle;
@@ -419,16 +424,9 @@ impl Logic for Builder {
         }
         self.read_at.high.next = self.r.q.val().slot;
         self.read_at.low.next = self.e_index.val();
-        if self.summing.val() {
-            self.read_at.high.next = self.r.q.val().s_slot;
-            self.read_at.low.next = self.r.q.val().s_index;
-        }
         self.slots.read_address.next = self.read_at.joined.val();
 
         // ------------------------------------------------ slots
-        if self.pushed.val() {
-            self.r.d.next.fill = self.r.q.val().fill + bits::<2>(1);
-        }
         if self.popped.val() {
             self.r.d.next.slot = self.r.q.val().slot + bits::<2>(1);
         }
@@ -452,6 +450,8 @@ impl Logic for Builder {
         self.packet.ip.next = self.r.q.val().ip;
         self.packet.protocol.next = bits::<8>(6);
         self.packet.length.next = self.r.q.val().length;
+        self.full.next = self.r.q.val().count == bits::<3>(4);
+        self.waiting.next = bits::<3>(1) < self.r.q.val().count;
         self.busy.next =
             (self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload);
         self.read_conn.next = self.r.q.val().conn;
@@ -461,8 +461,9 @@ impl Logic for Builder {
             self.r.d.next.fill = bits::<2>(0);
             self.r.d.next.count = bits::<3>(0);
             self.r.d.next.slot = bits::<2>(0);
-            self.r.d.next.closing = false;
-            self.r.d.next.sum = Sum::Idle;
+            self.r.d.next.sum = Sum::Open;
+            self.r.d.next.total = self.pseudo.val();
+            self.r.d.next.carry = self.pseudo_carry.val();
             self.r.d.next.emit = Emit::Idle;
         }
     }
@@ -507,6 +508,7 @@ mod tests {
         sent: Option<u64>,
         completed: u64,
         back_to_back: u64,
+        prompt: u64,
         waiting: u64,
         lengths: Vec<usize>,
         /// Segments that a reset cut off.
@@ -606,6 +608,11 @@ mod tests {
                 self.cycle += 1;
                 return;
             }
+            let queued = self.segments.len() - usize::from(!self.commands.is_empty());
+            assert_eq!(
+                (uut.full.val(), uut.waiting.val()),
+                (queued == 4, queued > 1)
+            );
             let (conn, offset): (u64, u64) =
                 (uut.read_conn.val().to_u64(), uut.read_offset.val().to_u64());
             self.address = uut.busy.val().then_some((conn, offset));
@@ -627,14 +634,11 @@ mod tests {
             if valid && !self.started {
                 self.started = true;
                 if let Some(sent) = self.sent.take() {
-                    assert!(
-                        self.cycle - sent <= 28,
-                        "first byte after {}",
-                        self.cycle - sent
-                    );
+                    assert_eq!(self.cycle - sent, 7, "first byte after SEND was done");
+                    self.prompt += 1;
                 }
                 if self.waiting > 0 && self.completed > 0 {
-                    assert!(self.waiting <= 28, "gap of {}", self.waiting);
+                    assert!(self.waiting <= 8, "gap of {}", self.waiting);
                     self.back_to_back += 1;
                 }
             }
@@ -689,6 +693,7 @@ mod tests {
         assert!(driver.completed > 80, "{}", driver.completed);
         assert!(driver.back_to_back > 20, "{}", driver.back_to_back);
         assert!(driver.cut_off > 2, "{}", driver.cut_off);
+        assert!(driver.prompt > 5, "{}", driver.prompt);
         let still = report.never_changed();
         assert!(
             still

@@ -14,8 +14,9 @@
 //! `JT` costs 4 more; a command stays in execute until `done` (1 cycle if `done` comes at once), and everything behind it stands still.
 //! Distances between dependent instructions are those of [`super::isa::hazard`]; flags and accumulator are ready for the next instruction.
 //!
-//! **Which event.** Segments and pending events take turns when both wait; a host command goes when neither does. The pending mask is taken
-//! (and popped) as the event begins; a segment or host command is popped by its `DONE`, because the record is read meanwhile.
+//! **Which event.** Segments and pending events take turns when both wait; host commands and pending events take turns when no segment waits. The
+//! pending mask is taken (and popped) as the event begins; a segment or host command is popped by its `DONE`, because the record is read meanwhile.
+//! While the builder has no free slot nothing begins, so that no event stands still for a busy line.
 //!
 //! Nothing is aborted: `reset` stops the program between two instructions and empties the pipeline; state RAM, accumulator and results keep
 //! what they had.
@@ -111,7 +112,7 @@ pub struct Control {
     pc: Bits<12>,
     running: Bit,
     fetched: Bit,
-    /// The last event of the two kinds that take turns was a segment.
+    /// The last event was not a pending one: a pending one goes next.
     segment_last: Bit,
     kind: Bits<2>,
     conn: Bits<10>,
@@ -228,6 +229,11 @@ pub struct Engine {
     pub pending_conn: Signal<In, Bits<10>>,
     pub pending_mask: Signal<In, Bits<8>>,
     pub pending_pop: Signal<Out, Bit>,
+
+    /// The builder has no free slot: no event begins, so none ever waits for one.
+    pub sender_full: Signal<In, Bit>,
+    /// A segment waits behind the one that leaves: flag 14 of the events that begin now.
+    pub sender_busy: Signal<In, Bit>,
 
     // What the program commands.
     pub command: CommandOut,
@@ -396,6 +402,8 @@ impl Engine {
             pending_conn: Default::default(),
             pending_mask: Default::default(),
             pending_pop: Default::default(),
+            sender_full: Default::default(),
+            sender_busy: Default::default(),
             command: Default::default(),
             post: Default::default(),
             count: Default::default(),
@@ -582,23 +590,26 @@ impl Logic for Engine {
         }
 
         // ---- Events ----
-        self.idle.next = !self.control.q.val().running;
+        self.idle.next = !self.control.q.val().running & !self.sender_full.val();
         self.start_segment.next = self.idle.val()
             & self.segment_valid.val()
             & !(self.pending_valid.val() & self.control.q.val().segment_last);
-        self.start_pending.next =
-            self.idle.val() & self.pending_valid.val() & !self.start_segment.val();
         self.start_host.next = self.idle.val()
             & self.host_valid.val()
             & !self.segment_valid.val()
-            & !self.pending_valid.val();
+            & !(self.pending_valid.val() & self.control.q.val().segment_last);
+        self.start_pending.next = self.idle.val()
+            & self.pending_valid.val()
+            & !self.start_segment.val()
+            & !self.start_host.val();
         self.start.next =
             self.start_segment.val() | self.start_pending.val() | self.start_host.val();
         self.event_kind.next = bits::<2>(0);
-        self.event_vector.next = bits::<12>(0);
+        self.event_vector.next = bits::<12>(12);
         self.event_conn.next = self.segment_conn.val();
         self.preset.from.next = self.segment_flags.val();
         self.preset.ok.next = self.flags.val().get_bit(1);
+        self.preset.busy.next = self.sender_busy.val();
         if !self.segment_hit.val() {
             self.event_kind.next = bits::<2>(1);
             self.event_vector.next = bits::<12>(4);
@@ -611,7 +622,7 @@ impl Logic for Engine {
         }
         if self.start_host.val() {
             self.event_kind.next = bits::<2>(3);
-            self.event_vector.next = bits::<12>(12);
+            self.event_vector.next = bits::<12>(0);
             self.event_conn.next = bits::<10>(0);
             self.preset.from.next = bits::<8>(0);
         }
@@ -864,6 +875,8 @@ impl Logic for Engine {
         }
         if self.start_host.val() {
             self.control.d.next.slot = self.host_slot.val();
+            // The next turn is the pending event's.
+            self.control.d.next.segment_last = true;
         }
 
         // ---- Trace ----
@@ -1084,6 +1097,8 @@ mod tests {
                     uut.segment_flags.next = u64::from(rng.random::<u8>()).to_bits();
                     uut.segment_valid.next = rng.random_bool(0.5);
                     uut.host_valid.next = rng.random_bool(0.5);
+                    uut.sender_full.next = rng.random_bool(0.2);
+                    uut.sender_busy.next = rng.random_bool(0.5);
                     uut.pending_valid.next = rng.random_bool(0.5);
                     uut.pending_conn.next = rng.random_range(0..4_u64).to_bits();
                     uut.pending_mask.next = u64::from(rng.random::<u8>()).to_bits();
@@ -1178,6 +1193,13 @@ mod tests {
         event: Event,
         expected: &[(Request, Answer)],
     ) -> Cost {
+        // The model's sixth preset flag is the builder's.
+        let preset = match event {
+            Event::Segment { flags, .. } => flags,
+            Event::Pending { mask, .. } => mask,
+            Event::Command { .. } => 0,
+        };
+        uut.sender_busy.next = preset & 64 != 0;
         let record = match event {
             Event::Segment {
                 conn,
@@ -1190,7 +1212,7 @@ mod tests {
                 uut.segment_conn.next = u64::from(conn).to_bits();
                 uut.segment_hit.next = hit;
                 uut.segment_slot.next = u64::from(slot).to_bits();
-                uut.segment_flags.next = u64::from(flags).to_bits();
+                uut.segment_flags.next = u64::from(flags ^ 64).to_bits();
                 record
             }
             Event::Pending { conn, mask } => {
@@ -1391,13 +1413,14 @@ mod tests {
         );
     }
 
-    /// Segments and pending events take turns; a host command goes when there is neither.
+    /// Segments and pending events take turns, and without segments host commands and pending events; nothing begins while the builder is full.
     #[test]
     fn nobody_starves() {
         let done = encode(Op::Done, 0, 0, Write::None, 0, true);
         let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 16]);
         uut.connect_all();
-        let mut kinds = |segment, pending, host| {
+        let mut kinds = |full, segment, pending, host| {
+            uut.sender_full.next = full;
             uut.segment_valid.next = segment;
             uut.segment_hit.next = true;
             uut.pending_valid.next = pending;
@@ -1417,11 +1440,15 @@ mod tests {
             );
             kinds
         };
-        assert!(kinds(true, true, true)
-            .windows(2)
-            .all(|two| two[0] != two[1]));
-        assert!(kinds(true, false, true)[1..].iter().all(|kind| *kind == 0));
-        assert!(kinds(false, true, true)[1..].iter().all(|kind| *kind == 2));
-        assert!(kinds(false, false, true)[1..].iter().all(|kind| *kind == 3));
+        let turns = |kinds: &[u64], both: [u64; 2]| {
+            assert!(kinds.len() > 8 && kinds.iter().all(|kind| both.contains(kind)));
+            assert!(kinds.windows(2).all(|two| two[0] != two[1]), "{kinds:?}");
+        };
+        turns(&kinds(false, true, true, true), [0, 2]);
+        let only = |kinds: &[u64], kind| kinds.len() > 8 && kinds.iter().all(|k| *k == kind);
+        assert!(only(&kinds(false, true, false, true)[1..], 0));
+        turns(&kinds(false, false, true, true)[1..], [2, 3]);
+        assert!(only(&kinds(false, false, false, true)[1..], 3));
+        assert!(kinds(true, true, true, true).len() <= 1);
     }
 }

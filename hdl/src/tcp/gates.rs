@@ -369,13 +369,17 @@ pub struct PresetFlags {
     pub from: Signal<In, Bits<8>>,
     /// Flag 1, which an event leaves as it was.
     pub ok: Signal<In, Bit>,
+    /// Flag 14, in place of bit 6.
+    pub busy: Signal<In, Bit>,
     pub to: Signal<Out, Bits<16>>,
 }
 
 impl Logic for PresetFlags {
     fn update(&mut self) {
-        self.to.next =
-            (self.from.val().to_u64() << 8 | u64::from(self.ok.val()) << 1 | 1).to_bits();
+        self.to.next = ((self.from.val().to_u64() & !64 | u64::from(self.busy.val()) << 6) << 8
+            | u64::from(self.ok.val()) << 1
+            | 1)
+        .to_bits();
     }
 
     fn connect(&mut self) {
@@ -383,7 +387,7 @@ impl Logic for PresetFlags {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom("always @(*) to = {from, 6'd0, ok, 1'b1};\n".into())
+        Verilog::Custom("always @(*) to = {from[7], busy, from[5:0], 6'd0, ok, 1'b1};\n".into())
     }
 }
 
@@ -548,6 +552,7 @@ mod tests {
             self.flags.next = self.set_flag.to.val();
             self.preset.from.next = self.controls.val();
             self.preset.ok.next = self.x.val().get_bit(0);
+            self.preset.busy.next = self.y.val().get_bit(0);
             self.presets.next = self.preset.to.val();
             self.state_address.conn.next = self.conn.val();
             self.state_address.operand.next = self.low.val();
@@ -634,7 +639,9 @@ mod tests {
                 assert_eq!(self.flags.val().get_bit(n), flag, "flag {n}");
             }
             let ok = u64::from(x & 1);
-            assert_eq!(self.presets.val().to_u64(), controls * 256 + ok * 2 + 1);
+            // Bit 6 is the builder's.
+            let above = controls - (controls & 64) + u64::from(y & 1) * 64;
+            assert_eq!(self.presets.val().to_u64(), above * 256 + ok * 2 + 1);
 
             let row = if low < 32 {
                 self.conn.val().to_u64()

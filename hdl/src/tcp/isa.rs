@@ -147,14 +147,14 @@ pub mod pending {
 
 /// Where the program starts for each kind of event.
 pub mod vector {
-    /// a segment of a known connection
-    pub const SEGMENT: u16 = 0;
     /// a segment of no connection
     pub const STRANGER: u16 = 4;
     /// pending bits of a connection
     pub const PENDING: u16 = 8;
     /// a host command (record in slot 4)
-    pub const COMMAND: u16 = 12;
+    pub const COMMAND: u16 = 0;
+    /// a segment of a known connection: the last, so that its program goes straight on
+    pub const SEGMENT: u16 = 12;
 }
 
 /// Command codes (`dst` of [`Op::Cmd`]). Bits 5:3 choose the block.

@@ -14,6 +14,9 @@
 //! Indices count modulo 32 and name slots modulo 16. During a burst `TAIL` and `SUM` of its connection live in registers, and commands for that connection
 //! look there; everything else is always in memory, so commands and a burst go on at the same time.
 //!
+//! **Events.** `written` is posted as soon as a burst has filled a segment, and at its end. While bytes are still to come `TX_PEEK` tells of no tail: nobody sends a
+//! small segment for want of patience.
+//!
 //! **Descriptors.** A grant may need two descriptors. `writable` is 0 while more than 11 are used, `TX_CUT` and `TX_RECUT` are refused (`ok` low) while more than 13 are:
 //! so an application that writes can't keep `TX_RECUT` from its one, and even when both commands come between grant and burst, 13 + 1 + 2 slots are enough.
 //!
@@ -177,7 +180,7 @@ pub struct TxRing {
     pub bytes: StreamIn,
     /// High for one cycle when all is written; the next query or start may come in the next.
     pub burst_done: Signal<Out, Bit>,
-    /// Event `written` after each burst, held until `post_ready`.
+    /// Event `written` after each burst and after each segment that it closes before its end (unless one is still held), held until `post_ready`.
     pub post_valid: Signal<Out, Bit>,
     pub post_conn: Signal<Out, Bits<10>>,
     pub post_bit: Signal<Out, Bits<3>>,
@@ -681,7 +684,10 @@ impl Logic for TxRing {
                             bit_cast::<32, 11>(self.word.val().mid) | bits::<32>(0x10000);
                     }
                 } else {
-                    self.command.result.next = bit_cast::<32, 11>(self.r.q.val().open);
+                    // What a burst still adds to is no tail yet.
+                    if !(self.owned.val() & self.r.q.val().more) {
+                        self.command.result.next = bit_cast::<32, 11>(self.r.q.val().open);
+                    }
                 }
                 self.r.d.next.state = State::Idle;
             }
@@ -807,6 +813,11 @@ impl Logic for TxRing {
         if self.r.q.val().posting & self.post_ready.val() {
             self.r.d.next.posting = false;
         }
+        // A segment is whole before its burst ends: it need not wait.
+        if self.full.val() & self.r.q.val().more & !self.r.q.val().posting {
+            self.r.d.next.posting = true;
+            self.r.d.next.post_conn = self.r.q.val().w_conn;
+        }
 
         // ------------------------------------------------ outputs
         self.bytes.ready.next = self.r.q.val().more;
@@ -919,6 +930,9 @@ mod tests {
         posts: VecDeque<usize>,
         cycle: u64,
         seen_ready: bool,
+        /// A segment was closed in this burst since the last post; a post must be held now.
+        closed: bool,
+        post_due: bool,
         gaps: bool,
         counts: std::collections::BTreeMap<&'static str, u64>,
     }
@@ -939,6 +953,8 @@ mod tests {
                 posts: VecDeque::new(),
                 cycle: 0,
                 seen_ready: false,
+                closed: false,
+                post_due: false,
                 gaps,
                 counts: Default::default(),
             }
@@ -1076,6 +1092,18 @@ mod tests {
                 }
                 assert!(model.descriptors.len() <= 16);
             }
+            assert!(
+                uut.post_valid.val() || !self.post_due,
+                "no post, cycle {}",
+                self.cycle
+            );
+            self.post_due = false;
+            if let App::Burst(conn, 1..) = self.app {
+                if self.seen_ready && self.models[conn].closing {
+                    self.closed = true;
+                    self.post_due = !uut.post_valid.val();
+                }
+            }
             let done = uut.command.done.val();
             assert!(!done || self.command.is_some(), "done without a command");
             if let Some(issued) = self.command {
@@ -1137,6 +1165,7 @@ mod tests {
                 }
                 if uut.burst_done.val() {
                     assert_eq!(left, 0);
+                    self.closed = false;
                     self.app = App::Idle;
                     self.posts.push_back(conn);
                     self.count("burst");
@@ -1146,7 +1175,14 @@ mod tests {
             }
             if uut.post_valid.val() && uut.post_ready.val() {
                 let conn: u64 = uut.post_conn.val().to_u64();
-                assert_eq!(Some(conn as usize), self.posts.pop_front());
+                match self.posts.pop_front() {
+                    Some(burst) => assert_eq!(conn as usize, burst),
+                    None => {
+                        assert!(matches!(self.app, App::Burst(c, _) if c == conn as usize));
+                        assert!(std::mem::take(&mut self.closed));
+                        self.count("post in a burst");
+                    }
+                }
                 assert_eq!(uut.post_bit.val().to_u64(), 1);
             }
             self.cycle += 1;
@@ -1181,6 +1217,9 @@ mod tests {
                         "peek"
                     } else if bursting {
                         assert!(a as usize >= issued.descriptors, "{at}");
+                        if self.seen_ready && matches!(self.app, App::Burst(_, 1..)) {
+                            assert_eq!(result, 0, "{at}");
+                        }
                         "peek, nothing"
                     } else {
                         assert!(a as usize >= used, "{at}");
@@ -1293,7 +1332,16 @@ mod tests {
                 20_000 + 12 * ring as u64,
                 ring as u64,
             );
-            for what in ["read", "burst", "peek", "cut", "free", "recut", "init"] {
+            for what in [
+                "read",
+                "burst",
+                "post in a burst",
+                "peek",
+                "cut",
+                "free",
+                "recut",
+                "init",
+            ] {
                 assert!(
                     driver.counts.get(what) > Some(&4),
                     "{what}: {:?}",

@@ -143,6 +143,7 @@ fn options(mut bytes: &[u8]) -> Option<Options> {
 pub struct Builder {
     words: [u32; 16],
     written: u16,
+    twice: u16,
 }
 
 /// A packet and the Ethernet address it goes to.
@@ -156,6 +157,7 @@ impl Builder {
     /// `OUT n`.
     pub fn word(&mut self, n: u8, value: u32) {
         self.words[n as usize & 15] = value;
+        self.twice |= self.written & 1 << (n & 15);
         self.written |= 1 << (n & 15);
     }
 
@@ -167,14 +169,21 @@ impl Builder {
     /// `SEND`: the packet, with the payload's sum as the engine says it. The words are used up.
     ///
     /// # Errors
-    /// Names a header word that was not written since the last SEND, or a data offset below 5.
+    /// Names a header word that was not written since the last SEND, or twice (its sum is taken as it comes), or a data offset below 5.
     pub fn send(
         &mut self,
         own_ip: u32,
         payload: &[u8],
         payload_sum: u16,
     ) -> Result<PacketOut, String> {
-        let Builder { words: w, written } = std::mem::take(self);
+        let Builder {
+            words: w,
+            written,
+            twice,
+        } = std::mem::take(self);
+        if twice != 0 {
+            return Err(format!("OUT {} twice before SEND", twice.trailing_zeros()));
+        }
         let word = |n: u8| w[n as usize];
         let ctl = word(out::CTL);
         let offset = ctl >> 28;

@@ -616,6 +616,7 @@ mod tests {
 
     fn run(f: impl FnOnce(&mut Asm)) -> (Machine, Listener, Cost) {
         let mut a = Asm::new(256);
+        a.org(isa::vector::SEGMENT);
         f(&mut a);
         let program = a.assemble().unwrap_or_else(|e| panic!("{e}"));
         let mut m = Machine::new(&program, 2);
@@ -698,10 +699,10 @@ mod tests {
     fn the_event_presets_flags_and_picks_the_vector() {
         let program = {
             let mut a = Asm::new(64);
-            a.ldi(1).st(X).done();
+            a.org(isa::vector::COMMAND).ld(SEG_IP).done();
             a.org(isa::vector::STRANGER).ldi(2).done();
             a.org(isa::vector::PENDING).ld(RESULT).done();
-            a.org(isa::vector::COMMAND).ld(SEG_IP).done();
+            a.org(isa::vector::SEGMENT).ldi(1).st(X).done();
             a.assemble().unwrap()
         };
         let mut m = Machine::new(&program, 2);
@@ -795,7 +796,15 @@ mod tests {
             ..Program::default()
         };
         let mut m = Machine::new(&program, 2);
-        m.run(segment(), &mut Listener::default()).unwrap_err()
+        m.run(from_word_0(), &mut Listener::default()).unwrap_err()
+    }
+
+    /// The event whose program begins at word 0, with the record of `segment`.
+    fn from_word_0() -> Event {
+        let Event::Segment { record, .. } = segment() else {
+            unreachable!()
+        };
+        Event::Command { record }
     }
 
     #[test]
@@ -835,7 +844,7 @@ mod tests {
                 ..Program::default()
             };
             let mut m = Machine::new(&program, 2);
-            m.run(segment(), &mut Listener::default()).unwrap();
+            m.run(from_word_0(), &mut Listener::default()).unwrap();
             assert_eq!(m.acc, 100);
         }
     }
@@ -843,7 +852,8 @@ mod tests {
     #[test]
     fn a_trace_tells_path_commands_and_changes() {
         let mut a = Asm::new(64);
-        a.label("segment").ldi(5).st(X).br("end");
+        a.org(isa::vector::SEGMENT).label("segment");
+        a.ldi(5).st(X).br("end");
         a.label("end").count(3).done();
         let program = a.assemble().unwrap();
         let mut m = Machine::new(&program, 2);
@@ -861,6 +871,7 @@ mod tests {
     #[test]
     fn a_simple_event_takes_well_under_ten_microseconds() {
         let mut a = Asm::new(64);
+        a.org(isa::vector::SEGMENT);
         for _ in 0..10 {
             a.ld(SEG_SEQ).add(k(1)).sub(k(2)).sign(F);
         }

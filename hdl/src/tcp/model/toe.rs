@@ -492,10 +492,10 @@ mod tests {
     /// A program that answers strangers with a RST, opens a connection for a host command and keeps what its peer sends.
     fn small_program() -> Program {
         let mut a = Asm::new(128);
-        a.org(vector::SEGMENT).br("segment");
+        a.org(vector::COMMAND).br("command");
         a.org(vector::STRANGER).br("stranger");
         a.org(vector::PENDING).br("pending");
-        a.org(vector::COMMAND).br("command");
+        a.org(vector::SEGMENT).br("segment");
         a.label("segment").cmd(cmd::RX_COMMIT);
         a.ld(SEG_LEN).add(STATE).st(STATE).done();
         a.label("stranger");

@@ -6,13 +6,15 @@ use crate::counters::Cause;
 use crate::tcp::asm::{k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
-/// In the common case straight on from `segment_tuple`; falls into `text`.
+/// In the common case straight on from `segment`; falls into `text`.
 pub(super) fn acknowledgement(a: &mut Asm) {
     a.label("acknowledgement");
     a.ld(SEG_ACK).sub(SND_UNA).sign(A).zero(C);
     a.rsb(SND_MAX).sign(B);
     a.when(B).br("bad_ack");
     a.when(A).br("text");
+    a.when(C).ld(SEG_LEN).not_zero(A);
+    a.when(A).br("window");
     a.when(C).br("same_ack");
     a.note("SND.UNA < SEG.ACK =< SND.NXT");
     a.cmd_a(cmd::TX_FREE, SEG_ACK);
@@ -49,10 +51,8 @@ pub(super) fn acknowledgement(a: &mut Asm) {
 pub(super) fn rare(a: &mut Asm) {
     a.label("same_ack")
         .note("RFC 5681 section 2: a duplicate ACK has no text, no new window, and something is outstanding");
-    a.xor(SND_MAX).zero(A);
-    a.ld(SEG_LEN).not_zero(B);
+    a.ld(SEG_ACK).xor(SND_MAX).zero(A);
     a.when(A).br("window");
-    a.when(B).br("window");
     a.ld(SEG_WND).xor(SND_WND).not_zero(A);
     a.when(A).br("window");
     a.count(Cause::DuplicateAck.number());
@@ -103,7 +103,8 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("sample")
         .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
     a.st(RECOVER);
-    a.note("RFC 6298 section 2; a sample across the tick's wrap is void");
+    a.note("RFC 6298 section 2; a sample across the tick's wrap is void. Work enough for one event: what there is to send comes with the next");
+    a.set(BUSY);
     a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
     a.when(A).br(".void");
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
@@ -117,10 +118,9 @@ pub(super) fn rare(a: &mut Asm) {
         .note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
     a.shr1(RTTVAR).st(T2);
     a.shr3(SRTT).rsb(T0).sign(A);
-    a.rsb(T0);
-    a.st(T1);
-    a.add(SRTT).to(SRTT);
+    a.rsb(T0).st(T1);
     a.when(A).rsb(k(0)).to(T1);
+    a.add(SRTT).to(SRTT);
     a.shr1(T2).rsb(T1);
     a.add(RTTVAR).to(RTTVAR);
     a.label("known")

@@ -8,7 +8,7 @@ use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
-pub(super) fn passive_open(a: &mut Asm) {
+pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_connection")
         .note("first RST, second ACK, third SYN");
     a.when(RST).br("stray");
@@ -23,16 +23,36 @@ pub(super) fn passive_open(a: &mut Asm) {
     a.ld(RESULT2).zero(A);
     a.cmd_a(cmd::SETCONN, RESULT);
     a.unless(A).count(Cause::Recycled.number());
-    a.call("new_connection");
+    a.note("the SYN-ACK first: the state is written while it leaves. As `send_syn` has it, and the window is the whole ring");
+    a.out(out::MAC_LO, SEG_MACLO);
+    a.out(out::IP, SEG_IP);
+    a.shl16(SEG_PORTS).st(OUT_PORTS);
+    a.shr16(SEG_MACURG).st(MAC_HI);
+    a.ld(ISN).st(SND_UNA);
+    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
+    a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
+    a.li(config.rx_ring_bytes as u32)
+        .or(k(constant::CTL_SYN_ACK));
+    a.st(T_CTL);
+    a.out(out::MAC_HI, MAC_HI);
+    a.out(out::PORTS, OUT_PORTS);
+    a.out(out::SEQ, SND_UNA);
+    a.out(out::ACK, RCV_NXT);
+    a.out(out::OPTION, k(mss_option(config)));
+    a.ld(k(0));
+    a.out(out::CTL, T_CTL);
+    a.cmd_a(cmd::SEND, k(0));
+    a.count(Cause::PureAckOut.number());
+    a.ld(SEG_MACLO).to(MAC_LO);
+    a.call("new_state");
     a.ldi(state::SYN_RECEIVED).st(STATE);
     a.ld(T2).to(OWNER);
-    a.ld(SEG_MACLO).to(MAC_LO);
-    a.shr16(SEG_MACURG).st(MAC_HI);
+    a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     a.call("peer_syn");
     a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself");
     a.cmd(cmd::RECYCLABLE);
-    a.br("send_syn_ack");
+    a.done();
 
     a.label(".refused");
     a.count(Cause::Refused.number());
@@ -87,7 +107,7 @@ pub(super) fn syn_sent(a: &mut Asm) {
     a.timer_clear(timer::RETRANSMIT);
     a.ld(TIMED_AT).sign(C);
     a.unless(C).call("sample");
-    a.call("established");
+    established(a);
     a.br("send_ack");
 }
 
@@ -96,7 +116,7 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.label("syn_received");
     a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
     a.when(A).br(".bad");
-    a.call("established");
+    established(a);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
     a.br("acknowledgement");
@@ -105,23 +125,46 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.br("reset_reply");
 }
 
+/// The application gets to know the connection.
+fn established(a: &mut Asm) {
+    a.ldi(state::ESTABLISHED).st(STATE);
+    a.cmd(cmd::KEEP);
+    a.note("RFC 6298 section 5.7");
+    a.ld(TRIES).zero(A);
+    a.ldi(constant::RTO_AFTER_SYN_LOSS);
+    a.unless(A).st(RTO);
+    zero(a, TRIES);
+    a.ldi(flags::APP).or(FLAGS).to(FLAGS);
+    a.count(Cause::Opened.number());
+    a.ld(OWNER);
+    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+}
+
+/// The MSS option of our SYN: kind 2, length 4 (RFC 9293 section 3.7.1).
+fn mss_option(config: &ToeConfig) -> u32 {
+    0x0204_0000 | u32::from(config.receive_mss())
+}
+
 /// What several of them share.
 pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_connection")
         .note("the state of a connection that has sent nothing; tuple from the record");
+    a.ld(ISN).st(SND_UNA);
+    a.shl16(SEG_PORTS).st(OUT_PORTS);
+    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
+    a.label("new_state")
+        .note("all of it but SND.UNA and the ports as sent");
     a.timer_clear(timer::RETRANSMIT);
     a.timer_clear(timer::TIME_WAIT);
-    a.ld(ISN).st(SND_UNA).st(RECOVER);
-    a.shl16(SEG_PORTS).st(OUT_PORTS);
     a.ld(SEG_PORTS).to(PORTS);
+    a.ld(SND_UNA).st(RECOVER);
     a.ldi(1).add(SND_UNA).st(SND_NXT);
     a.st(SND_MAX);
     a.st(TIMED_SEQ);
-    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS] {
+    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE] {
         zero(a, word);
     }
     a.ret();
@@ -134,6 +177,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
+    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.shr16(T0).zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
@@ -142,35 +186,15 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ret();
 
-    a.label("established");
-    a.ldi(state::ESTABLISHED).st(STATE);
-    a.cmd(cmd::KEEP);
-    a.note("RFC 6298 section 5.7");
-    a.ld(TRIES).zero(A);
-    a.ldi(constant::RTO_AFTER_SYN_LOSS);
-    a.unless(A).st(RTO);
-    zero(a, TRIES);
-    a.ldi(flags::APP).or(FLAGS).to(FLAGS);
-    a.count(Cause::Opened.number());
-    a.ld(OWNER);
-    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
-    a.ret();
-
     a.label("send_syn_ack");
     a.ld(k(constant::CTL_SYN_ACK)).to(T_CTL);
-    a.label("send_syn")
-        .note("T_CTL; MSS option: kind 2, length 4 (RFC 9293 section 3.7.1)");
+    a.label("send_syn").note("T_CTL");
     a.timer_set(timer::RETRANSMIT, RTO);
-    a.ldi(0x204).st(T0);
     a.ld(SND_UNA).to(T_SEQ);
     zero(a, T_LEN);
     zero(a, T_SUM);
-    a.shl16(T0).st(T0);
-    a.ldi(u32::from(config.receive_mss())).or(T0).to(T0);
     a.count(Cause::PureAckOut.number());
-    a.nop();
-    a.nop();
-    a.out(out::OPTION, T0);
+    a.out(out::OPTION, k(mss_option(config)));
     a.br("emit");
 }
 

@@ -8,8 +8,10 @@ use crate::tcp::isa::{cmd, notify};
 
 /// From the vector to the ACK check: straight on in the common case.
 pub(super) fn segment(a: &mut Asm) {
-    a.label("segment_tuple")
+    a.label("segment")
         .note("is it still the connection that the parser looked up?");
+    a.ld(SEG_IP).xor(IP).not_zero(UNCOMMON);
+    a.ld(SEG_PORTS);
     a.xor(PORTS).or_not_zero(UNCOMMON);
     a.when(UNCOMMON).br("stale");
     a.ldi(state::ESTABLISHED).xor(STATE).not_zero(UNCOMMON);
@@ -34,7 +36,9 @@ pub(super) fn text(a: &mut Asm) {
     a.set(ACK_NOW);
     a.ld(RESULT).st(RCV_NXT);
     a.xor(RCV_FIN).zero(B);
-    a.unless(OK).count(Cause::OutOfOrder.number());
+    a.add(RESULT2).to(RCV_ADV);
+    a.unless(OK).br("out_of_order");
+    a.label("committed");
     a.when(B).br("fin_reached");
 }
 
@@ -121,6 +125,12 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.when(B).br("commit");
     a.br("output");
 
+    a.label("out_of_order")
+        .note("RFC 5681 section 4.2: each is answered at once");
+    a.clear(BUSY);
+    a.count(Cause::OutOfOrder.number());
+    a.br("committed");
+
     a.label("fin_in")
         .note("eighth check: where the FIN stands is kept, it counts when all before it has come");
     a.set(ACK_NOW);
@@ -142,6 +152,7 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.ldi(flags::FIN_SEEN).and(FLAGS).zero(B);
     a.when(B).br("output");
     a.ldi(1).add(RCV_NXT).to(RCV_NXT);
+    a.add(RCV_ADV).to(RCV_ADV);
     a.cmd_imm(cmd::NOTIFY, notify::PEER_FIN);
     a.ldi(state::PEER_FIN).or(STATE).st(STATE);
     a.st(T0);

@@ -3,7 +3,7 @@ use super::marks::*;
 use super::words::*;
 use super::{flags, state, timer};
 use crate::config::ToeConfig;
-use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::asm::{flags::*, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
@@ -20,6 +20,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label(".send");
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
     a.when(A).done();
+    a.ld(ACK_DUE).or_not_zero(ACK_NOW);
     a.br("output");
 
     a.label(".released")
@@ -42,11 +43,13 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
     a.when(A).br(".read_to_the_end");
     a.cmd(cmd::RX_WINDOW);
-    a.ld(RCV_ADV).sub(RCV_NXT);
-    a.sub(k(u32::from(config.receive_mss()))).not_sign(A);
-    a.ld(RESULT).add(RESULT2).sub(RCV_ADV);
-    a.sub(k(u32::from(config.receive_mss()))).or_sign(A);
+    a.ldi(u32::from(config.receive_mss()) - 1).add(RCV_NXT);
+    a.sub(RCV_ADV).sign(A);
+    a.ldi(u32::from(config.receive_mss()) - 1).add(RCV_ADV);
+    a.sub(RESULT).sub(RESULT2).or_not_sign(A);
     a.unless(A).set(ACK_NOW);
+    a.unless(A).ld(RESULT);
+    a.unless(A).add(RESULT2).to(RCV_ADV);
     a.br(".after_read");
     a.label(".read_to_the_end");
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);

@@ -9,6 +9,8 @@ use crate::tcp::isa::{cmd, out};
 /// Every event's end: data, else FIN, else the ACK asked for, else nothing.
 pub(super) fn output(a: &mut Asm) {
     a.label("output");
+    a.when(BUSY).br("busy");
+    a.label("output_now");
     a.cmd_a(cmd::TX_PEEK, TX_INDEX);
     a.when(OK).br("descriptor");
     a.ld(RESULT).not_zero(B);
@@ -17,19 +19,27 @@ pub(super) fn output(a: &mut Asm) {
     a.when(C).br("fin_out");
     a.label("acknowledge");
     a.unless(ACK_NOW).done();
-    a.label("send_ack")
-        .note("<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>");
-    a.cmd(cmd::RX_WINDOW);
-    a.ld(k(constant::CTL_ACK));
-    a.or(RESULT).to(T_CTL);
-    a.ld(RCV_NXT).add(RESULT).to(RCV_ADV);
+    a.label("send_ack").note(
+        "<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, the window as the last text or reading left it",
+    );
+    a.ld(RCV_ADV).sub(RCV_NXT);
+    a.or(k(constant::CTL_ACK)).to(T_CTL);
     addresses(a);
     a.out(out::SEQ, SND_MAX);
     a.out(out::ACK, RCV_NXT);
     a.out(out::CTL, T_CTL);
     a.ld(k(0));
     a.cmd_a(cmd::SEND, k(0));
+    zero(a, ACK_DUE);
     a.count(Cause::PureAckOut.number());
+    a.done();
+
+    a.label("busy")
+        .note("the line is taken for longer than an event lasts: come again. Nothing would leave sooner, other connections get their turn, and an ACK can go with data");
+    a.when(FORCE).br("output_now");
+    a.cmd(cmd::POST);
+    a.when(ACK_NOW).ldi(1);
+    a.when(ACK_NOW).st(ACK_DUE);
     a.done();
 
     a.label("tail").note(
@@ -84,6 +94,7 @@ pub(super) fn output(a: &mut Asm) {
     a.out(out::CTL, T_CTL);
     a.ld(T_SUM);
     a.cmd_a(cmd::SEND, T_LEN);
+    zero(a, ACK_DUE);
     a.done();
 
     a.label("held")
