@@ -15,8 +15,8 @@ fn what_was_reached_stays_reached() {
         ("goodput.send", 0.999),
         ("goodput.receive", 0.999),
         // Not reached: 0.999 is wanted. Pure ACKs share the line, and now and then an end of one comes before the next segment.
-        ("goodput.both.send", 0.985),
-        ("goodput.both.receive", 0.985),
+        ("goodput.both.send", 0.993),
+        ("goodput.both.receive", 0.993),
     ] {
         assert!(value(name) >= least, "{name}: {} of {least}", value(name));
     }
