@@ -103,8 +103,7 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("sample")
         .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
     a.st(RECOVER);
-    a.note("RFC 6298 section 2; a sample across the tick's wrap is void. Work enough for one event: what there is to send comes with the next");
-    a.set(BUSY);
+    a.note("RFC 6298 section 2; a sample across the tick's wrap is void.");
     a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
     a.when(A).br(".void");
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
@@ -116,6 +115,8 @@ pub(super) fn rare(a: &mut Asm) {
     a.br("known");
     a.label(".next")
         .note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
+    a.note("work enough for one event: what there is to send comes with the next");
+    a.set(BUSY);
     a.shr1(RTTVAR).st(T2);
     a.shr3(SRTT).rsb(T0).sign(A);
     a.rsb(T0).st(T1);
