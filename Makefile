@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-TOE := $(CARGO) run --release --quiet -p toe-host --bin toe --
+TOE := $(CARGO) run --release -p toe-host --bin toe --
 ARGS ?=
 
 .PHONY: help demo test check format lint doc tools sim verilog synth bench snapshots clean
@@ -33,7 +33,7 @@ doc: ## the documentation builds without warnings
 tools: ## the pinned synthesis and simulation tools, into .tools/
 	@sim/tools/setup.sh
 
-sim: ## the simulated board on a real network: make sim ARGS="--tap toe0 --ip 192.168.69.1/24"
+sim: tools ## the simulated board on a real network: make sim ARGS="--tap toe0 --ip 192.168.69.2/24"
 	$(TOE) sim $(ARGS)
 
 verilog: ## the Verilog and the register map, into out/verilog

@@ -93,6 +93,22 @@ pub const STEPS: [&str; 4] = [
     "bitstream",
 ];
 
+/// nextpnr's own report.
+const PLACED: &str = "place-and-route.json";
+
+/// What [`ice40`] leaves in its folder, the sources aside.
+pub const RESULTS: [&str; 9] = [
+    "top.bin",
+    "top.bin.part",
+    "top.asc",
+    "top.json",
+    "whole.json",
+    "modules.json",
+    PLACED,
+    "synthesis.log",
+    "place-and-route.log",
+];
+
 fn write(path: &Path, text: &str) -> Result<(), FlowError> {
     std::fs::write(path, text).map_err(|source| FlowError::File {
         action: "write",
@@ -169,7 +185,7 @@ pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
             "--asc",
             "top.asc",
             "--report",
-            "report.json",
+            PLACED,
             "--freq",
             &frequency,
             "--seed",
@@ -178,17 +194,38 @@ pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
         ],
     )?;
     write(&dir.join("place-and-route.log"), &log)?;
-    let report = json("nextpnr", &dir.join("report.json"))?;
-    let (cells, cells_available) = used(&report, "ICESTORM_LC")?;
-    let (block_rams, block_rams_available) = used(&report, "ICESTORM_RAM")?;
+    let placed = json("nextpnr", &dir.join(PLACED))?;
+    let tools = [yosys, nextpnr, icepack.clone()].map(|t| ToolUsed {
+        name: t.name.into(),
+        version: t.version,
+    });
+    let mut report = report(job, &placed, modules, tools.into())?;
 
     step(STEPS[3]);
-    icepack.run(dir, &["top.asc", "top.bin"])?;
+    icepack.run(dir, &["top.asc", "top.bin.part"])?;
     let path = dir.join("top.bin");
+    std::fs::rename(dir.join("top.bin.part"), &path).map_err(|source| FlowError::File {
+        action: "write",
+        path: path.clone(),
+        source,
+    })?;
     let sha256 = Sha256::digest(read(&path)?)
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
+    report.bitstream = Some(Bitstream { path, sha256 });
+    Ok(report)
+}
+
+/// What placing and routing found; there is no bitstream yet.
+fn report(
+    job: &Job,
+    placed: &serde_json::Value,
+    modules: Vec<Module>,
+    tools: Vec<ToolUsed>,
+) -> Result<Report, FlowError> {
+    let (cells, cells_available) = used(placed, "ICESTORM_LC")?;
+    let (block_rams, block_rams_available) = used(placed, "ICESTORM_RAM")?;
     Ok(Report {
         board: job.board.into(),
         device: "iCE40HX8K-CB132".into(),
@@ -196,17 +233,11 @@ pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
         cells_available,
         block_rams,
         block_rams_available,
-        clocks: clocks(&report, job.needed_mhz)?,
+        clocks: clocks(placed, job.needed_mhz)?,
         modules,
-        tools: [yosys, nextpnr]
-            .into_iter()
-            .map(|t| ToolUsed {
-                name: t.name.into(),
-                version: t.version,
-            })
-            .collect(),
+        tools,
         seed: job.seed,
-        bitstream: Some(Bitstream { path, sha256 }),
+        bitstream: None,
     })
 }
 
@@ -318,6 +349,54 @@ mod tests {
         assert_eq!(cost("top"), Some((13, 1)));
         assert_eq!(cost("top.a"), Some((10, 1)));
         assert_eq!(cost("top.a.b"), Some((5, 0)));
+    }
+
+    #[test]
+    fn the_report_s_json_keeps_its_contract() {
+        // As nextpnr-ice40 0.9 writes it, shortened to what is there for every design.
+        let placed = serde_json::json!({
+            "critical_paths": [],
+            "fmax": {"clock$SB_IO_IN": {"achieved": 55.03, "constraint": 50.0}, "slow": {"achieved": 49.9, "constraint": 50.0}},
+            "utilization": {
+                "ICESTORM_LC": {"available": 7680, "used": 6243},
+                "ICESTORM_RAM": {"available": 32, "used": 30},
+                "SB_IO": {"available": 256, "used": 13},
+            },
+        });
+        let job = Job {
+            board: "alchitry-cu",
+            verilog: String::new(),
+            constraints: String::new(),
+            needed_mhz: 50.0,
+            seed: 7,
+        };
+        let module = Module {
+            name: "top".into(),
+            cells: 9,
+            block_rams: 1,
+        };
+        let tool = ToolUsed {
+            name: "yosys".into(),
+            version: "0.1".into(),
+        };
+        let mut found = report(&job, &placed, vec![module], vec![tool]).unwrap();
+        found.bitstream = Some(Bitstream {
+            path: "top.bin".into(),
+            sha256: "00".into(),
+        });
+        let json = serde_json::to_value(&found).unwrap();
+        let want = serde_json::json!({
+            "board": "alchitry-cu", "device": "iCE40HX8K-CB132", "seed": 7,
+            "cells": 6243, "cells_available": 7680, "block_rams": 30, "block_rams_available": 32,
+            "clocks": [
+                {"name": "clock$SB_IO_IN", "fmax_mhz": 55.03, "needed_mhz": 50.0, "met": true},
+                {"name": "slow", "fmax_mhz": 49.9, "needed_mhz": 50.0, "met": false},
+            ],
+            "modules": [{"name": "top", "cells": 9, "block_rams": 1}],
+            "tools": [{"name": "yosys", "version": "0.1"}],
+            "bitstream": {"path": "top.bin", "sha256": "00"},
+        });
+        assert_eq!(json, want);
     }
 
     #[test]

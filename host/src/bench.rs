@@ -4,14 +4,18 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use toe_hdl::config::ToeConfig;
-use toe_sim::peer::Conversation;
+use toe_hdl::config::{Owner, ToeConfig};
+use toe_hdl::counters::Cause;
+use toe_sim::link::{Frame, Instant, Link, Medium};
+use toe_sim::peer::{Conversation, Peer};
 
 use crate::board::Backend;
 use crate::capture::{self, OnTheLine};
-use crate::demo::{exchange, fresh_board, latencies, options, Exchange};
-use crate::synth;
+use crate::demo::{
+    exchange, exchange_over, fresh_board, latencies_in_parts, listener, options, Exchange,
+};
 use crate::trace::Event;
+use crate::{say, synth};
 
 /// One figure. The fields are the contract of `--json`.
 #[derive(Clone, Debug, Serialize)]
@@ -126,6 +130,114 @@ fn talk(config: &ToeConfig, backend: Backend, talk: Conversation) -> Result<Run>
     })
 }
 
+/// Segments of a flood.
+const FLOOD: usize = 500;
+
+/// A peer whose first bare acknowledgement, the one that opens the connection, comes [`FLOOD`] times again without a pause; the
+/// peer itself is heard again only afterwards.
+struct Flood {
+    peer: Peer,
+    segment: Option<Frame>,
+    left: usize,
+}
+
+impl Link for Flood {
+    fn receive(&mut self, now: Instant) -> Option<Frame> {
+        if let (Some(segment), 1..) = (&self.segment, self.left) {
+            self.left -= 1;
+            return Some(segment.clone());
+        }
+        let frame = self.peer.receive(now)?;
+        let header = capture::parse(&frame);
+        if header.is_some_and(|h| h.length == 0 && !h.syn && h.ack.is_some()) {
+            self.segment.get_or_insert_with(|| frame.clone());
+        }
+        Some(frame)
+    }
+    fn send(&mut self, frame: Frame, now: Instant) {
+        self.peer.send(frame, now);
+    }
+    fn idle_until(&mut self, now: Instant) -> Option<Instant> {
+        match (&self.segment, self.left) {
+            (Some(_), 1..) => Some(now),
+            _ => self.peer.idle_until(now),
+        }
+    }
+    fn medium(&self) -> Medium {
+        self.peer.medium()
+    }
+}
+
+/// What became of the shortest segments that came back to back.
+struct Shortest {
+    /// Between the ends of the first and the last of them.
+    cycles: u64,
+    /// Segment events that the engine ended in these.
+    handled: usize,
+    /// Segments that found no room, in the whole run.
+    dropped: u64,
+    /// Why the transfer after it failed.
+    failure: Option<String>,
+}
+
+impl Shortest {
+    fn cycles_each(&self) -> Option<f64> {
+        (self.handled > 0).then(|| self.cycles as f64 / self.handled as f64)
+    }
+
+    fn rate(&self) -> Option<f64> {
+        self.cycles_each().map(|cycles| (125e6 / cycles).round())
+    }
+}
+
+/// Floods an open connection with bare acknowledgements of 60 bytes at line rate, then has 8 KiB echoed over it.
+fn shortest(config: &ToeConfig, backend: Backend) -> Result<Shortest> {
+    let mut board = fresh_board(config, backend)?;
+    board.trace_engine(config)?;
+    let port = listener(config, Owner::Echo)?;
+    let data = vec![0x3C; 8192];
+    let talk = Conversation::echo_client(Ipv4Addr::from(config.ip), port, data.clone())
+        .with_options(options())
+        .keeping();
+    let flood = |peer| Flood {
+        peer,
+        segment: None,
+        left: FLOOD,
+    };
+    let quiet = ProgressBar::hidden();
+    let (done, board) = match exchange_over(config, board, talk, &quiet, flood, |l| &l.peer) {
+        Ok(done) => done,
+        Err(e) => {
+            return Ok(Shortest {
+                cycles: 0,
+                handled: 0,
+                dropped: 0,
+                failure: Some(format!("{e:#}")),
+            })
+        }
+    };
+    let bare = |f: &&OnTheLine| !f.outward() && f.segment.is_some_and(|h| h.length == 0 && !h.syn);
+    let flood: Vec<_> = (done.line.iter()).filter(bare).take(1 + FLOOD).collect();
+    let [first, .., last] = &flood[..] else {
+        anyhow::bail!("the flood did not cross the line");
+    };
+    let (from, to) = (first.stamp.last, last.stamp.last);
+    let handled = (board.engine_trace().iter())
+        .filter(|e| e.kind == "segment" && (from..to).contains(&(e.cycle + e.cycles)))
+        .count();
+    let dropped = (done.counters.iter())
+        .filter(|c| c.name == Cause::RecordQueueFull.name())
+        .map(|c| c.value)
+        .sum();
+    let failure = (done.received != data).then(|| "other bytes came back".to_string());
+    Ok(Shortest {
+        cycles: to - from,
+        handled,
+        dropped,
+        failure,
+    })
+}
+
 fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<()> {
     let config = ToeConfig::default();
     let name = backend.to_string();
@@ -178,7 +290,7 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     bar.inc(1);
 
     bar.set_message(format!("{name}: latency"));
-    let latency = latencies(&config, backend)?;
+    let (latency, parts) = latencies_in_parts(&config, backend)?;
     let cycles = |v: Option<u64>| v.map(|v| v as f64);
     add(
         "latency.syn",
@@ -197,6 +309,34 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
         cycles(latency.echo),
         "cycles",
         Bar::AtMost(320.0),
+    );
+    bar.inc(1);
+
+    bar.set_message(format!("{name}: flood"));
+    let flood = shortest(&config, backend)?;
+    add(
+        "segments.min_frame",
+        flood.rate(),
+        "segments/s at 125 MHz",
+        Bar::None,
+    );
+    add(
+        "segments.min_frame.cycles",
+        flood.cycles_each(),
+        "cycles a segment",
+        Bar::None,
+    );
+    add(
+        "segments.min_frame.dropped",
+        Some(flood.dropped as f64),
+        "of 500 at line rate",
+        Bar::None,
+    );
+    add(
+        "segments.min_frame.recovered",
+        Some(f64::from(u8::from(flood.failure.is_none()))),
+        "transfers of 1 after it",
+        Bar::AtLeast(1.0),
     );
     bar.inc(1);
 
@@ -259,6 +399,10 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
             "goodput.send" => Some(lost(&send, true)),
             "goodput.both.receive" => Some(lost(&both, false)),
             "goodput.both.send" => Some(lost(&both, true)),
+            "latency.syn" => parts[0].clone(),
+            "latency.ack" => parts[1].clone(),
+            "latency.echo" => parts[2].clone(),
+            "segments.min_frame.recovered" => flood.failure.clone(),
             "engine.cycles_per_event.data" => Some(of_segments(&receive)),
             "engine.cycles_per_event.ack" => Some(of_segments(&send)),
             "engine.cycles_per_event.most" => longest.map(|e| {
@@ -302,7 +446,7 @@ fn area(rows: &mut Vec<Row>) -> Result<()> {
 /// When a run fails or a tool is missing.
 pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
     let bar = crate::demo::bar(
-        4 * backends.len() as u64 + u64::from(with_synthesis),
+        5 * backends.len() as u64 + u64::from(with_synthesis),
         "bench",
     );
     let mut rows = vec![];
@@ -317,12 +461,37 @@ pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Breaks a text at blanks into lines of at most `width` characters, where its words let it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        match lines.last_mut() {
+            Some(last) if line == 0 || line + 1 + word.chars().count() <= width => {
+                if line > 0 {
+                    last.push(' ');
+                }
+                last.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
 /// Prints the table.
-pub fn print(rows: &[Row]) {
-    println!(
+///
+/// # Errors
+/// When the standard output cannot be written.
+pub fn print(rows: &[Row]) -> Result<()> {
+    say!(
         "{:<32} {:>12}  {:<20} {:>9}  {:<4} back end",
-        "figure", "value", "unit", "bar", "met"
-    );
+        "figure",
+        "value",
+        "unit",
+        "bar",
+        "met"
+    )?;
     for r in rows {
         let value = match r.value {
             None => "–".into(),
@@ -330,18 +499,21 @@ pub fn print(rows: &[Row]) {
             Some(v) if v.fract() == 0.0 => format!("{v}"),
             Some(v) => format!("{v:.3}"),
         };
-        println!(
+        say!(
             "{:<32} {value:>12}  {:<20} {:>9}  {:<4} {}",
             r.name,
             r.unit,
             r.bar,
             if r.met { "yes" } else { "NO" },
             r.backend
-        );
+        )?;
         if let Some(cause) = r.cause.as_ref().filter(|_| !r.met) {
-            println!("{:>46}  not met: {cause}", "");
+            for line in wrapped(&format!("not met: {cause}"), 100) {
+                say!("    {line}")?;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -355,5 +527,34 @@ mod tests {
         assert!(row("x", "rust", Some(160.0), "", Bar::AtMost(160.0)).met);
         assert!(!row("x", "rust", Some(161.0), "", Bar::AtMost(160.0)).met);
         assert!(!row("x", "rust", None, "", Bar::AtMost(160.0)).met);
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_blanks() {
+        assert_eq!(
+            wrapped("aa bb ccc dddddd e", 5),
+            ["aa bb", "ccc", "dddddd", "e"]
+        );
+        assert_eq!(wrapped("→→ →→", 5), ["→→ →→"]);
+    }
+
+    #[test]
+    fn a_flood_of_shortest_segments_is_accounted_for_and_got_over() {
+        let found = shortest(&ToeConfig::default(), Backend::Rust).unwrap();
+        assert_eq!(found.failure, None);
+        // Preamble, 60 bytes, FCS, gap: without a pause.
+        assert_eq!(found.cycles, FLOOD as u64 * (8 + 60 + 4 + 12));
+        assert!(found.handled > 0 && found.handled as u64 + found.dropped <= FLOOD as u64 + 1);
+        // What is left was in the queue when the last one came.
+        assert!(FLOOD as u64 - found.handled as u64 - found.dropped < 64);
+    }
+
+    #[test]
+    fn a_row_s_json_keeps_its_contract() {
+        let json = serde_json::to_value(row("x", "rust", Some(2.0), "cycles", Bar::AtMost(1.0)));
+        let want = serde_json::json!({
+            "name": "x", "value": 2.0, "unit": "cycles", "bar": "≤ 1", "met": false, "backend": "rust", "cause": null,
+        });
+        assert_eq!(json.unwrap(), want);
     }
 }

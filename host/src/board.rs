@@ -268,6 +268,11 @@ impl SimulatedBoard {
         self.trace.as_ref().map_or(&[], EngineTrace::events)
     }
 
+    /// What was recorded, which is forgotten.
+    pub fn take_engine_trace(&mut self) -> Vec<trace::Event> {
+        (self.trace.as_mut()).map_or(vec![], EngineTrace::take)
+    }
+
     /// Begins a waveform of all signals.
     ///
     /// # Errors

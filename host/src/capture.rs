@@ -98,7 +98,8 @@ impl OnTheLine {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Header> {
+/// Reads the TCP header of an Ethernet frame, if it has one.
+pub fn parse(bytes: &[u8]) -> Option<Header> {
     let frame = EthernetFrame::new_checked(bytes).ok()?;
     if frame.ethertype() != EthernetProtocol::Ipv4 {
         return None;
@@ -211,13 +212,22 @@ pub fn latency(
     asks: impl Fn(&Header) -> bool,
     answers: impl Fn(&Header) -> bool,
 ) -> Option<u64> {
+    span(line, asks, answers).map(|(asked, answered)| answered - asked)
+}
+
+/// The two cycles between which [`latency`] is.
+pub fn span(
+    line: &[OnTheLine],
+    asks: impl Fn(&Header) -> bool,
+    answers: impl Fn(&Header) -> bool,
+) -> Option<(u64, u64)> {
     let at = line
         .iter()
         .position(|f| !f.outward() && f.segment.as_ref().is_some_and(&asks))?;
     let asked = line[at].stamp.last;
     line.iter()
         .find(|f| f.outward() && f.stamp.first > asked && f.segment.as_ref().is_some_and(&answers))
-        .map(|f| f.stamp.first - asked)
+        .map(|f| (asked, f.stamp.first))
 }
 
 /// Writes the frames with simulated times at `hz` cycles a second.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use toe_hdl::config::{Owner, ToeConfig};
 use toe_sim::gmii::GmiiPort;
-use toe_sim::link::Medium;
+use toe_sim::link::{Link, Medium};
 use toe_sim::peer::{Conversation, Peer, PeerConfig, TcpOptions};
 use toe_sim::time::SimulatedTime;
 use toe_sim::world::{Clock, World};
@@ -19,6 +19,7 @@ use crate::board::{self, Backend, SimulatedBoard};
 use crate::capture::{self, OnTheLine, Recording};
 use crate::output::{self, Output};
 use crate::report::{self, grouped, Counter, Page, Traffic};
+use crate::trace::Event;
 
 /// Simulated cycles in a tick. A board has 50,000 to 125,000; a simulation that waits for a timer would wait for ever, so its milliseconds are
 /// shorter. No result depends on it but the length of pauses.
@@ -96,17 +97,33 @@ pub fn exchange(
     talk: Conversation,
     bar: &ProgressBar,
 ) -> Result<(Exchange, SimulatedBoard)> {
+    exchange_over(config, board, talk, bar, |peer| peer, |peer| peer)
+}
+
+/// The same over what `wrap` makes of the peer.
+///
+/// # Errors
+/// As [`exchange`].
+pub fn exchange_over<L: Link>(
+    config: &ToeConfig,
+    board: SimulatedBoard,
+    talk: Conversation,
+    bar: &ProgressBar,
+    wrap: impl FnOnce(Peer) -> L,
+    peer_in: impl Fn(&L) -> &Peer,
+) -> Result<(Exchange, SimulatedBoard)> {
     let mut peer = peer(config, 1);
     let before = board.cycles();
     let handle = peer.add(talk);
     let start = Instant::now();
-    let mut world = World::new(board, Recording::new(peer), Clock::simulated(HZ));
+    let mut world = World::new(board, Recording::new(wrap(peer)), Clock::simulated(HZ));
     let mut failure = None;
     let limit = 400_000_000;
     world
         .run_until(limit, |_, link| {
-            bar.set_position(link.inner.app(handle).received() as u64);
-            match link.inner.finished() {
+            let peer = peer_in(&link.inner);
+            bar.set_position(peer.app(handle).received() as u64);
+            match peer.finished() {
                 Ok(done) => done,
                 Err(e) => {
                     failure = Some(e);
@@ -124,7 +141,10 @@ pub fn exchange(
     world.run(1_000).context("the exchange did not end")?;
     let mut board = world.board;
     let line = world.link.on_the_line(board.line().stamps());
-    let received = world.link.inner.app(handle).received_bytes().to_vec();
+    let received = peer_in(&world.link.inner)
+        .app(handle)
+        .received_bytes()
+        .to_vec();
     let counters = board.counters();
     let events = board.engine_trace().len() as u64;
     Ok((
@@ -169,19 +189,53 @@ pub fn listener(config: &ToeConfig, owner: Owner) -> Result<u16> {
 /// # Errors
 /// When a conversation does not end, or there is no port for one.
 pub fn latencies(config: &ToeConfig, backend: Backend) -> Result<Latency> {
+    Ok(latencies_in_parts(config, backend)?.0)
+}
+
+/// The same, each with what the engine did meanwhile (in the order of the fields).
+///
+/// # Errors
+/// As [`latencies`].
+pub fn latencies_in_parts(
+    config: &ToeConfig,
+    backend: Backend,
+) -> Result<(Latency, [Option<String>; 3])> {
     let ip = Ipv4Addr::from(config.ip);
     let quiet = ProgressBar::hidden();
     let talk = Conversation::echo_client(ip, listener(config, Owner::Echo)?, vec![0x55])
         .with_options(options());
-    let (one, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
+    let run = |talk| {
+        let mut board = fresh_board(config, backend)?;
+        board.trace_engine(config)?;
+        exchange(config, board, talk, &quiet)
+    };
+    let (one, one_board) = run(talk)?;
     let port = listener(config, Owner::Discard)?;
     let talk = Conversation::source_client(ip, port, vec![0x55; 1460]).with_options(options());
-    let (full, _) = exchange(config, fresh_board(config, backend)?, talk, &quiet)?;
-    Ok(Latency {
-        syn: capture::latency(&one.line, |h| h.syn, |h| h.syn),
-        ack: capture::latency(&full.line, |h| h.length > 0, |h| h.ack.is_some()),
-        echo: capture::latency(&one.line, |h| h.length > 0, |h| h.length > 0),
-    })
+    let (full, full_board) = run(talk)?;
+    let spans = [
+        capture::span(&one.line, |h| h.syn, |h| h.syn),
+        capture::span(&full.line, |h| h.length > 0, |h| h.ack.is_some()),
+        capture::span(&one.line, |h| h.length > 0, |h| h.length > 0),
+    ];
+    let [syn, ack, echo] = spans.map(|span| span.map(|(asked, answered)| answered - asked));
+    let [one, full] = [&one_board, &full_board].map(|board| board.engine_trace());
+    let parts = [(spans[0], one), (spans[1], full), (spans[2], one)]
+        .map(|(span, trace)| span.map(|span| parts(span, trace)));
+    Ok((Latency { syn, ack, echo }, parts))
+}
+
+/// The engine's events between two cycles, counted from the first of them.
+fn parts((asked, answered): (u64, u64), trace: &[Event]) -> String {
+    let mut text = String::from("from the last byte in:");
+    for e in (trace.iter()).filter(|e| (asked..answered).contains(&e.cycle)) {
+        let (begin, end) = (e.cycle - asked, e.cycle + e.cycles - asked);
+        text += &format!(
+            " engine {begin} to {end} ({}, {} instructions),",
+            e.kind, e.instructions
+        );
+    }
+    text + &format!(" first byte out {}", answered - asked)
 }
 
 /// 64 KiB that are easy to recognise and hard to get right by chance.
@@ -236,6 +290,11 @@ pub fn run(
         )));
     }
     output::folder(out)?;
+    let files = ["toe.v", "demo.pcap", "demo.html"]
+        .map(|f| out.join(f))
+        .to_vec();
+    let [verilog, pcap, html] = [0, 1, 2].map(|i| Output::new(&files[i]));
+    let (verilog, pcap, html) = (verilog?, pcap?, html?);
     let machine = backend.machine_name()?;
     let latency_cycles = latencies(config, backend)?;
     let mut board = fresh_board(config, backend)?;
@@ -252,12 +311,8 @@ pub fn run(
         send: capture::goodput(&done.line, true),
         receive: capture::goodput(&done.line, false),
     };
-    let files = ["toe.v", "demo.pcap", "demo.html"]
-        .map(|f| out.join(f))
-        .to_vec();
-    output::write(&files[0], board::verilog(config)?)?;
-    let pcap = Output::new(&files[1])?;
-    capture::write_pcap(&done.line, HZ, pcap.writer()?)?;
+    verilog.write(board::verilog(config)?)?;
+    capture::write_pcap(&done.line, HZ, pcap.writer()?).with_context(|| pcap.wrong())?;
     pcap.commit()?;
     let outcome = Outcome {
         bytes: data.len(),
@@ -271,13 +326,13 @@ pub fn run(
         files,
         sha256: hex(&done.received),
     };
-    output::write(&outcome.files[2], report::html(&page(&done, &outcome)))?;
+    html.write(report::html(&page(&done, &outcome)))?;
     Ok(outcome)
 }
 
 fn percent(share: Option<f64>) -> String {
     share.map_or("too short to measure".into(), |s| {
-        format!("{:.1} %", s * 100.0)
+        format!("{:.1} % of the line's limit", s * 100.0)
     })
 }
 
@@ -295,14 +350,8 @@ impl Outcome {
                 if self.identical { "yes" } else { "NO" }.into(),
             ),
             ("Clock cycles", grouped(self.cycles)),
-            (
-                "Goodput, engine sends",
-                format!("{} of the line's limit", percent(self.goodput.send)),
-            ),
-            (
-                "Goodput, engine receives",
-                format!("{} of the line's limit", percent(self.goodput.receive)),
-            ),
+            ("Goodput, engine sends", percent(self.goodput.send)),
+            ("Goodput, engine receives", percent(self.goodput.receive)),
             ("SYN → SYN-ACK", cycles(self.latency_cycles.syn)),
             ("Data → ACK", cycles(self.latency_cycles.ack)),
             ("One byte → its echo", cycles(self.latency_cycles.echo)),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use toe_host::board::Backend;
 use toe_host::output::{self, Output};
 use toe_host::sim::{Cidr, Stop};
-use toe_host::{bench, demo, exit_code, settings, sim, synth, verilog, Refused};
+use toe_host::{bench, demo, exit_code, say, settings, sim, synth, verilog, Refused};
+use toe_sim::tools;
 
 /// TOE in Rust: a TCP offload engine for FPGAs.
 ///
@@ -63,10 +64,10 @@ enum Command {
         /// Only this application: echo, discard or chargen (default: all, each on its own port)
         #[arg(long)]
         app: Option<String>,
-        /// Write what crosses the line
+        /// Write what crosses the line; it can be read while it grows (`tail -f`, Wireshark)
         #[arg(long)]
         pcap: Option<PathBuf>,
-        /// Write a waveform (large, and slow)
+        /// Write a waveform (large, and slow); with lockstep two, X.left.vcd and X.right.vcd
         #[arg(long)]
         vcd: Option<PathBuf>,
         /// Print each event the engine handles: path, cycles
@@ -94,7 +95,7 @@ enum Command {
         #[arg(long)]
         board: String,
         /// Seed of the placement
-        #[arg(long, default_value_t = toe_bsp::alchitry_cu::SEED)]
+        #[arg(long, default_value_t = toe_bsp::alchitry_cu::SEED, allow_negative_numbers = true)]
         seed: u32,
         /// Folder for the files (default: out/synth/BOARD)
         #[arg(long)]
@@ -103,9 +104,9 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Every figure, beside its bar
+    /// Every figure, beside its bar; one that is not met is told with its cause, and is no failure (exit code 0)
     Bench {
-        /// Only on this back end: rust or verilog (default: both)
+        /// Only on this back end: rust, verilog, cxxrtl, verilator or lockstep (default: rust, then verilog)
         #[arg(long)]
         backend: Option<String>,
         /// Without synthesis (area and Fmax)
@@ -149,10 +150,10 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             let outcome = demo::run(&config, file.as_deref(), backend, &out)?;
             write_json(json, &outcome)?;
             for (label, value) in outcome.facts() {
-                println!("{label:<26} {value}");
+                say!("{label:<26} {value}")?;
             }
             for file in &outcome.files {
-                println!("{:<26} {}", "written", file.display());
+                say!("{:<26} {}", "written", file.display())?;
             }
             if !outcome.identical {
                 eprintln!("toe: the bytes that came back are not those that were sent");
@@ -188,10 +189,10 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
         }
         Command::Verilog {
             print_config: true, ..
-        } => print!("{}", settings::example()),
+        } => output::print(format_args!("{}", settings::example()))?,
         Command::Verilog { config, out, .. } => {
             for file in verilog::write(&settings::load(config.as_deref())?, &out)? {
-                println!("{}", file.display());
+                say!("{}", file.display())?;
             }
         }
         Command::Synth {
@@ -204,7 +205,7 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
             let report = synth::run(&board, seed, &out)?;
             write_json(json, &report)?;
-            synth::print(&report);
+            synth::print(&report)?;
             if report.clocks.iter().any(|c| !c.met) {
                 eprintln!("toe: the timing that the board needs is not met; try another --seed");
                 return Ok(ExitCode::from(1));
@@ -221,8 +222,8 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             };
             let json = json_output(json.as_deref())?;
             let rows = bench::run(&backends, !no_synth)?;
-            bench::print(&rows);
             write_json(json, &serde_json::json!({ "rows": rows }))?;
+            bench::print(&rows)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -233,10 +234,12 @@ const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
+    tools::set_notice(|text| eprintln!("toe: {text}"));
     let stop = Arc::new(Stop::default());
     let asked = stop.clone();
     let handled = ctrlc::set_handler(move || {
         if !asked.ask() {
+            tools::stop_all();
             output::discard_all();
             std::process::exit(INTERRUPTED);
         }

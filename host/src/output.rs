@@ -1,25 +1,58 @@
-//! Output files that are whole or not there: written under another name beside their own, renamed when complete.
+//! What the command writes: files that are whole or not there (written under another name beside their own, renamed when complete),
+//! and the standard output, which may be full or have lost its reader.
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 use crate::Refused;
 
-/// The files that are not whole yet, for [`discard_all`].
-static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(vec![]);
+/// The files in the making, each by its own path, with where it is written, for [`discard_all`].
+static PENDING: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(vec![]);
 
-fn parts() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
-    PARTS.lock().unwrap_or_else(PoisonError::into_inner)
+fn pending() -> std::sync::MutexGuard<'static, Vec<(PathBuf, PathBuf)>> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes every file that is not whole: for a run that is broken off.
 pub fn discard_all() {
-    for part in parts().drain(..) {
-        let _ = fs::remove_file(part);
+    for (path, part) in pending().drain(..) {
+        if path != part {
+            let _ = fs::remove_file(part);
+        }
     }
+}
+
+/// Nobody reads what is printed any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the reader of the standard output is gone, as after `| head -1`.
+pub fn closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// Prints on the standard output; [`crate::say!`] adds the line's end. A reader that is gone is no error, see [`closed`].
+///
+/// # Errors
+/// When it cannot be written, a full disk say.
+pub fn print(text: std::fmt::Arguments<'_>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+            CLOSED.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        other => other.context("cannot write to the standard output"),
+    }
+}
+
+/// `println!` that gives its error back instead of a panic.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
 /// A file in the making. Dropped before [`Output::commit`], it leaves nothing.
@@ -27,6 +60,8 @@ pub fn discard_all() {
 pub struct Output {
     path: PathBuf,
     part: PathBuf,
+    /// As it was asked for.
+    name: PathBuf,
 }
 
 impl Output {
@@ -35,6 +70,19 @@ impl Output {
     /// # Errors
     /// Exit code 2; names the file, the reason and the remedy.
     pub fn new(path: &Path) -> Result<Self> {
+        Self::begin(path, false)
+    }
+
+    /// As [`Output::new`], for a file that is of use while it grows and whole at any time: it is written in its place and stays.
+    ///
+    /// # Errors
+    /// As [`Output::new`].
+    pub fn live(path: &Path) -> Result<Self> {
+        Self::begin(path, true)
+    }
+
+    fn begin(path: &Path, live: bool) -> Result<Self> {
+        let shown = path;
         let refused = |why: String| {
             Refused(format!(
                 "cannot write {}: {why}; choose another path",
@@ -70,18 +118,25 @@ impl Output {
         let mut part_name = std::ffi::OsString::from(".");
         part_name.push(name);
         part_name.push(format!(".{}.part", std::process::id()));
-        let part = if special {
-            path.to_path_buf()
-        } else {
-            let part = folder.join(part_name);
-            File::create(&part).map_err(|e| refused(e.to_string()))?;
-            parts().push(part.clone());
-            part
+        let path = match folder.canonicalize() {
+            Ok(folder) => folder.join(name),
+            Err(_) => path.to_path_buf(),
         };
-        Ok(Self {
-            path: path.to_path_buf(),
-            part,
-        })
+        let mut pending = pending();
+        if !special && pending.iter().any(|(other, _)| *other == path) {
+            return Err(refused("another option names the same file".into()).into());
+        }
+        let part = if special || live {
+            path.clone()
+        } else {
+            folder.join(part_name)
+        };
+        if !special {
+            File::create(&part).map_err(|e| refused(e.to_string()))?;
+            pending.push((path.clone(), part.clone()));
+        }
+        let name = shown.to_path_buf();
+        Ok(Self { path, part, name })
     }
 
     /// Where to write.
@@ -121,16 +176,20 @@ impl Output {
         Ok(())
     }
 
-    fn wrong(&self) -> String {
-        format!("cannot write {}", self.path.display())
+    /// For an error in writing it.
+    pub fn wrong(&self) -> String {
+        format!("cannot write {}", self.name.display())
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        let mut parts = parts();
-        if let Some(at) = parts.iter().position(|part| *part == self.part) {
-            let _ = fs::remove_file(parts.swap_remove(at)); // gone already if it was renamed
+        let mut pending = pending();
+        if let Some(at) = pending.iter().position(|(path, _)| *path == self.path) {
+            let (path, part) = pending.swap_remove(at);
+            if path != part {
+                let _ = fs::remove_file(part); // gone already if it was renamed
+            }
         }
     }
 }
@@ -221,5 +280,37 @@ mod tests {
         let e = folder(Path::new("/proc/no/such/folder")).unwrap_err();
         assert!(e.to_string().contains("--out"), "{e}");
         assert!(e.is::<Refused>());
+    }
+
+    #[test]
+    fn one_file_is_not_written_twice() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x");
+        let first = Output::new(&path).expect("writable");
+        // The same by another way.
+        let again = dir.path().join(".").join("x");
+        for second in [Output::new(&again), Output::live(&again)] {
+            let e = second.unwrap_err();
+            assert!(
+                e.is::<Refused>() && e.to_string().contains("same file"),
+                "{e}"
+            );
+        }
+        first.write(b"1").expect("written");
+        assert!(Output::new(&path).is_ok());
+    }
+
+    #[test]
+    fn a_live_file_is_in_its_place_at_once_and_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("x.pcap");
+        let live = Output::live(&path).expect("writable");
+        let mut file = live.writer().expect("open");
+        file.write_all(b"half")
+            .and_then(|()| file.flush())
+            .expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"half");
+        drop(live);
+        assert_eq!(names(dir.path()), ["x.pcap"]);
     }
 }

@@ -14,8 +14,8 @@ use toe_sim::time::RealTime;
 use toe_sim::world::{Clock, Port, World};
 
 use crate::board::{Backend, SimulatedBoard};
-use crate::output::Output;
-use crate::{settings, Refused};
+use crate::output::{self, Output};
+use crate::{say, settings, Refused};
 
 /// An address with the length of its network's prefix: `192.168.69.2/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,19 +149,22 @@ impl Stop {
 pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let config = config(options.config, options.ip, options.app)?;
     let host_ip = host_address(options)?;
-    let pcap = options.pcap.map(Output::new).transpose()?;
+    let pcap = options.pcap.map(Output::live).transpose()?;
     let vcd = options.vcd.map(Output::new).transpose()?;
-    let tap = TapLink::open(options.tap, Medium::Ethernet)?;
-    tap.configure(host_ip, options.ip.prefix, None)?;
+    // The right to the device is tried first; it comes up when there is a board behind it.
+    let prefix = options.ip.prefix;
+    let tap =
+        TapLink::open(options.tap, Medium::Ethernet).map_err(|e| e.for_address(host_ip, prefix))?;
     let machine = options.backend.machine_name()?;
     let mut board =
         SimulatedBoard::new(&config, options.backend, GmiiPort::new(), RealTime::new())?;
     if let Some(vcd) = &vcd {
-        board.waveform(vcd.part())?;
+        (board.waveform(vcd.part())).with_context(|| vcd.wrong())?;
     }
     if options.trace {
         board.trace_engine(&config)?;
     }
+    tap.configure(host_ip, prefix, None)?;
     let ports: Vec<String> = config
         .listeners
         .iter()
@@ -175,24 +178,32 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
         options.backend
     );
     stop.running.store(true, Ordering::Relaxed);
+    let start = Instant::now();
     let mut board = match pcap {
         Some(file) => {
-            let link = PcapWriter::new(tap, file.writer()?)?;
-            let world = turn(World::new(board, link, Clock::real()), options, stop, |l| {
-                l.inner()
-            })?;
-            (world.link.finish()).context("writing the pcap")?;
-            file.commit()?;
+            let link = (file.writer()).and_then(|out| Ok(PcapWriter::new(tap, out)?));
+            let world = World::new(board, link.with_context(|| file.wrong())?, Clock::real());
+            let flush = |l: &mut PcapWriter<_, _>| l.flush().with_context(|| file.wrong());
+            let world = turn(world, options, stop, |l| l.inner(), flush)?;
+            (world.link.finish()).with_context(|| file.wrong())?;
             world.board
         }
-        None => turn(World::new(board, tap, Clock::real()), options, stop, |l| l)?.board,
+        None => {
+            let world = World::new(board, tap, Clock::real());
+            turn(world, options, stop, |l| l, |_| Ok(()))?.board
+        }
     };
-    board.end_waveform()?;
     if let Some(vcd) = vcd {
+        board.end_waveform().with_context(|| vcd.wrong())?;
         vcd.commit()?;
     }
+    eprintln!(
+        "ended after {:.1} s and {} cycles; the counters that are not 0:",
+        start.elapsed().as_secs_f64(),
+        board.cycles()
+    );
     for c in board.counters().iter().filter(|c| c.value > 0) {
-        println!("{:<18} {:>10}  {}", c.name, c.value, c.meaning);
+        say!("{:<18} {:>10}  {}", c.name, c.value, c.meaning)?;
     }
     Ok(())
 }
@@ -205,31 +216,36 @@ fn turn<L: Link>(
     options: &Options,
     stop: &Stop,
     tap: impl Fn(&L) -> &TapLink,
+    mut flush: impl FnMut(&mut L) -> Result<()>,
 ) -> Result<World<SimulatedBoard, L>> {
     let start = Instant::now();
-    let (mut seen, mut frames, mut still) = (0, 0, 0);
+    let (mut still, mut flushed) = (0, start);
     while !stop.asked.load(Ordering::Relaxed)
         && options.duration.is_none_or(|d| start.elapsed() < d)
+        && !output::closed()
     {
         world.run(TURN)?;
-        let events = world.board.engine_trace();
-        for event in &events[seen..] {
-            println!("{event}");
+        // What is told is forgotten: a board may run for days.
+        for event in world.board.take_engine_trace() {
+            say!("{event}")?;
         }
-        seen = events.len();
+        if flushed.elapsed() > Duration::from_millis(500) {
+            flushed = Instant::now();
+            flush(&mut world.link)?;
+        }
         // A quiet line needs no cycles but those that count the time: sleep until the kernel has something to say.
-        let now = world.board.line().stamps().len();
-        still = if now == frames && world.board.line().is_quiet() {
+        let line = world.board.line_mut();
+        still = if line.stamps().is_empty() && line.is_quiet() {
             still + 1
         } else {
             0
         };
-        frames = now;
+        line.restart_measurement();
         if still > 10 {
             tap(&world.link).wait(Duration::from_millis(1))?;
         }
-        if let Some(error) = tap(&world.link).error() {
-            anyhow::bail!("the TAP device failed: {error}");
+        if let Some(error) = tap(&world.link).failure() {
+            anyhow::bail!("the TAP device {} failed: {error}", options.tap);
         }
     }
     Ok(world)

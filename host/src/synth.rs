@@ -5,7 +5,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use toe_bsp::flow::{self, Report};
 
-use crate::{output, Refused};
+use crate::{output, say, Refused};
 
 /// The boards that can be built for.
 pub const BOARDS: [&str; 1] = ["alchitry-cu"];
@@ -24,7 +24,7 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
     }
     output::folder(out)?;
     // What an earlier run left must not pass for the result of one that fails.
-    for old in ["top.bin", "report.json"] {
+    for old in flow::RESULTS.iter().chain(&["report.json"]) {
         let _ = std::fs::remove_file(out.join(old));
     }
     let job = toe_bsp::alchitry_cu::job(seed)?;
@@ -46,42 +46,49 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
 }
 
 /// Prints the report.
-pub fn print(report: &Report) {
-    println!(
+///
+/// # Errors
+/// When the standard output cannot be written.
+pub fn print(report: &Report) -> Result<()> {
+    say!(
         "{} ({}), placement seed {}",
-        report.board, report.device, report.seed
-    );
-    println!(
+        report.board,
+        report.device,
+        report.seed
+    )?;
+    say!(
         "  logic cells  {:>6} of {} ({:.0} %)",
         report.cells,
         report.cells_available,
         100.0 * report.cells as f64 / report.cells_available as f64
-    );
-    println!(
+    )?;
+    say!(
         "  block RAMs   {:>6} of {}",
-        report.block_rams, report.block_rams_available
-    );
+        report.block_rams,
+        report.block_rams_available
+    )?;
     for clock in &report.clocks {
-        println!(
+        say!(
             "  clock        {:>6.1} MHz reached, {:.1} MHz needed: {}  ({})",
             clock.fmax_mhz,
             clock.needed_mhz,
             if clock.met { "met" } else { "NOT met" },
             clock.name
-        );
+        )?;
     }
-    println!("  what each module costs, before neighbours share (cells, block RAMs):");
+    say!("  what each module costs, before neighbours share (cells, block RAMs):")?;
     for m in report
         .modules
         .iter()
         .filter(|m| m.name.matches('.').count() <= 3)
     {
-        println!("    {:<44} {:>6} {:>4}", m.name, m.cells, m.block_rams);
+        say!("    {:<44} {:>6} {:>4}", m.name, m.cells, m.block_rams)?;
     }
     for tool in &report.tools {
-        println!("  {} {}", tool.name, tool.version);
+        say!("  {} {}", tool.name, tool.version)?;
     }
     if let Some(b) = &report.bitstream {
-        println!("  bitstream    {}  sha256 {}", b.path.display(), b.sha256);
+        say!("  bitstream    {}  sha256 {}", b.path.display(), b.sha256)?;
     }
+    Ok(())
 }

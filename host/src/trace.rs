@@ -134,6 +134,11 @@ impl EngineTrace {
         &self.events
     }
 
+    /// The events so far, which are forgotten.
+    pub fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Looks at the ports after a cycle.
     pub fn sample(&mut self, machine: &dyn Machine, cycle: u64) {
         let p = &self.ports;

@@ -8,7 +8,8 @@ use toe_hdl::counters::Cause;
 use toe_hdl::tcp::program;
 
 use crate::board;
-use crate::{output, settings};
+use crate::output::{self, Output};
+use crate::settings;
 
 /// The counters as a table, from the one list in the code.
 pub fn counter_map() -> String {
@@ -32,20 +33,26 @@ pub fn counter_map() -> String {
 pub fn write(config: &ToeConfig, out: &Path) -> Result<Vec<PathBuf>> {
     settings::check(config)?;
     output::folder(out)?;
-    let cu = toe_bsp::alchitry_cu::job(1)?;
-    let files = [
-        ("toe.v", board::verilog(config)?),
-        ("program.lst", program::program(config).listing),
-        ("counters.md", counter_map()),
-        ("alchitry_cu.v", cu.verilog),
-        ("alchitry_cu.pcf", cu.constraints),
+    let names = [
+        "toe.v",
+        "program.lst",
+        "counters.md",
+        "alchitry_cu.v",
+        "alchitry_cu.pcf",
     ];
-    files
-        .into_iter()
-        .map(|(name, text)| {
-            let path = out.join(name);
-            output::write(&path, text)?;
-            Ok(path)
-        })
-        .collect()
+    let files: Vec<_> = (names.iter())
+        .map(|name| Output::new(&out.join(name)))
+        .collect::<Result<_>>()?;
+    let cu = toe_bsp::alchitry_cu::job(1)?;
+    let texts = [
+        board::verilog(config)?,
+        program::program(config).listing,
+        counter_map(),
+        cu.verilog,
+        cu.constraints,
+    ];
+    for (file, text) in files.into_iter().zip(texts) {
+        file.write(text)?;
+    }
+    Ok(names.map(|name| out.join(name)).to_vec())
 }

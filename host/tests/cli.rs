@@ -146,6 +146,51 @@ fn addresses_that_won_t_do_are_refused_before_the_device_is_tried() {
     refused(&toe(dir.path(), &args), 2, &[long, "15", "tap0"]);
 }
 
+#[test]
+fn files_that_may_not_be_written_are_named_before_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    // A folder in a file's place: also root may not write that.
+    fs::create_dir_all(d.join("o/demo.pcap")).expect("made");
+    refused(
+        &toe(d, &["demo", "--out", "o"]),
+        2,
+        &["o/demo.pcap", "folder"],
+    );
+    fs::create_dir_all(d.join("v/counters.md")).expect("made");
+    let output = toe(d, &["verilog", "--out", "v"]);
+    refused(&output, 2, &["v/counters.md", "folder"]);
+    assert_eq!(names(&d.join("v")), ["counters.md"]);
+    fs::create_dir(d.join("p")).expect("made");
+    let twice = toe(d, &["demo", "--out", "p", "--json", "p/demo.html"]);
+    refused(&twice, 2, &["p/demo.html", "same file"]);
+    let sim = ["sim", "--tap", "toe0", "--ip", "10.0.0.2/24"];
+    let twice = toe(d, &[&sim[..], &["--pcap", "x", "--vcd", "./x"]].concat());
+    refused(&twice, 2, &["./x", "same file"]);
+    for name in [".", ".."] {
+        let output = toe(d, &["sim", "--tap", name, "--ip", "10.0.0.2/24"]);
+        refused(&output, 2, &["can't name", "tap0"]);
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let printing = |out: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toe"));
+        command.current_dir(dir.path());
+        command.args(["verilog", "--print-config"]).stdout(out);
+        command.output().expect("the command starts")
+    };
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = printing(writer.into());
+    assert!(output.status.success() && output.stderr.is_empty());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let output = printing(full.expect("Linux").into());
+    refused(&output, 1, &["standard output", "No space left"]);
+}
+
 /// The command with no tool in reach.
 fn without_tools(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_toe"))
@@ -244,7 +289,14 @@ fn a_busy_device_is_refused_and_ctrl_c_ends_a_run_with_whole_files() {
         within(60, "the board did not start", || said().contains("Ctrl-C"));
         let second = toe(dir.path(), &sim);
         refused(&second, 3, &["toe0", "busy", "another name"]);
-        assert!(!dir.path().join("x.pcap").exists(), "half-written");
+        let other = toe(dir.path(), &["sim", "--tap", "lo", "--ip", "10.0.0.2/24"]);
+        refused(&other, 3, &["'lo'", "a TAP device", "toe0"]);
+        // The capture is of use while it grows: its header is there at once, so is every frame soon after it passed.
+        let magic = 0xA1B2_C3D4_u32.to_le_bytes();
+        within(20, "the capture does not grow", || {
+            fs::read(dir.path().join("x.pcap"))
+                .is_ok_and(|pcap| pcap.len() > 24 && pcap[..4] == magic)
+        });
         assert!(!dir.path().join("x.vcd").exists(), "half-written");
         signal(&first.0, "INT");
         within(60, "Ctrl-C did not end it", || {

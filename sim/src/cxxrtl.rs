@@ -124,6 +124,9 @@ struct Part {
 struct Trace {
     vcd: Vcd,
     file: File,
+    path: PathBuf,
+    /// The first error in writing it; the simulation goes on.
+    error: Option<std::io::Error>,
 }
 
 /// A design compiled by CXXRTL.
@@ -275,8 +278,9 @@ impl CxxrtlMachine {
                 (self.api.vcd_read)(trace.vcd, &raw mut data, &raw mut size);
                 std::slice::from_raw_parts(data.cast::<u8>(), size)
             };
-            // A full disk shows when the recording is closed; the simulation goes on.
-            let _ = trace.file.write_all(text);
+            if trace.error.is_none() {
+                trace.error = trace.file.write_all(text).err();
+            }
         }
     }
 }
@@ -351,7 +355,12 @@ impl Machine for CxxrtlMachine {
             (self.api.vcd_add)(vcd, self.handle);
             vcd
         };
-        self.trace = Some(Trace { vcd, file: writer });
+        self.trace = Some(Trace {
+            vcd,
+            file: writer,
+            path: file.into(),
+            error: None,
+        });
         Ok(())
     }
 
@@ -359,10 +368,11 @@ impl Machine for CxxrtlMachine {
         if let Some(trace) = self.trace.take() {
             // SAFETY: created by `trace_start` and not destroyed before.
             unsafe { (self.api.vcd_destroy)(trace.vcd) };
-            trace
-                .file
-                .sync_all()
-                .map_err(ToolError::io("closing a waveform"))?;
+            if let Some(error) = trace.error {
+                return Err(
+                    ToolError::io(format!("writing {}", trace.path.display()))(error).into(),
+                );
+            }
         }
         Ok(())
     }
@@ -401,6 +411,7 @@ impl BuildDir {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)
             .map_err(ToolError::io(format!("creating {}", dir.display())))?;
+        tools::discard_at_stop(&dir);
         Ok(Self(dir))
     }
 
@@ -438,6 +449,10 @@ fn refuse_undefined_memories(dir: &Path) -> Result<(), ToolError> {
     }
     Ok(())
 }
+
+/// What is said before a build that takes long.
+pub(crate) const BUILDING: &str =
+    "building the compiled engine for this configuration (once; half a minute or more) ...";
 
 pub(crate) const CXX_FLAGS: [&str; 3] = ["-std=c++17", "-fPIC", "-w"];
 
@@ -503,6 +518,9 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
     let _lock = FileLock::take(&cache.join(format!("{name}.lock")))?;
     if library.is_file() {
         return Ok(library); // another process was quicker
+    }
+    if options.optimise > 1 {
+        tools::notice(BUILDING);
     }
     let dir = BuildDir::new(&cache)?;
     dir.write("x.v", verilog)?;

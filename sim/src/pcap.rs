@@ -210,6 +210,14 @@ impl<L: Link, W: Write> PcapWriter<L, W> {
         &mut self.inner
     }
 
+    /// Hands on what is written so far, so that the file can be read while it grows; gives the first error there was.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.file.out.flush(),
+        }
+    }
+
     /// Ends the file; gives the first error there was in writing it.
     pub fn finish(self) -> io::Result<(L, W)> {
         match self.error {

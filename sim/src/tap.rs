@@ -43,20 +43,22 @@ pub enum TapError {
         name: String,
     },
     /// The name is that of a device which is no TAP device, or one of another kind.
-    #[error(
-        "'{name}' is there and is not a device of this kind (TAP or TUN); choose another name"
-    )]
+    #[error("'{name}' is another kind of network device than {kind}, which this needs; choose another name, say toe0")]
     Kind {
         /// The name.
         name: String,
+        /// What it must be.
+        kind: &'static str,
     },
     /// No right to make or set the device.
-    #[error("not permitted to {step}: run as root, or run in a namespace of your own (`unshare --user --map-root-user --net`), or have the device made for you (`sudo ip tuntap add {name} mode tap user $USER`)")]
+    #[error("not permitted to {step}: run as root, or run in a namespace of your own (`unshare --user --map-root-user --net`), or have the device made for you (`sudo ip tuntap add {name} mode tap user $USER; sudo ip addr add {address} dev {name}; sudo ip link set {name} up`)")]
     Permission {
         /// What was tried.
         step: &'static str,
         /// The name.
         name: String,
+        /// The address and prefix length that the kernel's end must have.
+        address: String,
     },
     /// Anything else.
     #[error("can't {step} for '{name}': {source}")]
@@ -70,11 +72,25 @@ pub enum TapError {
     },
 }
 
+impl TapError {
+    /// Puts the address that the kernel's end must have into the remedy.
+    pub fn for_address(mut self, ip: Ipv4Addr, prefix: u8) -> Self {
+        if let Self::Permission { address, .. } = &mut self {
+            *address = format!("{ip}/{prefix}");
+        }
+        self
+    }
+}
+
 fn explain(name: &str, step: &'static str, source: io::Error) -> TapError {
     let name = name.to_string();
     match source.raw_os_error() {
         Some(libc::EBUSY) => TapError::Busy { name },
-        Some(libc::EPERM | libc::EACCES) => TapError::Permission { step, name },
+        Some(libc::EPERM | libc::EACCES) => TapError::Permission {
+            step,
+            name,
+            address: "ADDRESS/LENGTH".into(),
+        },
         _ => TapError::Other { step, name, source },
     }
 }
@@ -82,7 +98,13 @@ fn explain(name: &str, step: &'static str, source: io::Error) -> TapError {
 /// An empty request for the device of this name.
 fn request(name: &str) -> Result<libc::ifreq, TapError> {
     let bad = |byte: u8| byte == b'/' || byte == b':' || byte == 0 || byte.is_ascii_whitespace();
-    if name.is_empty() || name.len() > MAX_NAME || name.bytes().any(bad) || name.contains('%') {
+    let taken = [".", ".."].contains(&name); // by the folders of /sys
+    if name.is_empty()
+        || taken
+        || name.len() > MAX_NAME
+        || name.bytes().any(bad)
+        || name.contains('%')
+    {
         return Err(TapError::Name { name: name.into() });
     }
     // SAFETY: `ifreq` is a C structure of integers, arrays and one pointer in a union: all zero is a value of each.
@@ -123,6 +145,11 @@ fn address(ip: Ipv4Addr) -> libc::sockaddr {
         *to = from as libc::c_char;
     }
     address
+}
+
+fn netmask(prefix: u8) -> Ipv4Addr {
+    let low = 32 - u32::from(prefix.min(32));
+    Ipv4Addr::from(u32::MAX.checked_shl(low).unwrap_or(0))
 }
 
 /// Sets a device up (`ip link set NAME up`) in the present network namespace.
@@ -172,7 +199,13 @@ impl TapLink {
         ifr.ifr_ifru.ifru_flags = (kind | libc::IFF_NO_PI) as libc::c_short;
         ioctl(file.as_raw_fd(), libc::TUNSETIFF, &mut ifr).map_err(|error| {
             match error.raw_os_error() {
-                Some(libc::EINVAL) => TapError::Kind { name: name.into() },
+                Some(libc::EINVAL) => TapError::Kind {
+                    name: name.into(),
+                    kind: match medium {
+                        Medium::Ethernet => "a TAP device",
+                        _ => "a TUN device",
+                    },
+                },
                 _ => explain(name, "make the device", error),
             }
         })?;
@@ -187,13 +220,46 @@ impl TapLink {
         })
     }
 
-    /// Gives the kernel's end an address and, on Ethernet, a MAC, and sets it up.
+    /// Gives the kernel's end an address and, on Ethernet, a MAC, and sets it up. What is so already is left alone: it needs no right.
     pub fn configure(
         &self,
         ip: Ipv4Addr,
         prefix: u8,
         mac: Option<[u8; 6]>,
     ) -> Result<(), TapError> {
+        if mac.is_none() && self.is_configured(ip, prefix) {
+            return Ok(());
+        }
+        (self.set_all(ip, prefix, mac)).map_err(|error| error.for_address(ip, prefix))
+    }
+
+    /// Whether the kernel's end has this address as its first one, and is up.
+    fn is_configured(&self, ip: Ipv4Addr, prefix: u8) -> bool {
+        let Ok(socket) = control_socket() else {
+            return false;
+        };
+        let get = |number| {
+            let mut ifr = request(&self.name).ok()?;
+            ioctl(socket.as_raw_fd(), number, &mut ifr).ok()?;
+            Some(ifr)
+        };
+        let read = |number| {
+            // SAFETY: SIOCGIFADDR and SIOCGIFNETMASK fill this member of the union.
+            let address = unsafe { get(number)?.ifr_ifru.ifru_addr };
+            let mut octets = [0; 4];
+            for (to, from) in octets.iter_mut().zip(&address.sa_data[2..6]) {
+                *to = *from as u8;
+            }
+            Some(Ipv4Addr::from(octets))
+        };
+        // SAFETY: SIOCGIFFLAGS fills this member of the union.
+        let flags = get(libc::SIOCGIFFLAGS).map_or(0, |ifr| unsafe { ifr.ifr_ifru.ifru_flags });
+        read(libc::SIOCGIFADDR) == Some(ip)
+            && read(libc::SIOCGIFNETMASK) == Some(netmask(prefix))
+            && c_int::from(flags) & libc::IFF_UP != 0
+    }
+
+    fn set_all(&self, ip: Ipv4Addr, prefix: u8, mac: Option<[u8; 6]>) -> Result<(), TapError> {
         let name = &self.name;
         let socket = control_socket().map_err(|error| explain(name, "open a socket", error))?;
         let set = |step, number, fill: &dyn Fn(&mut libc::ifreq)| {
@@ -214,11 +280,8 @@ impl TapLink {
         set("set the address", libc::SIOCSIFADDR, &|ifr| {
             ifr.ifr_ifru.ifru_addr = address(ip);
         })?;
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(prefix.min(32)))
-            .unwrap_or(0);
         set("set the netmask", libc::SIOCSIFNETMASK, &|ifr| {
-            ifr.ifr_ifru.ifru_netmask = address(Ipv4Addr::from(mask));
+            ifr.ifr_ifru.ifru_netmask = address(netmask(prefix));
         })?;
         set_up(name)
     }
@@ -258,6 +321,15 @@ impl TapLink {
     /// The first error in reading or writing, other than "nothing there" and "the device is down".
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
+    }
+
+    /// The same in words.
+    pub fn failure(&self) -> Option<String> {
+        let error = self.error()?;
+        Some(match error.raw_os_error() {
+            Some(libc::EBADFD) => "it was removed".into(),
+            _ => error.to_string(),
+        })
     }
 
     /// Sleeps until the kernel has a frame or the time is over. Says whether there is one.

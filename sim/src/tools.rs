@@ -5,8 +5,8 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Why a tool could not do its work.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +38,49 @@ impl ToolError {
     }
 }
 
+/// Tools that run, by process, and folders they work in, for [`stop_all`].
+static UNDER_WAY: Mutex<(Vec<u32>, Vec<PathBuf>)> = Mutex::new((vec![], vec![]));
+
+fn under_way() -> MutexGuard<'static, (Vec<u32>, Vec<PathBuf>)> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the tools that run and removes their folders: for a program that is about to end itself.
+pub fn stop_all() {
+    let mut under_way = under_way();
+    let (running, folders) = std::mem::take(&mut *under_way);
+    for id in running {
+        #[cfg(unix)]
+        // SAFETY: no pointers; the process is a child that `run` has not waited for yet, so its number is still its own.
+        unsafe {
+            libc::kill(id as i32, libc::SIGTERM);
+        }
+    }
+    for folder in folders {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    // Held for ever: no thread that waits for one of these tools may report their end as a failure.
+    std::mem::forget(under_way);
+}
+
+/// Has [`stop_all`] remove this folder.
+pub(crate) fn discard_at_stop(folder: &Path) {
+    under_way().1.push(folder.into());
+}
+
+static NOTICE: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Says who is to be told when something begins that takes long: a build, the first call of a tool. The first caller is heard.
+pub fn set_notice(tell: fn(&str)) {
+    let _ = NOTICE.set(tell);
+}
+
+pub(crate) fn notice(text: &str) {
+    if let Some(tell) = NOTICE.get() {
+        tell(text);
+    }
+}
+
 /// A tool that was found.
 #[derive(Debug, Clone)]
 pub struct Tool {
@@ -45,6 +88,8 @@ pub struct Tool {
     pub name: &'static str,
     pub version: String,
     pub path: PathBuf,
+    /// Arguments before all others: `g++` of `CXX="ccache g++"`.
+    pub first: Vec<String>,
     /// True for a WebAssembly build, which sees only paths relative to its working directory.
     pub wasm: bool,
 }
@@ -59,14 +104,37 @@ impl Tool {
         if self.wasm {
             command.env("YOWASP_CACHE_DIR", yowasp_cache());
         }
-        run(self.name, command.current_dir(dir).args(args), dir)
+        run(
+            self.name,
+            command.current_dir(dir).args(&self.first).args(args),
+            dir,
+        )
     }
 }
 
 fn run(tool: &str, command: &mut Command, dir: &Path) -> Result<String, ToolError> {
-    let output = command
-        .output()
-        .map_err(ToolError::io(format!("starting {tool}")))?;
+    let error = || ToolError::io(format!("starting {tool}"));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = {
+        let mut under_way = under_way();
+        let child = command.spawn().map_err(error())?;
+        under_way.0.push(child.id());
+        child
+    };
+    let id = child.id();
+    let output = child.wait_with_output();
+    #[cfg(unix)]
+    if let Ok(output) = &output {
+        // Ctrl-C reaches the tool as it reaches this program, whose own answer to it must come first.
+        if std::os::unix::process::ExitStatusExt::signal(&output.status) == Some(libc::SIGINT) {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+    }
+    under_way().0.retain(|&other| other != id);
+    let output = output.map_err(error())?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text += &String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
@@ -163,6 +231,7 @@ fn native(name: &'static str, flag: &str, least: (u32, u32)) -> Option<Tool> {
         name,
         version,
         path,
+        first: vec![],
         wasm: false,
     })
 }
@@ -171,13 +240,33 @@ fn yowasp_cache() -> PathBuf {
     if let Some(dir) = std::env::var_os("YOWASP_CACHE_DIR") {
         return dir.into();
     }
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    if cfg!(target_os = "macos") {
-        return home.join("Library/Caches/YoWASP");
-    }
-    std::env::var_os("XDG_CACHE_HOME")
-        .map_or_else(|| home.join(".cache"), PathBuf::from)
-        .join("YoWASP")
+    static USUAL: OnceLock<PathBuf> = OnceLock::new();
+    USUAL
+        .get_or_init(|| {
+            let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+            let dir = if cfg!(target_os = "macos") {
+                home.join("Library/Caches")
+            } else {
+                std::env::var_os("XDG_CACHE_HOME")
+                    .map_or_else(|| home.join(".cache"), PathBuf::from)
+            };
+            let dir = dir.join("YoWASP");
+            // A home that is missing or may not be written: beside the tools, then.
+            match FileLock::take(&dir.join("toe.lock")) {
+                Ok(_) => dir,
+                Err(_) => tools_dir().join("cache"),
+            }
+        })
+        .clone()
+}
+
+/// The lock on the cache of translated tools.
+fn lock_cache() -> Result<FileLock, ToolError> {
+    let cache = yowasp_cache();
+    FileLock::take(&cache.join("toe.lock")).map_err(|error| ToolError::Missing {
+        tool: "a folder for the tools' cache".into(),
+        remedy: format!("set YOWASP_CACHE_DIR to one that can be written ({error})"),
+    })
 }
 
 fn tools_dir() -> PathBuf {
@@ -190,10 +279,16 @@ fn pinned() -> Result<PathBuf, ToolError> {
     DIR.get_or_init(|| {
         let dir = tools_dir();
         let setup = workspace().join("sim/tools/setup.sh");
-        let _lock = FileLock::take(&yowasp_cache().join("toe.lock"))?;
+        let read = |file: PathBuf| std::fs::read(file).ok();
+        let want = read(workspace().join("sim/tools/requirements.txt"));
+        if want.is_some() && want == read(dir.join("installed.txt")) {
+            return Ok(dir);
+        }
+        let _lock = lock_cache()?;
+        notice("fetching the pinned tools (once; a minute or two) ...");
         run(
             "sim/tools/setup.sh",
-            Command::new("sh").arg(&setup).arg(&dir),
+            Command::new("/bin/sh").arg(&setup).arg(&dir),
             &workspace(),
         )
         .map_err(|error| ToolError::Missing {
@@ -243,6 +338,7 @@ fn wheel(name: &'static str, program: &str, package: &str) -> Result<Tool, ToolE
         name,
         version,
         path,
+        first: vec![],
         wasm: true,
     };
     warm(&tool, program)?;
@@ -253,9 +349,16 @@ fn wheel(name: &'static str, program: &str, package: &str) -> Result<Tool, ToolE
 /// one process does it while the others wait.
 fn warm(tool: &Tool, program: &str) -> Result<(), ToolError> {
     let cache = yowasp_cache();
-    let _lock = FileLock::take(&cache.join("toe.lock"))?;
     let stamp = cache.join(format!("{program}-{}.ready", tool.version));
+    if stamp.is_file() {
+        return Ok(());
+    }
+    let _lock = lock_cache()?;
     if !stamp.is_file() {
+        notice(&format!(
+            "preparing {} for this machine (once; a minute) ...",
+            tool.name
+        ));
         let flag = if tool.name == "icepack" { "-h" } else { "-V" };
         match tool.run(&workspace(), &[flag]) {
             Err(ToolError::Failed { .. }) if tool.name == "icepack" => {} // its help exits with 1
@@ -348,23 +451,48 @@ pub fn compiler() -> Result<Tool, ToolError> {
     FOUND
         .get_or_init(|| {
             let wish = std::env::var("CXX").ok();
-            let path = match &wish {
-                Some(name) => on_path(name),
-                None => ["g++", "c++", "clang++"].into_iter().find_map(on_path),
-            };
-            let path = path.ok_or_else(|| ToolError::Missing {
-                tool: wish.unwrap_or_else(|| "a C++ compiler".into()),
-                remedy: "install g++ or clang++, or set CXX to a C++17 compiler".into(),
-            })?;
-            let text = run("c++", Command::new(&path).arg("--version"), Path::new("."))?;
-            Ok(Tool {
-                name: "c++",
-                version: text.lines().next().unwrap_or_default().into(),
-                path,
-                wasm: false,
-            })
+            compiler_of(wish.as_deref().filter(|wish| !wish.trim().is_empty()))
         })
         .clone()
+}
+
+/// The compiler of this `CXX`: a program, perhaps with arguments.
+fn compiler_of(wish: Option<&str>) -> Result<Tool, ToolError> {
+    let mut words = wish
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(String::from);
+    let path = match words.next() {
+        Some(program) => on_path(&program),
+        None => ["g++", "c++", "clang++"].into_iter().find_map(on_path),
+    };
+    let path = path.ok_or_else(|| ToolError::Missing {
+        tool: wish.unwrap_or("a C++ compiler").into(),
+        remedy: "install g++ or clang++, or set CXX to a C++17 compiler".into(),
+    })?;
+    let mut tool = Tool {
+        name: "c++",
+        version: String::new(),
+        path,
+        first: words.collect(),
+        wasm: false,
+    };
+    let text = tool.run(Path::new("."), &["--version"]);
+    let line = text.as_ref().ok().and_then(|text| text.lines().next());
+    match line {
+        Some(line) => tool.version = line.into(),
+        None => {
+            let said = text.err().map_or_else(String::new, |e| format!(": {e}"));
+            return Err(ToolError::Missing {
+                tool: "a C++ compiler that works".into(),
+                remedy: format!(
+                    "{} does not tell its version; set CXX to a C++17 compiler{said}",
+                    tool.path.display()
+                ),
+            });
+        }
+    }
+    Ok(tool)
 }
 
 /// The include folder of the CXXRTL run time that belongs to [`yosys`].
@@ -407,6 +535,9 @@ pub fn report() -> String {
     if ready || native("nextpnr-ice40", "--version", (0, 7)).is_some() {
         tools.push(nextpnr_ice40());
     }
+    if ready {
+        tools.push(icepack());
+    }
     let mut text = String::new();
     for tool in tools {
         text += &match tool {
@@ -440,6 +571,21 @@ mod tests {
         );
         assert_eq!(number("Verilator 5.006 2023-01-22"), Some((5, 6)));
         assert_eq!(number("no number"), None);
+    }
+
+    #[test]
+    fn a_compiler_may_come_with_arguments_or_not_work() {
+        let tool = compiler_of(Some("env LC_ALL=C c++"));
+        match on_path("c++") {
+            Some(_) => assert_eq!(tool.unwrap().first, ["LC_ALL=C", "c++"]),
+            None => println!("SKIPPED: there is no c++"),
+        }
+        for wrong in ["/bin/false", "no-such-compiler"] {
+            let error = compiler_of(Some(wrong)).unwrap_err();
+            assert!(matches!(error, ToolError::Missing { .. }), "{error}");
+            let said = error.to_string();
+            assert!(said.contains(wrong) && said.contains("CXX"), "{said}");
+        }
     }
 
     #[test]

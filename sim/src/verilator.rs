@@ -2,7 +2,7 @@
 //!
 //! A small C++ wrapper gives the compiled design a C interface; the library is cached as CXXRTL's are. Registers and memories without
 //! initial value begin at zero.
-use crate::cxxrtl::{key, publish, BuildDir, CXX_FLAGS};
+use crate::cxxrtl::{key, publish, BuildDir, BUILDING, CXX_FLAGS};
 use crate::machine::{mask, Machine, MachineError, PortDirection, PortId, PortInfo};
 use crate::tools::{self, FileLock, ToolError};
 use libloading::Library;
@@ -138,6 +138,7 @@ fn build(verilog: &str, top: &str, ports: &[PortInfo]) -> Result<PathBuf, ToolEr
     }
     let root = verilator.run(&cache, &["--getenv", "VERILATOR_ROOT"])?;
     let include = PathBuf::from(root.trim()).join("include");
+    tools::notice(BUILDING);
     let dir = BuildDir::new(&cache)?;
     dir.write("x.v", verilog)?;
     dir.write("wrapper.cpp", &wrapper)?;

@@ -1,13 +1,15 @@
 //! The board's top at its pins: bits in, bits out.
 use rust_hdl::prelude::*;
 use toe_bsp::alchitry_cu::{self, AlchitryCu};
+use toe_sim::board::SlipBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::link::Medium;
 use toe_sim::machine::Machine;
 use toe_sim::peer::{Conversation, Peer, PeerConfig};
 use toe_sim::rust::RustMachine;
+use toe_sim::time::SimulatedTime;
 use toe_sim::uart::SlipPort;
-use toe_sim::world::{with_port, Board, Clock as Time, World};
+use toe_sim::world::{Board, Clock as Time, World};
 use toe_testbench::transfers::bytes;
 
 /// Cycles of a bit and of a tick: shorter than on the board, or a test would wait for ever.
@@ -37,18 +39,16 @@ fn verilog() -> Box<dyn Machine> {
 
 fn on_the_line(mut m: Box<dyn Machine>) -> impl Board<Port = SlipPort> {
     let p = |n: &str| m.port(n).expect("a pin");
-    let (reset, rx, tx, led) = (p("reset_n"), p("usb_rx"), p("usb_tx"), p("led"));
+    let (reset, rx, led) = (p("reset_n"), p("usb_rx"), p("led"));
     m.poke(reset, 1);
     m.poke(rx, 1);
     for _ in 0..100 {
         m.cycle();
     }
     assert_eq!(m.peek(led) & 0x83, 0x80, "locked, and nothing else yet");
-    with_port(SlipPort::new(BIT), move |port| {
-        let bit = port.step(m.peek(tx) == 1);
-        m.poke(rx, u64::from(bit));
-        m.cycle();
-    })
+    // The board makes its own ticks: it has no such pin.
+    let time = SimulatedTime::new(u64::from(TICK));
+    SlipBoard::new(m, time, SlipPort::new(BIT), "usb_tx", "usb_rx").expect("pins")
 }
 
 fn peer() -> Peer {
