@@ -2,6 +2,9 @@
 //!
 //! Wiring only; each block's header says its latency and throughput. Around it stand [`crate::toe`]'s tops: Ethernet with ARP, or SLIP with neither.
 //! The receive side never waits: `ip` is taken a byte every cycle.
+//!
+//! **Latency**, **throughput**, **abort**: the blocks' own; wires add none. It is compared with its Verilog as the greatest part of both tops
+//! (`testbench/tests/lockstep_whole.rs`).
 use rust_hdl::prelude::*;
 
 use crate::app::chargen::Chargen;

@@ -1,13 +1,20 @@
-//! The whole Ethernet engine against its own Verilog, and the way of a frame through the link and net blocks, cause by cause.
+//! Both tops against their own Verilog, and with them `Endpoint`, which stands in each; and the way of a frame through the link and net blocks, cause by cause.
 use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::toe::SlipToe;
 use toe_host::board::{machine, Backend};
+use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::link::{Frame, Tail};
 use toe_sim::machine::{Machine, PortId};
+use toe_sim::pair;
+use toe_sim::rust::RustMachine;
+use toe_sim::uart;
+use toe_sim::world::Port as _;
 
 const PEER: [u8; 6] = [0x02, 0x11, 0x22, 0x33, 0x44, 0x55];
 const PEER_IP: [u8; 4] = [192, 168, 69, 100];
@@ -478,6 +485,121 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
     ] {
         assert!(seen[&cause] > 0, "never seen: {cause:?}; {seen:?}");
     }
+}
+
+// ------------------------------------------------------------------------------------------------ lockstep of the SLIP engine
+
+/// Cycles of a bit on the serial line.
+const BIT: u32 = 4;
+
+fn slip_pair(config: &ToeConfig) -> Box<dyn Machine> {
+    let make = || SlipToe::new(config, BIT).expect("a sound configuration");
+    let ports = toe_sim::rust_ports!(SlipToe {
+        in: [reset, tick, rx],
+        out: [
+            tx, packet_in, packet_out, packet_bad, any_open,
+            trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
+            trace_store, trace_store_conn, trace_operand, trace_data
+        ],
+    });
+    let rust = RustMachine::new(make(), ports, |toe, clk| toe.clock.next = Clock { clk });
+    let mut uut = make();
+    uut.connect_all();
+    let options = CxxrtlOptions {
+        optimise: 2,
+        ..CxxrtlOptions::default()
+    };
+    let verilog = CxxrtlMachine::new(&generate_verilog(&uut), &options).expect("it compiles");
+    let pair = pair::Lockstep::new(Box::new(rust), Box::new(verilog)).expect("the same ports");
+    Box::new(pair.strict())
+}
+
+/// The levels of a line that carries these bytes, a byte perhaps without its stop bit, some with rests behind them.
+fn levels(bytes: Vec<u8>, broken: Option<usize>, rng: &mut impl Rng) -> Vec<bool> {
+    let mut line = vec![];
+    for (i, byte) in bytes.into_iter().enumerate() {
+        for n in 0..10 {
+            let level = match n {
+                0 => false,
+                9 => broken != Some(i),
+                _ => byte >> (n - 1) & 1 == 1,
+            };
+            line.extend([level; BIT as usize]);
+        }
+        if rng.random_bool(0.1) {
+            let rest = rng.random_range(1..60);
+            line.extend(std::iter::repeat_n(true, rest));
+        }
+    }
+    line.extend([true; 200]);
+    line
+}
+
+/// Packets, sound and spoilt, and noise, and resets in the middle: not one output may differ in one cycle (the pair ends the run if so).
+#[test]
+fn the_slip_engine_is_its_verilog_over_random_bytes() {
+    let config = ToeConfig {
+        mtu: 576,
+        connections: 1,
+        rx_ring_bytes: 1024,
+        tx_ring_bytes: 1024,
+        ..ToeConfig::default()
+    };
+    let mut m = slip_pair(&config);
+    let p = |name: &str| m.port(name).expect("a port");
+    let (reset, tick, rx, tx) = (p("reset"), p("tick"), p("rx"), p("tx"));
+    let pulses = ["packet_in", "packet_out", "packet_bad", "any_open"].map(p);
+    let mut seen = [0; 4];
+    let mut echoes = 0;
+    let mut rng = ChaCha8Rng::seed_from_u64(toe_sim::lockstep::seed_or(1));
+    for _ in 0..2 {
+        let mut crowd = Crowd {
+            config: config.clone(),
+            talks: vec![],
+            next_port: 30_000,
+        };
+        // Reads the packets that come out.
+        let mut ear = uart::SlipPort::new(BIT);
+        let mut line = vec![].into_iter();
+        for cycle in 0..60_000 {
+            m.poke(reset, u64::from(cycle < 2));
+            m.poke(tick, u64::from(cycle % 500 == 499));
+            ear.step(m.peek(tx) == 1);
+            while let Some(packet) = ear.take() {
+                echoes += usize::from(packet.bytes.get(9) == Some(&1));
+                if packet.bytes.len() >= 40 {
+                    crowd.heard(&[&[0; 12], &[8, 0][..], &packet.bytes].concat());
+                }
+            }
+            let level = line.next().unwrap_or_else(|| {
+                let mut bytes = match rng.random_range(0..10) {
+                    0..4 => {
+                        let length = rng.random_range(4..30);
+                        uart::encode(&ip(&config, 1, &icmp(8, &random_bytes(&mut rng, length))))
+                    }
+                    4 => random_bytes(&mut rng, 20),
+                    _ => uart::encode(&crowd.segment(&mut rng)),
+                };
+                if rng.random_bool(0.15) {
+                    let at = rng.random_range(0..bytes.len());
+                    bytes[at] ^= 1 << rng.random_range(0..8);
+                }
+                let broken = rng.random_bool(0.2);
+                let broken = broken.then(|| rng.random_range(0..bytes.len()));
+                line = levels(bytes, broken, &mut rng).into_iter();
+                true
+            });
+            m.poke(rx, u64::from(level));
+            m.cycle();
+            for (count, port) in seen.iter_mut().zip(pulses) {
+                *count += m.peek(port);
+            }
+        }
+    }
+    println!("{seen:?}, {echoes} echoes");
+    let [came, sent, bad, open] = seen;
+    assert!(came > 20 && sent > 10 && bad > 4, "{seen:?}");
+    assert!(open > 1_000 && echoes > 3, "{seen:?}, {echoes} echoes");
 }
 
 // ------------------------------------------------------------------------------------------------ the way of a frame

@@ -1,5 +1,6 @@
 //! Small primitives the engine is built on: wiring that rust-hdl kernels cannot express without shifts, one adder, one memory.
 //!
+//! Latency: none, but a cycle in [`HoldMemory`], whose word stands while `read_enable` is low. Throughput: a value a cycle. Nothing to abort.
 //! Each has its Rust `update` and its Verilog side by side; the lockstep tests of the blocks that use them hold the two together. All but
 //! [`HoldMemory`] are combinational.
 use rust_hdl::prelude::*;

@@ -250,12 +250,12 @@ mod tests {
                     let before = cycle.clamp(1, first) - 1;
                     let (mut read_conn, mut read_offset) =
                         (before / ring as u64, before % ring as u64);
-                    while cycle > first {
+                    if cycle > first {
+                        (read_conn, read_offset) = (conn, offset);
+                    }
+                    while cycle > first && place(conn, offset) == place(read_conn, read_offset) {
                         (read_conn, read_offset) =
                             (rng.random_range(0..1024), rng.random_range(0..65536));
-                        if place(conn, offset) != place(read_conn, read_offset) {
-                            break;
-                        }
                     }
                     uut.read_conn.next = read_conn.to_bits();
                     uut.read_offset.next = read_offset.to_bits();
