@@ -5,7 +5,7 @@ use toe_host::board::Backend;
 #[test]
 fn what_was_reached_stays_reached() {
     let rows = bench::run(&[Backend::Verilog], false).unwrap_or_else(|e| panic!("{e:#}"));
-    bench::print(&rows);
+    bench::print(&rows).expect("a standard output");
     let value = |name: &str| {
         let row = rows.iter().find(|r| r.name == name);
         row.and_then(|r| r.value)
