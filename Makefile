@@ -4,7 +4,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-TOE := $(CARGO) run --release -p toe-host --bin toe --
+# The folder of all that is made, so that a file may be asked for in it.
+TOE := mkdir -p out && $(CARGO) run --release -p toe-host --bin toe --
 ARGS ?=
 
 .PHONY: help demo test check format lint doc tools sim verilog synth bench snapshots clean

@@ -252,6 +252,24 @@ mod tests {
     }
 
     #[test]
+    fn a_fin_behind_a_full_window_leaves_a_window_of_zero() {
+        let mut s = Script::established();
+        for n in 0..8 {
+            s.inject(seg(ACK, 1 + n * 1024, 1).data(&[n as u8; 1024]));
+            s.expect(ACK, 1, 1025 + n * 1024, 0);
+        }
+        s.inject(seg(ACK | FIN, 8193, 1));
+        assert_eq!(s.expect(ACK, 1, 8194, 0).wnd, 0);
+        s.state("CLOSE-WAIT").write(b"x");
+        assert_eq!(s.expect(ACK, 1, 8194, 1).wnd, 0);
+        s.inject(seg(ACK, 8194, 2)).silence();
+        assert_eq!(s.read().len(), 8192);
+        s.close();
+        s.expect(FIN | ACK, 2, 8194, 0);
+        s.inject(seg(ACK, 8194, 3)).silence().slots(0);
+    }
+
+    #[test]
     fn an_abort_that_comes_with_the_release_leaves_no_entry() {
         let mut s = Script::established();
         s.close();
