@@ -156,7 +156,7 @@ fn one_frame_in_a_hundred_lost_each_way() {
 fn four_at_once_with_loss_don_t_mix() {
     let c = config();
     let mut full = 0;
-    for seed in 4..=6 {
+    for seed in 5..=6 {
         let talks = (0..4)
             .map(|i| echo(&c, bytes(150_000, seed as u32 * 4 + i)))
             .collect();

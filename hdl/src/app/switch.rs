@@ -1248,6 +1248,107 @@ mod tests {
         assert!(!uut.any_open.val());
     }
 
+    /// An application that aborts: `abort` is posted after its burst, nothing more is offered for writing, and the engine's `RESET` is answered.
+    #[test]
+    fn an_abort_is_posted_behind_the_bytes_of_its_take() {
+        fn step(uut: &mut Switch, at: &mut dyn FnMut(&mut Switch)) {
+            for clk in [false, true] {
+                uut.clock.next = Clock { clk };
+                uut.update_all();
+                while uut.has_changed() {
+                    uut.update_all();
+                }
+                if !clk {
+                    at(uut);
+                    uut.update_all();
+                    while uut.has_changed() {
+                        uut.update_all();
+                    }
+                }
+            }
+        }
+        let mut uut = Switch::new(2);
+        uut.connect_all();
+        uut.rx_readable.next = bits::<16>(0);
+        uut.tx_writable.next = bits::<16>(100);
+        uut.post.ready.next = true;
+        uut.command.conn.next = bits::<10>(1);
+        uut.command.code.next = u64::from(isa::cmd::NOTIFY).into();
+        uut.command.b.next = (DISCARD as u64).into();
+        for _ in 0..5 {
+            step(&mut uut, &mut |_| {});
+        }
+        let notify = |uut: &mut Switch, kind: u8| {
+            uut.command.imm.next = u64::from(kind).into();
+            uut.command.valid.next = true;
+            let mut done = false;
+            while !done {
+                step(uut, &mut |uut| done = uut.command.done.val());
+            }
+            uut.command.valid.next = false;
+        };
+        notify(&mut uut, isa::notify::OPEN);
+        let (mut posts, mut began, mut offers) = (vec![], None, 0);
+        for cycle in 0..200 {
+            step(&mut uut, &mut |uut| {
+                uut.rx_query_done.next = uut.rx_query_valid.val();
+                uut.tx_query_done.next = uut.tx_query_valid.val();
+                // The ring has had the three bytes ten cycles after the take.
+                uut.tx_burst_done.next = began.is_some_and(|at| cycle == at + 10);
+                uut.app1.take_valid.next = uut.app1.offer_valid.val();
+                uut.app1.take_abort.next = began.is_none();
+                uut.app1.take_write.next = bits::<16>(0);
+                if uut.app1.offer_valid.val() {
+                    offers += 1;
+                    if began.is_none() {
+                        assert_eq!(number(uut.app1.offer_writable.val()), 100);
+                        uut.app1.take_write.next = bits::<16>(3);
+                        began = Some(cycle);
+                    } else {
+                        assert_eq!(number(uut.app1.offer_writable.val()), 0);
+                    }
+                }
+                if uut.post.valid.val() {
+                    posts.push((
+                        cycle,
+                        number(uut.post.conn.val()),
+                        number(uut.post.bit.val()),
+                    ));
+                }
+            });
+        }
+        let began = began.expect("an offer");
+        assert!(offers > 1);
+        let (at, conn, bit) = posts[0];
+        assert_eq!(
+            (posts.len(), conn, bit),
+            (1, 1, isa::pending::ABORT as usize)
+        );
+        assert!(
+            at > began + 10,
+            "posted at {at}, the burst began at {began}"
+        );
+        posts.clear();
+        notify(&mut uut, isa::notify::RESET);
+        for cycle in 0..50 {
+            step(&mut uut, &mut |uut| {
+                uut.app1.take_valid.next = false;
+                if uut.post.valid.val() {
+                    posts.push((
+                        cycle,
+                        number(uut.post.conn.val()),
+                        number(uut.post.bit.val()),
+                    ));
+                }
+            });
+        }
+        assert_eq!(posts.len(), 1);
+        assert_eq!(
+            (posts[0].1, posts[0].2),
+            (1, isa::pending::RELEASED as usize)
+        );
+    }
+
     /// A reset forgets all connections.
     #[test]
     fn a_reset_forgets() {
