@@ -409,7 +409,10 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
                 let (kind, n) = (e.kind, e.instructions);
                 format!("a {kind} event of {n} instructions: {}", e.path.join(" → "))
             }),
-            "sim.cycles_per_second" => Some(format!("run by {machine}")),
+            "sim.cycles_per_second" => Some(match backend {
+                Backend::Rust => format!("run by {machine}, which settle each cycle in passes, a virtual call for each block in each pass"),
+                _ => format!("run by {machine}, on one core, with a call for each pin and the engine's trace in every cycle"),
+            }),
             _ => None,
         };
     }
