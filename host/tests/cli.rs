@@ -352,7 +352,10 @@ fn a_forbidden_device_is_refused() {
     }
     match command.output() {
         Ok(output) => refused(&output, 3, &["run as root"]),
-        Err(error) => println!("SKIPPED: no process without rights: {error}"),
+        Err(error) => toe_sim::skip::skipped(
+            "a_forbidden_device_is_refused",
+            format!("no process without rights: {error}"),
+        ),
     }
 }
 
@@ -472,7 +475,7 @@ fn the_demo_s_json_keeps_its_contract() {
 #[test]
 fn the_whole_engine_echoes_on_verilator() {
     if let Err(why) = toe_sim::tools::verilator() {
-        println!("SKIPPED: {why}");
+        toe_sim::skip::skipped("the_whole_engine_echoes_on_verilator", why);
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");

@@ -17,6 +17,7 @@ pub mod pcap;
 pub mod peer;
 pub mod rust;
 #[cfg(target_os = "linux")]
+pub mod skip;
 pub mod tap;
 pub mod time;
 pub mod tools;

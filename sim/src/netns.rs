@@ -92,7 +92,7 @@ pub fn in_namespace(test: &str, body: impl FnOnce()) -> Outcome {
         };
     }
     let skipped = |reason: String| {
-        println!("SKIPPED {test}: {reason}");
+        crate::skip::skipped(test, &reason);
         Outcome::Skipped(reason)
     };
     let folder = tempfile::tempdir().expect("a temporary folder");

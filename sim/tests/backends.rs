@@ -96,7 +96,7 @@ fn rust_and_cxxrtl_agree() {
 #[test]
 fn rust_and_verilator_agree() {
     if let Err(error) = tools::verilator() {
-        println!("SKIPPED: {error}");
+        toe_sim::skip::skipped("rust_and_verilator_agree", error);
         return;
     }
     let text = text();
