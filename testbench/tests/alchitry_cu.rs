@@ -5,6 +5,7 @@ use toe_sim::board::SlipBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::link::Medium;
 use toe_sim::machine::Machine;
+use toe_sim::pair::Lockstep;
 use toe_sim::peer::{Conversation, Peer, PeerConfig};
 use toe_sim::rust::RustMachine;
 use toe_sim::time::SimulatedTime;
@@ -78,11 +79,40 @@ fn run(machine: Box<dyn Machine>, mut peer: Peer, cycles: u64) {
     ended.unwrap_or_else(|e| panic!("{e}\n{}", world.link.report()));
 }
 
+/// Both, compared in every cycle; a difference is a panic.
+fn both() -> Box<dyn Machine> {
+    let pair = Lockstep::new(rust(), verilog()).expect("the same pins");
+    Box::new(pair.strict())
+}
+
 #[test]
-fn the_board_answers_a_ping_at_its_pins() {
+fn the_board_answers_a_ping_at_its_pins_on_both_back_ends_alike() {
     let mut peer = peer();
-    peer.ping(alchitry_cu::config().ip.into(), 56, 3);
-    run(rust(), peer, 400_000);
+    peer.ping(alchitry_cu::config().ip.into(), 56, 2);
+    run(both(), peer, 400_000);
+}
+
+#[test]
+fn the_top_is_its_verilog_over_random_bits_and_resets() {
+    let mut m = both();
+    let p = |n: &str| m.port(n).expect("a pin");
+    let (reset, rx, led) = (p("reset_n"), p("usb_rx"), p("led"));
+    let mut bits = bytes(20_000, 11).into_iter();
+    let mut lights = std::collections::BTreeSet::new();
+    for cycle in 0..20_000u32 {
+        // Noise in pieces of some bits, idles between, the button now and then.
+        let noise = bits.next().expect("as many as cycles");
+        if cycle % BIT == 0 {
+            let idle = cycle / 1_000 % 4 == 3;
+            m.poke(rx, u64::from(idle || noise & 1 == 1));
+        }
+        m.poke(reset, u64::from(cycle % 7_000 > 20));
+        m.cycle();
+        lights.insert(m.peek(led));
+    }
+    // The clock is locked throughout; noise lights the light of a broken packet, and being no packet, no other.
+    assert!(lights.iter().any(|l| l & 0x10 != 0), "{lights:x?}");
+    assert!(lights.iter().all(|l| l & !0x10 == 0x80), "{lights:x?}");
 }
 
 #[test]
