@@ -1468,6 +1468,69 @@ mod tests {
         }
     }
 
+    /// Held and pending intervals in a chain, so that each pass moves a segment's start past two. Four passes are enough for six of them; one more, and the
+    /// payload is dropped as if lost, but nothing of what is held or pending.
+    #[test]
+    fn a_clip_ends_after_four_passes() {
+        for (seventh, reached) in [(false, 1100), (true, 1090)] {
+            let mut uut = make(1, 256);
+            command(&mut uut, INIT, 0, 1000);
+            for held in 0..3 + u32::from(seventh) {
+                assert!(place(&mut uut, 0, 1020 + 20 * held, 10) > 0);
+                command(&mut uut, COMMIT, 0, 0);
+            }
+            for pending in 0..3 {
+                uut.slots_count.next = (pending as u64).into();
+                assert!(place(&mut uut, pending.into(), 1030 + 20 * pending, 10) > 0);
+            }
+            uut.slots_count.next = 3.into();
+            let written = place(&mut uut, 3, 1020, 80) > 0;
+            assert_eq!(written, !seventh);
+            uut.slots_count.next = 4.into();
+            for slot in (0..4).rev() {
+                let (_, moved, rcv_nxt, _) = command(&mut uut, COMMIT, slot, 0);
+                assert_eq!((moved, rcv_nxt), (false, 1000));
+            }
+            uut.slots_count.next = 0.into();
+            place(&mut uut, 0, 1000, 20);
+            let (_, moved, rcv_nxt, _) = command(&mut uut, COMMIT, 0, 0);
+            assert_eq!((moved, rcv_nxt), (true, reached));
+        }
+    }
+
+    /// Inside the window half a sequence number is compared: what is a multiple of 2^16 away, or half the sequence space, must not seem to be inside.
+    #[test]
+    fn what_only_looks_as_if_in_the_window_is_not_placed() {
+        for rcv_nxt in [1000u32, 0, 0xFFFF_FFFE, 0x7FFF_FFF0, 0x8000_0000, 0xFFF8] {
+            let mut uut = make(1, 256);
+            command(&mut uut, INIT, 0, rcv_nxt);
+            for away in [
+                1 << 16,
+                (1 << 16) + 20,
+                1 << 24,
+                (1 << 31) - 1,
+                1 << 31,
+                (1 << 31) + 1,
+                0u32.wrapping_sub(1 << 16),
+                0u32.wrapping_sub((1 << 16) - 20),
+                0u32.wrapping_sub(10),
+                256,
+            ] {
+                let at = rcv_nxt.wrapping_add(away);
+                assert_eq!(place(&mut uut, 0, at, 10), 0, "{rcv_nxt:#x} + {away:#x}");
+                let answer = command(&mut uut, COMMIT, 0, 0);
+                assert_eq!((answer.1, answer.2, answer.3), (false, rcv_nxt, 256));
+            }
+            // One byte reaches in from the left, and one at the right edge is still inside.
+            assert!(place(&mut uut, 0, rcv_nxt.wrapping_add(255), 10) > 0);
+            command(&mut uut, COMMIT, 0, 0);
+            assert!(place(&mut uut, 0, rcv_nxt.wrapping_sub(9), 10) > 0);
+            let answer = command(&mut uut, COMMIT, 0, 0);
+            let next = rcv_nxt.wrapping_add(1);
+            assert_eq!((answer.1, answer.2, answer.3), (true, next, 255));
+        }
+    }
+
     /// A byte each cycle to the application, the last one marked, then the event and `burst_done`.
     #[test]
     fn reads_a_byte_each_cycle() {
