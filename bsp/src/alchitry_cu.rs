@@ -11,7 +11,7 @@ use rust_hdl_bsp_alchitry_cu::pins;
 use toe_hdl::config::{ConfigError, ToeConfig};
 use toe_hdl::toe::SlipToe;
 
-use crate::flow::Job;
+use crate::flow::{Device, Job};
 use crate::pll::{Pll, PllSetting};
 use crate::tick::Tick;
 
@@ -20,7 +20,7 @@ pub const CLOCK_HZ: u32 = 50_000_000;
 /// The serial line's rate.
 pub const BAUD: u32 = 1_000_000;
 /// The placement seed that the repository builds with.
-pub const SEED: u32 = 2;
+pub const SEEDS: [u32; 1] = [2];
 
 /// What fits beside the engine on an HX8K: 4 connections, MTU 576 (RFC 1055's usual limit is larger, RFC 791's least is this).
 pub fn config() -> ToeConfig {
@@ -221,15 +221,16 @@ impl Logic for AlchitryCu {
 ///
 /// # Errors
 /// When rust-hdl finds an unconnected signal or a loop, or the configuration is bad.
-pub fn job(seed: u32) -> anyhow::Result<Job> {
+pub fn job(seeds: &[u32]) -> anyhow::Result<Job> {
     let mut top = AlchitryCu::new()?;
     top.connect_all();
     toe_sim::lockstep::check(&top).map_err(|e| anyhow::anyhow!("{e}"))?;
     Ok(Job {
         board: "alchitry-cu",
+        device: Device::Hx8k,
         verilog: generate_verilog(&top),
         constraints: rust_hdl::fpga::toolchains::icestorm::generate_pcf(&top),
         needed_mhz: f64::from(CLOCK_HZ) / 1e6,
-        seed,
+        seeds: seeds.into(),
     })
 }

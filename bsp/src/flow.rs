@@ -1,4 +1,4 @@
-//! From Verilog to a bitstream for the iCE40, and what it costs.
+//! From Verilog through synthesis, placing and routing to what a design costs, and for the iCE40 to a bitstream.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,69 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toe_sim::tools::{self, ToolError};
 
+/// What can be built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// Lattice iCE40 HX8K in the cb132 package.
+    Hx8k,
+    /// Lattice LFE5U-25F, speed grade 6, in the CABGA381 package: area and timing alone, no bitstream.
+    Lfe5u25f,
+}
+
+impl Device {
+    /// As its maker calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hx8k => "iCE40HX8K-CB132",
+            Self::Lfe5u25f => "LFE5U-25F-6-CABGA381",
+        }
+    }
+
+    /// What nextpnr calls a logic cell (LUT with flip-flop here, LUT there) and a block RAM.
+    fn kinds(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Hx8k => ("ICESTORM_LC", "ICESTORM_RAM"),
+            Self::Lfe5u25f => ("TRELLIS_COMB", "DP16KD"),
+        }
+    }
+
+    /// What tells our RAM primitives the device, and Yosys's command for it.
+    fn synthesis(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Hx8k => ("TOE_ICE40", "synth_ice40 -device hx"),
+            Self::Lfe5u25f => ("TOE_ECP5", "synth_ecp5"),
+        }
+    }
+
+    fn nextpnr(self) -> Result<tools::Tool, ToolError> {
+        match self {
+            Self::Hx8k => tools::nextpnr_ice40(),
+            Self::Lfe5u25f => tools::nextpnr_ecp5(),
+        }
+    }
+}
+
 /// What a top needs to be built.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The board's name on the command line.
     pub board: &'static str,
+    pub device: Device,
     /// Verilog of the design; its top module is `top`.
     pub verilog: String,
-    /// Pin constraints (PCF).
+    /// Pin constraints (PCF; empty where the tool may choose the pins).
     pub constraints: String,
     /// The frequency that the engine's clock needs, in MHz.
     pub needed_mhz: f64,
-    /// Seed of the placement.
-    pub seed: u32,
+    /// Seeds of the placement, at least one. The run with the median Fmax (of an even number, the lower of the middle two) is the one that counts.
+    pub seeds: Vec<u32>,
+}
+
+impl Job {
+    /// How many steps [`build`] will announce.
+    pub fn steps(&self) -> usize {
+        2 + self.seeds.len() + usize::from(self.device == Device::Hx8k)
+    }
 }
 
 /// One clock of the design.
@@ -27,6 +77,15 @@ pub struct Clock {
     pub name: String,
     pub fmax_mhz: f64,
     pub needed_mhz: f64,
+    pub met: bool,
+}
+
+/// What one seed of the placement reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeedRun {
+    pub seed: u32,
+    /// Of the slowest clock.
+    pub fmax_mhz: f64,
     pub met: bool,
 }
 
@@ -66,7 +125,9 @@ pub struct Report {
     pub clocks: Vec<Clock>,
     pub modules: Vec<Module>,
     pub tools: Vec<ToolUsed>,
+    /// The seed of the run that is reported: the median of [`Report::seeds`].
     pub seed: u32,
+    pub seeds: Vec<SeedRun>,
     pub bitstream: Option<Bitstream>,
 }
 
@@ -85,29 +146,35 @@ pub enum FlowError {
     Report { tool: &'static str, what: String },
 }
 
-/// The steps of [`ice40`], for a progress bar.
-pub const STEPS: [&str; 4] = [
-    "synthesis",
-    "cost of each module",
-    "place and route",
-    "bitstream",
-];
-
-/// nextpnr's own report.
-const PLACED: &str = "place-and-route.json";
-
-/// What [`ice40`] leaves in its folder, the sources aside.
-pub const RESULTS: [&str; 9] = [
+/// What [`build`] may leave in its folder, the sources and `seed-N.*` aside.
+const RESULTS: [&str; 7] = [
     "top.bin",
     "top.bin.part",
-    "top.asc",
     "top.json",
     "whole.json",
     "modules.json",
-    PLACED,
     "synthesis.log",
-    "place-and-route.log",
+    "modules.log",
 ];
+
+/// Removes what an earlier run left, which must not pass for the result of one that fails.
+pub fn clear(dir: &Path) {
+    for old in RESULTS {
+        let _ = std::fs::remove_file(dir.join(old));
+    }
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let seed = name
+            .strip_prefix("seed-")
+            .and_then(|rest| rest.split_once('.'));
+        if let Some((seed, "json" | "log" | "asc")) = seed {
+            if seed.parse::<u32>().is_ok() {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
 
 fn write(path: &Path, text: &str) -> Result<(), FlowError> {
     std::fs::write(path, text).map_err(|source| FlowError::File {
@@ -132,111 +199,150 @@ fn json(tool: &'static str, path: &Path) -> Result<serde_json::Value, FlowError>
     })
 }
 
-/// Builds for an iCE40 HX8K in the cb132 package, in `dir`; `step` is told what begins.
+/// Builds in `dir`; `step` is told what begins.
 ///
 /// # Errors
 /// A missing or failing tool, or a folder that cannot be written. Timing that is not met is not an error here: the report says so.
-pub fn ice40(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report, FlowError> {
+///
+/// # Panics
+/// If the job has no seed.
+pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report, FlowError> {
     std::fs::create_dir_all(dir).map_err(|source| FlowError::File {
         action: "create",
         path: dir.into(),
         source,
     })?;
     let yosys = tools::yosys()?;
-    let nextpnr = tools::nextpnr_ice40()?;
-    let icepack = tools::icepack()?;
+    let nextpnr = job.device.nextpnr()?;
+    let mut used = vec![yosys.clone(), nextpnr.clone()];
+    let icepack = match job.device {
+        Device::Hx8k => Some(tools::icepack()?),
+        Device::Lfe5u25f => None,
+    };
+    used.extend(icepack.clone());
     write(&dir.join("top.v"), &job.verilog)?;
     write(&dir.join("top.pcf"), &job.constraints)?;
 
-    step(STEPS[0]);
-    let log = yosys.run(
-        dir,
-        &[
-            "-p",
-            "read_verilog -D TOE_ICE40 top.v; synth_ice40 -device hx -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json",
-        ],
-    )?;
+    step("synthesis");
+    let (define, synth) = job.device.synthesis();
+    let script = format!(
+        "read_verilog -D {define} top.v; {synth} -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json"
+    );
+    let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("synthesis.log"), &log)?;
 
-    step(STEPS[1]);
-    let log = yosys.run(
-        dir,
-        &[
-            "-p",
-            "read_verilog -D TOE_ICE40 top.v; synth_ice40 -device hx -top top -noflatten; tee -o modules.json stat -json",
-        ],
-    )?;
+    step("cost of each module");
+    let script = format!(
+        "read_verilog -D {define} top.v; {synth} -top top -noflatten; tee -o modules.json stat -json"
+    );
+    let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("modules.log"), &log)?;
     let modules = modules(&json("yosys", &dir.join("modules.json"))?)?;
 
-    step(STEPS[2]);
-    let frequency = job.needed_mhz.to_string();
-    let seed = job.seed.to_string();
-    let log = nextpnr.run(
-        dir,
-        &[
-            "--hx8k",
-            "--package",
-            "cb132",
-            "--json",
-            "top.json",
-            "--pcf",
-            "top.pcf",
-            "--asc",
-            "top.asc",
-            "--report",
-            PLACED,
-            "--freq",
-            &frequency,
-            "--seed",
-            &seed,
-            "--timing-allow-fail",
-        ],
-    )?;
-    write(&dir.join("place-and-route.log"), &log)?;
-    let placed = json("nextpnr", &dir.join(PLACED))?;
-    let tools = [yosys, nextpnr, icepack.clone()].map(|t| ToolUsed {
-        name: t.name.into(),
-        version: t.version,
-    });
-    let mut report = report(job, &placed, modules, tools.into())?;
-
-    step(STEPS[3]);
-    icepack.run(dir, &["top.asc", "top.bin.part"])?;
-    let path = dir.join("top.bin");
-    std::fs::rename(dir.join("top.bin.part"), &path).map_err(|source| FlowError::File {
-        action: "write",
-        path: path.clone(),
-        source,
-    })?;
-    let sha256 = Sha256::digest(read(&path)?)
-        .iter()
-        .map(|b| format!("{b:02x}"))
+    let mut placed = vec![];
+    for (i, &seed) in job.seeds.iter().enumerate() {
+        step(&match job.seeds.len() {
+            1 => "place and route".to_string(),
+            n => format!("place and route, seed {} of {n}", i + 1),
+        });
+        placed.push((seed, place_and_route(job, &nextpnr, dir, seed)?));
+    }
+    let tools = used
+        .into_iter()
+        .map(|t| ToolUsed {
+            name: t.name.into(),
+            version: t.version,
+        })
         .collect();
-    report.bitstream = Some(Bitstream { path, sha256 });
+    let mut report = report(job, &placed, modules, tools)?;
+
+    if let Some(icepack) = icepack {
+        step("bitstream");
+        icepack.run(dir, &[&format!("seed-{}.asc", report.seed), "top.bin.part"])?;
+        let path = dir.join("top.bin");
+        std::fs::rename(dir.join("top.bin.part"), &path).map_err(|source| FlowError::File {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        let sha256 = Sha256::digest(read(&path)?)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        report.bitstream = Some(Bitstream { path, sha256 });
+    }
     Ok(report)
 }
 
-/// What placing and routing found; there is no bitstream yet.
+/// Places and routes with one seed; gives nextpnr's own report.
+fn place_and_route(
+    job: &Job,
+    nextpnr: &tools::Tool,
+    dir: &Path,
+    seed: u32,
+) -> Result<serde_json::Value, FlowError> {
+    let name = format!("seed-{seed}");
+    let placed = format!("{name}.json");
+    let routed = format!("{name}.asc");
+    let frequency = job.needed_mhz.to_string();
+    let seed = seed.to_string();
+    let mut args = vec!["--json", "top.json", "--report", &placed, "--seed", &seed];
+    args.extend(["--freq", &frequency, "--timing-allow-fail"]);
+    args.extend(match job.device {
+        Device::Hx8k => vec![
+            "--hx8k",
+            "--package",
+            "cb132",
+            "--pcf",
+            "top.pcf",
+            "--asc",
+            &routed,
+        ],
+        Device::Lfe5u25f => vec!["--25k", "--package", "CABGA381", "--speed", "6"],
+    });
+    let log = nextpnr.run(dir, &args)?;
+    write(&dir.join(format!("{name}.log")), &log)?;
+    json("nextpnr", &dir.join(&placed))
+}
+
+/// What placing and routing found with each seed; there is no bitstream yet.
 fn report(
     job: &Job,
-    placed: &serde_json::Value,
+    placed: &[(u32, serde_json::Value)],
     modules: Vec<Module>,
     tools: Vec<ToolUsed>,
 ) -> Result<Report, FlowError> {
-    let (cells, cells_available) = used(placed, "ICESTORM_LC")?;
-    let (block_rams, block_rams_available) = used(placed, "ICESTORM_RAM")?;
+    let mut runs = vec![];
+    for (seed, placed) in placed {
+        let clocks = clocks(placed, job.needed_mhz)?;
+        let fmax_mhz = clocks.iter().map(|c| c.fmax_mhz).fold(f64::MAX, f64::min);
+        runs.push((fmax_mhz, *seed, clocks, placed));
+    }
+    let seeds = runs
+        .iter()
+        .map(|(fmax_mhz, seed, ..)| SeedRun {
+            seed: *seed,
+            fmax_mhz: *fmax_mhz,
+            met: *fmax_mhz >= job.needed_mhz,
+        })
+        .collect();
+    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (_, seed, clocks, placed) = runs.swap_remove((runs.len() - 1) / 2);
+    let (cell, ram) = job.device.kinds();
+    let (cells, cells_available) = used(placed, cell)?;
+    let (block_rams, block_rams_available) = used(placed, ram)?;
     Ok(Report {
         board: job.board.into(),
-        device: "iCE40HX8K-CB132".into(),
+        device: job.device.name().into(),
         cells,
         cells_available,
         block_rams,
         block_rams_available,
-        clocks: clocks(placed, job.needed_mhz)?,
+        clocks,
         modules,
         tools,
-        seed: job.seed,
+        seed,
+        seeds,
         bitstream: None,
     })
 }
@@ -271,6 +377,22 @@ fn clocks(report: &serde_json::Value, needed_mhz: f64) -> Result<Vec<Clock>, Flo
         .collect())
 }
 
+/// Look-up tables, flip-flops and block RAMs in one primitive cell of the vendor's.
+fn cost(kind: &str) -> (u64, u64, u64) {
+    match kind {
+        "SB_LUT4" | "LUT4" => (1, 0, 0),
+        // Two bits of a carry chain: two LUTs.
+        "CCU2C" => (2, 0, 0),
+        // Sixteen words of four bits: two slices of RAM and one that drives their write port.
+        "TRELLIS_DPR16X4" => (6, 0, 0),
+        "TRELLIS_FF" => (0, 1, 0),
+        "DP16KD" | "PDPW16KD" => (0, 0, 1),
+        _ if kind.starts_with("SB_DFF") => (0, 1, 0),
+        _ if kind.starts_with("SB_RAM") => (0, 0, 1),
+        _ => (0, 0, 0),
+    }
+}
+
 /// Adds up the cells of each module with all below it, from the statistics of an unflattened synthesis.
 fn modules(stat: &serde_json::Value) -> Result<Vec<Module>, FlowError> {
     let table = stat["modules"].as_object().ok_or(FlowError::Report {
@@ -290,25 +412,15 @@ fn modules(stat: &serde_json::Value) -> Result<Vec<Module>, FlowError> {
                 .collect(),
         );
     }
-    fn total(kinds: &BTreeMap<String, BTreeMap<String, u64>>, name: &str) -> (u64, u64, u64, u64) {
-        let mut sum = (0, 0, 0, 0);
+    fn total(kinds: &BTreeMap<String, BTreeMap<String, u64>>, name: &str) -> (u64, u64, u64) {
+        let mut sum = (0, 0, 0);
         for (kind, n) in &kinds[name] {
             if kinds.contains_key(kind) {
                 let t = total(kinds, kind);
-                sum = (
-                    sum.0 + n * t.0,
-                    sum.1 + n * t.1,
-                    sum.2 + n * t.2,
-                    sum.3 + n * t.3,
-                );
-            } else if kind == "SB_LUT4" {
-                sum.0 += n;
-            } else if kind.starts_with("SB_DFF") {
-                sum.1 += n;
-            } else if kind.starts_with("SB_RAM") {
-                sum.2 += n;
-            } else if kind == "SB_CARRY" {
-                sum.3 += n;
+                sum = (sum.0 + n * t.0, sum.1 + n * t.1, sum.2 + n * t.2);
+            } else {
+                let (luts, flops, rams) = cost(kind);
+                sum = (sum.0 + n * luts, sum.1 + n * flops, sum.2 + n * rams);
             }
         }
         sum
@@ -316,10 +428,10 @@ fn modules(stat: &serde_json::Value) -> Result<Vec<Module>, FlowError> {
     Ok(kinds
         .keys()
         .map(|name| {
-            let (luts, flops, rams, _) = total(&kinds, name);
+            let (luts, flops, rams) = total(&kinds, name);
             Module {
                 name: name.replace('$', "."),
-                // A logic cell holds a LUT and a flip-flop; how many share one is known only after packing.
+                // An HX8K's cell holds a LUT and a flip-flop, and how many share one is known only after packing; nextpnr counts the ECP5's LUTs alone.
                 cells: luts.max(flops),
                 block_rams: rams,
             }
@@ -351,6 +463,32 @@ mod tests {
         assert_eq!(cost("top.a.b"), Some((5, 0)));
     }
 
+    fn job(device: Device, needed_mhz: f64, seeds: &[u32]) -> Job {
+        Job {
+            board: "some-board",
+            device,
+            verilog: String::new(),
+            constraints: String::new(),
+            needed_mhz,
+            seeds: seeds.into(),
+        }
+    }
+
+    fn one_module() -> Vec<Module> {
+        vec![Module {
+            name: "top".into(),
+            cells: 9,
+            block_rams: 1,
+        }]
+    }
+
+    fn one_tool() -> Vec<ToolUsed> {
+        vec![ToolUsed {
+            name: "yosys".into(),
+            version: "0.1".into(),
+        }]
+    }
+
     #[test]
     fn the_report_s_json_keeps_its_contract() {
         // As nextpnr-ice40 0.9 writes it, shortened to what is there for every design.
@@ -363,30 +501,16 @@ mod tests {
                 "SB_IO": {"available": 256, "used": 13},
             },
         });
-        let job = Job {
-            board: "alchitry-cu",
-            verilog: String::new(),
-            constraints: String::new(),
-            needed_mhz: 50.0,
-            seed: 7,
-        };
-        let module = Module {
-            name: "top".into(),
-            cells: 9,
-            block_rams: 1,
-        };
-        let tool = ToolUsed {
-            name: "yosys".into(),
-            version: "0.1".into(),
-        };
-        let mut found = report(&job, &placed, vec![module], vec![tool]).unwrap();
+        let job = job(Device::Hx8k, 50.0, &[7]);
+        let mut found = report(&job, &[(7, placed)], one_module(), one_tool()).unwrap();
         found.bitstream = Some(Bitstream {
             path: "top.bin".into(),
             sha256: "00".into(),
         });
         let json = serde_json::to_value(&found).unwrap();
         let want = serde_json::json!({
-            "board": "alchitry-cu", "device": "iCE40HX8K-CB132", "seed": 7,
+            "board": "some-board", "device": "iCE40HX8K-CB132", "seed": 7,
+            "seeds": [{"seed": 7, "fmax_mhz": 49.9, "met": false}],
             "cells": 6243, "cells_available": 7680, "block_rams": 30, "block_rams_available": 32,
             "clocks": [
                 {"name": "clock$SB_IO_IN", "fmax_mhz": 55.03, "needed_mhz": 50.0, "met": true},
@@ -397,6 +521,77 @@ mod tests {
             "bitstream": {"path": "top.bin", "sha256": "00"},
         });
         assert_eq!(json, want);
+    }
+
+    #[test]
+    fn of_several_seeds_the_median_is_reported() {
+        // As nextpnr-ecp5 0.11 writes it, shortened likewise.
+        let placed = |seed: u32, fmax: f64| {
+            let placed = serde_json::json!({
+                "fmax": {"$glbnet$clock": {"achieved": fmax, "constraint": 125.0}},
+                "utilization": {
+                    "TRELLIS_COMB": {"available": 24288, "used": 6000 + seed},
+                    "DP16KD": {"available": 56, "used": 52},
+                },
+            });
+            (seed, placed)
+        };
+        let of = |runs: &[(u32, f64)]| {
+            let seeds: Vec<u32> = runs.iter().map(|r| r.0).collect();
+            let job = job(Device::Lfe5u25f, 125.0, &seeds);
+            let placed: Vec<_> = runs.iter().map(|r| placed(r.0, r.1)).collect();
+            report(&job, &placed, one_module(), one_tool()).unwrap()
+        };
+        let found = of(&[(3, 126.0), (1, 119.0), (4, 131.0), (2, 124.0), (5, 125.0)]);
+        let json = serde_json::to_value(&found).unwrap();
+        let want = serde_json::json!({
+            "board": "some-board", "device": "LFE5U-25F-6-CABGA381", "seed": 5,
+            "seeds": [
+                {"seed": 3, "fmax_mhz": 126.0, "met": true},
+                {"seed": 1, "fmax_mhz": 119.0, "met": false},
+                {"seed": 4, "fmax_mhz": 131.0, "met": true},
+                {"seed": 2, "fmax_mhz": 124.0, "met": false},
+                {"seed": 5, "fmax_mhz": 125.0, "met": true},
+            ],
+            "cells": 6005, "cells_available": 24288, "block_rams": 52, "block_rams_available": 56,
+            "clocks": [{"name": "$glbnet$clock", "fmax_mhz": 125.0, "needed_mhz": 125.0, "met": true}],
+            "modules": [{"name": "top", "cells": 9, "block_rams": 1}],
+            "tools": [{"name": "yosys", "version": "0.1"}],
+            "bitstream": null,
+        });
+        assert_eq!(json, want);
+        // Of an even number the lower of the middle two: what half of them don't reach is not claimed.
+        assert_eq!(
+            of(&[(1, 130.0), (2, 120.0), (3, 126.0), (4, 119.0)]).seed,
+            2
+        );
+        assert_eq!(of(&[(8, 130.0), (9, 120.0)]).seed, 9);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_goes_and_nothing_else() {
+        let dir = std::env::temp_dir().join(format!("toe-flow-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mine = ["top.json", "seed-12.log", "seed-3.json", "seed-3.asc"];
+        let others = ["notes.txt", "seed-x.log", "seed-3.txt", "seed-.json"];
+        for name in mine.iter().chain(&others) {
+            std::fs::write(dir.join(name), "x").unwrap();
+        }
+        clear(&dir);
+        assert!(mine.iter().all(|name| !dir.join(name).exists()));
+        assert!(others.iter().all(|name| dir.join(name).exists()));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn an_ecp5_module_costs_its_luts_carries_and_small_rams() {
+        let stat = serde_json::json!({"modules": {
+            "\\top": {"num_cells_by_type": {"\\top$a": 2, "LUT4": 3, "TRELLIS_FF": 2, "CCU2C": 4, "L6MUX21": 7}},
+            "\\top$a": {"num_cells_by_type": {"TRELLIS_DPR16X4": 1, "DP16KD": 2, "PDPW16KD": 1}},
+        }});
+        let found = modules(&stat).unwrap();
+        let cost: Vec<_> = found.iter().map(|m| (m.cells, m.block_rams)).collect();
+        assert_eq!(cost, [(3 + 8 + 2 * 6, 6), (6, 3)]);
     }
 
     #[test]

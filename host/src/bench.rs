@@ -422,7 +422,7 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
 fn area(rows: &mut Vec<Row>) -> Result<()> {
     let board = synth::BOARDS[0];
     let out = std::path::Path::new("out/synth").join(board);
-    let report = synth::run(board, toe_bsp::alchitry_cu::SEED, &out)?;
+    let report = synth::run(board, &[], &out)?;
     let mut add = |n: &str, v: f64, unit, b| rows.push(row(n, board, Some(v), unit, b));
     add(
         "area.cells",

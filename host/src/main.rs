@@ -91,12 +91,20 @@ enum Command {
     },
     /// A bitstream, with area, memory and Fmax against the board's need
     Synth {
-        /// The board: alchitry-cu
+        /// The board: alchitry-cu; or ecp5-25f, the bare engine on a chip without a board (no bitstream)
         #[arg(long)]
         board: String,
-        /// Seed of the placement
-        #[arg(long, default_value_t = toe_bsp::alchitry_cu::SEED, allow_negative_numbers = true)]
-        seed: u32,
+        /// Seed of the placement (default: the board's own: 2, or 1 to 5 on the ECP5)
+        #[arg(long, allow_negative_numbers = true)]
+        seed: Option<u32>,
+        /// Several seeds, each placed and routed; the median counts: --seeds 1,2,3,4,5
+        #[arg(
+            long,
+            value_delimiter = ',',
+            conflicts_with = "seed",
+            allow_negative_numbers = true
+        )]
+        seeds: Vec<u32>,
         /// Folder for the files (default: out/synth/BOARD)
         #[arg(long)]
         out: Option<PathBuf>,
@@ -198,12 +206,14 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
         Command::Synth {
             board,
             seed,
+            mut seeds,
             out,
             json,
         } => {
+            seeds.extend(seed);
             let json = json_output(json.as_deref())?;
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
-            let report = synth::run(&board, seed, &out)?;
+            let report = synth::run(&board, &seeds, &out)?;
             write_json(json, &report)?;
             synth::print(&report)?;
             if report.clocks.iter().any(|c| !c.met) {

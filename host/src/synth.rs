@@ -3,37 +3,41 @@ use std::path::Path;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use toe_bsp::flow::{self, Report};
+use toe_bsp::flow::{self, Job, Report};
+use toe_bsp::{alchitry_cu, ecp5_25f};
 
 use crate::{output, say, Refused};
 
-/// The boards that can be built for.
-pub const BOARDS: [&str; 1] = ["alchitry-cu"];
+/// The boards that can be built for. The last is a chip without a board: area and timing of the bare engine, no bitstream.
+pub const BOARDS: [&str; 2] = ["alchitry-cu", "ecp5-25f"];
 
-/// Builds for `board` in `out`.
+/// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none.
 ///
 /// # Errors
 /// An unknown board, a missing tool, a folder that cannot be written.
-pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
-    if !BOARDS.contains(&board) {
-        return Err(Refused(format!(
-            "there is no board `{board}`; there are: {}",
-            BOARDS.join(", ")
-        ))
-        .into());
-    }
+pub fn run(board: &str, seeds: &[u32], out: &Path) -> Result<Report> {
+    let (make, own): (fn(&[u32]) -> Result<Job>, &[u32]) = match board {
+        "alchitry-cu" => (alchitry_cu::job, &alchitry_cu::SEEDS),
+        "ecp5-25f" => (ecp5_25f::job, &ecp5_25f::SEEDS),
+        _ => {
+            return Err(Refused(format!(
+                "there is no board `{board}`; there are: {}",
+                BOARDS.join(", ")
+            ))
+            .into())
+        }
+    };
     output::folder(out)?;
     // What an earlier run left must not pass for the result of one that fails.
-    for old in flow::RESULTS.iter().chain(&["report.json"]) {
-        let _ = std::fs::remove_file(out.join(old));
-    }
-    let job = toe_bsp::alchitry_cu::job(seed)?;
-    let bar = ProgressBar::new(flow::STEPS.len() as u64).with_style(
+    flow::clear(out);
+    let _ = std::fs::remove_file(out.join("report.json"));
+    let job = make(if seeds.is_empty() { own } else { seeds })?;
+    let bar = ProgressBar::new(job.steps() as u64).with_style(
         ProgressStyle::with_template("{spinner} {msg} ({pos}/{len}, {elapsed})")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let report = flow::ice40(&job, out, |step| {
+    let report = flow::build(&job, out, |step| {
         bar.set_message(step.to_string());
         bar.inc(1);
     })?;
@@ -51,10 +55,14 @@ pub fn run(board: &str, seed: u32, out: &Path) -> Result<Report> {
 /// When the standard output cannot be written.
 pub fn print(report: &Report) -> Result<()> {
     say!(
-        "{} ({}), placement seed {}",
+        "{} ({}), placement seed {}{}",
         report.board,
         report.device,
-        report.seed
+        report.seed,
+        match report.seeds.len() {
+            1 => String::new(),
+            n => format!(", the median of {n}"),
+        }
     )?;
     say!(
         "  logic cells  {:>6} of {} ({:.0} %)",
@@ -75,6 +83,16 @@ pub fn print(report: &Report) -> Result<()> {
             if clock.met { "met" } else { "NOT met" },
             clock.name
         )?;
+    }
+    if report.seeds.len() > 1 {
+        for run in &report.seeds {
+            say!(
+                "  seed {:<6}  {:>6.1} MHz{}",
+                run.seed,
+                run.fmax_mhz,
+                if run.met { "" } else { ", NOT met" }
+            )?;
+        }
     }
     say!("  what each module costs, before neighbours share (cells, block RAMs):")?;
     for m in report

@@ -43,7 +43,7 @@ pub fn write(config: &ToeConfig, out: &Path) -> Result<Vec<PathBuf>> {
     let files: Vec<_> = (names.iter())
         .map(|name| Output::new(&out.join(name)))
         .collect::<Result<_>>()?;
-    let cu = toe_bsp::alchitry_cu::job(1)?;
+    let cu = toe_bsp::alchitry_cu::job(&[1])?;
     let texts = [
         board::verilog(config)?,
         program::program(config).listing,

@@ -36,8 +36,25 @@ fn bad_arguments_are_named() {
     refused(
         &toe(d, &["synth", "--board", "etch-a-sketch"]),
         2,
-        &["etch-a-sketch", "alchitry-cu"],
+        &["etch-a-sketch", "alchitry-cu", "ecp5-25f"],
     );
+    let ecp5 = ["synth", "--board", "ecp5-25f"];
+    for (option, value) in [
+        ("--seeds", "1,2,x"),
+        ("--seeds", "1,,2"),
+        ("--seeds", ""),
+        ("--seeds", "-1"),
+        ("--seed", "1.5"),
+        ("--seed", "4294967296"),
+    ] {
+        refused(
+            &toe(d, &[&ecp5[..], &[option, value]].concat()),
+            2,
+            &[option],
+        );
+    }
+    let both = [&ecp5[..], &["--seed", "1", "--seeds", "2,3"]].concat();
+    refused(&toe(d, &both), 2, &["--seed", "--seeds"]);
     refused(
         &toe(d, &["sim", "--tap", "t0", "--ip", "10.0.0.1"]),
         2,
@@ -115,8 +132,10 @@ fn outputs_that_cannot_be_written_are_known_before_the_run() {
     for out in ["/proc/none", "/dev/null/none"] {
         refused(&toe(d, &["demo", "--out", out]), 2, &[out, "--out"]);
         refused(&toe(d, &["verilog", "--out", out]), 2, &[out, "--out"]);
-        let args = [&synth[..], &["--out", out]].concat();
-        refused(&toe(d, &args), 2, &[out, "--out"]);
+        for synth in [synth, ["synth", "--board", "ecp5-25f"]] {
+            let args = [&synth[..], &["--out", out]].concat();
+            refused(&toe(d, &args), 2, &[out, "--out"]);
+        }
     }
     assert_eq!(names(d), [""; 0]);
     assert!(start.elapsed() < Duration::from_secs(20), "a run was begun");
@@ -210,6 +229,7 @@ fn a_missing_tool_is_named_with_its_remedy() {
         &["demo", "--backend", "cxxrtl"],
         &["demo", "--backend", "lockstep"],
         &["synth", "--board", "alchitry-cu"],
+        &["synth", "--board", "ecp5-25f"],
     ] {
         let words = ["the pinned tool set is missing", "make tools"];
         refused(&without_tools(dir.path(), args), 3, &words);

