@@ -2,5 +2,6 @@
 pub mod liveness;
 pub mod model_world;
 pub mod mutate;
+pub mod targets;
 pub mod transfers;
 pub mod wire;

@@ -5,6 +5,12 @@
 //! `TcpIn` = verdicts of the engine's program. And every frame that left was counted.
 //!
 //! **Life.** A new connection opens, echoes and closes within [`ALIVE_CYCLES`].
+//!
+//! **How a test uses it.** [`crate::transfers::transfer`] ends with both checks by itself. A test that drives a board on its own hands it over in the end:
+//! [`crate::transfers::still_alive`]`(name, &config, board)` gives it back checked; one that makes frames by hand does so on a [`Bench`] and ends with
+//! [`Bench::alive`]. A [`crate::mutate::Target`] has `check`, for the model too. On the model with a smoltcp peer `ModelWorld::come_to_rest` asks for more:
+//! that nothing at all is left. Of the tests that feed input only those of the serial tops go without: their line is not Ethernet, and their engine is
+//! the same; they are compared with the Rust blocks in every cycle instead, and end with an exchange of their own.
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
@@ -257,7 +263,7 @@ impl Bench {
         self.segments.clear();
         let mut client = self.client(bytes(100, 7));
         let start = self.board.cycles();
-        self.converse(&mut client, || None, ALIVE_CYCLES);
+        self.converse(&mut client, |_| None, ALIVE_CYCLES);
         let took = self.board.cycles() - start;
         self.account();
         took
@@ -269,21 +275,22 @@ impl Bench {
         Client::new(&self.config, self.next_port, 7, data)
     }
 
-    /// Runs a client to its end while `beside` fills the line.
+    /// Runs a client to its end while `beside`, which sees how far it has come, fills the line.
     ///
     /// # Panics
     /// If the client is not done within so many cycles, or got what it did not send.
     pub fn converse(
         &mut self,
         client: &mut Client,
-        mut beside: impl FnMut() -> Option<Frame>,
+        mut beside: impl FnMut(&Client) -> Option<Frame>,
         cycles: u64,
     ) {
         let end = self.board.cycles() + cycles;
         loop {
             if self.board.line().queued() == 0 {
                 let now = self.board.cycles();
-                if let Some(frame) = client.poll(now).map(Frame::new).or_else(&mut beside) {
+                let frame = client.poll(now).map(Frame::new);
+                if let Some(frame) = frame.or_else(|| beside(client)) {
                     self.send(frame);
                 }
             }
@@ -402,6 +409,11 @@ impl Client {
     /// It has opened.
     pub fn is_open(&self) -> bool {
         self.irs.is_some()
+    }
+
+    /// Its SYN's number.
+    pub fn iss(&self) -> u32 {
+        self.iss
     }
 
     /// The next number it sends.

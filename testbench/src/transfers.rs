@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use toe_hdl::config::ToeConfig;
+use toe_hdl::counters::Cause;
 use toe_host::board::{Backend, SimulatedBoard};
 use toe_host::capture::{self, Recording};
 use toe_host::demo::{self, CYCLES_PER_TICK, HZ};
@@ -14,7 +15,7 @@ use toe_sim::peer::{Conversation, Peer, TcpOptions};
 use toe_sim::time::SimulatedTime;
 use toe_sim::world::{Clock, World};
 
-use crate::liveness::Bench;
+use crate::liveness::{Bench, Counters};
 
 /// What a peer looks like to a [`transfer`].
 pub type Linked = Recording<FaultInjector<Peer>>;
@@ -46,9 +47,12 @@ pub fn bytes(count: usize, seed: u32) -> Vec<u8> {
 pub struct Done {
     pub board: SimulatedBoard,
     pub cycles: u64,
+    /// As the transfer left them: the check of life that follows moves them on.
+    pub counters: Counters,
 }
 
-/// Runs `talks` at once on one peer, with these faults each way, until all have ended well.
+/// Runs `talks` at once on one peer, with these faults each way, until all have ended well; then the accounts must balance and a new connection open,
+/// echo and close ([`still_alive`]).
 ///
 /// # Panics
 /// If one fails or the cycles run out: with the peer's report, the seed, and a pcap under `target/captures/NAME.pcap`.
@@ -99,9 +103,12 @@ pub fn transfer(
     world
         .run(1_000)
         .expect("the board keeps the rules of its line");
+    let mut board = world.board;
+    let counters = Cause::ALL.iter().map(|&c| (c, board.counter(c))).collect();
     Done {
         cycles,
-        board: world.board,
+        board: still_alive(name, config, board),
+        counters,
     }
 }
 

@@ -17,7 +17,7 @@ use toe_sim::netns::in_namespace;
 use toe_sim::tap::{self, TapLink};
 use toe_sim::time::{RealTime, TickSource};
 use toe_sim::world::{Clock, World};
-use toe_testbench::transfers::bytes;
+use toe_testbench::transfers::{bytes, still_alive};
 
 /// Runs the board on a TAP device while `body` talks to it, and gives its counters.
 fn with_board(
@@ -44,7 +44,11 @@ fn with_board(
                 .run(2_000)
                 .expect("the board keeps the rules of its line");
         }
-        world.board.counters()
+        let mut board = world.board;
+        let counters = board.counters();
+        // Whatever the kernel did, the board lives.
+        still_alive("kernel", &board_config, board);
+        counters
     });
     // The kernel gives up asking for an address after three seconds.
     is_up.recv().expect("the board runs");

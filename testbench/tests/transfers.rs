@@ -23,11 +23,9 @@ fn a_quarter_mebibyte_is_echoed_by_the_rust_blocks() {
         1,
         4_000_000,
     );
-    let mut board = done.board;
-    assert_eq!(board.counter(Cause::Opened), 1);
-    assert_eq!(board.counter(Cause::Closed), 1);
-    assert_eq!(board.counter(Cause::Retransmit), 0);
-    assert_eq!(board.counters_lost(), 0);
+    assert_eq!(done.counters[&Cause::Opened], 1);
+    assert_eq!(done.counters[&Cause::Closed], 1);
+    assert_eq!(done.counters[&Cause::Retransmit], 0);
 }
 
 #[test]
@@ -44,7 +42,6 @@ fn sixteen_mebibytes_are_echoed_by_the_verilog() {
         200_000_000,
     );
     println!("16 MiB there and back in {} cycles", done.cycles);
-    still_alive("verilog-16m", &c, done.board);
 }
 
 #[test]
@@ -72,7 +69,7 @@ fn four_connections_at_once_and_three_applications() {
             .with_options(toe_host::demo::options()),
         Conversation::sink_client(ip(&c), 19, 150_000).with_options(toe_host::demo::options()),
     ];
-    let done = transfer(
+    transfer(
         "four",
         &c,
         board(&c, Backend::Verilog),
@@ -81,7 +78,6 @@ fn four_connections_at_once_and_three_applications() {
         4,
         20_000_000,
     );
-    still_alive("four", &c, done.board);
 }
 
 #[test]
@@ -103,7 +99,8 @@ fn connections_one_after_another_are_never_refused() {
         .board;
     }
     assert_eq!(board.counter(Cause::NoSlot), 0);
-    assert_eq!(board.counter(Cause::Opened), 40);
+    // Each is followed by the one that looks whether the board lives.
+    assert_eq!(board.counter(Cause::Opened), 80);
 }
 
 #[test]
@@ -112,7 +109,7 @@ fn a_peer_with_a_small_window_gets_every_byte() {
     for buffer in [1_000, 1_461, 4_000] {
         let talk = small_echo(&c, bytes(40_000, buffer as u32), buffer);
         let name = format!("window-{buffer}");
-        let done = transfer(
+        transfer(
             &name,
             &c,
             board(&c, Backend::Verilog),
@@ -121,7 +118,6 @@ fn a_peer_with_a_small_window_gets_every_byte() {
             5,
             50_000_000,
         );
-        still_alive(&name, &c, done.board);
     }
 }
 
@@ -141,8 +137,7 @@ fn one_frame_in_a_hundred_lost_each_way() {
             seed,
             400_000_000,
         );
-        let mut board = still_alive(&name, &c, done.board);
-        retransmitted += board.counter(Cause::Retransmit);
+        retransmitted += done.counters[&Cause::Retransmit];
     }
     assert!(
         retransmitted > 0,
@@ -170,9 +165,8 @@ fn four_at_once_with_loss_don_t_mix() {
             seed,
             400_000_000,
         );
-        let mut board = still_alive(&name, &c, done.board);
-        assert_eq!(board.counter(Cause::BadAck), 0, "seed {seed}");
-        full += board.counter(Cause::RecordQueueFull);
+        assert_eq!(done.counters[&Cause::BadAck], 0, "seed {seed}");
+        full += done.counters[&Cause::RecordQueueFull];
     }
     println!("the record queue was full {full} times");
 }
@@ -181,7 +175,7 @@ fn four_at_once_with_loss_don_t_mix() {
 fn loss_is_made_good_by_the_rust_blocks_too() {
     let c = config();
     let talk = echo(&c, bytes(20_000, 9));
-    let done = transfer(
+    transfer(
         "rust-loss",
         &c,
         jittery(&c, Backend::Rust, 3),
@@ -190,7 +184,6 @@ fn loss_is_made_good_by_the_rust_blocks_too() {
         3,
         4_000_000,
     );
-    drop(done);
 }
 
 #[test]
