@@ -8,7 +8,7 @@ CARGO ?= cargo
 TOE := mkdir -p out && $(CARGO) run --release -p toe-host --bin toe --
 ARGS ?=
 
-.PHONY: help demo test check format lint doc tools sim verilog synth bench snapshots clean
+.PHONY: help demo test soak fuzz check format lint doc tools sim verilog synth bench snapshots clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,6 +18,15 @@ demo: ## the main job: a file through the simulated engine to a TCP peer and bac
 
 test: tools ## every test (needs cargo, a C++ compiler, Python 3)
 	$(CARGO) test --locked --workspace
+
+soak: tools ## the long tests, which `make test` leaves out for the reasons listed first
+	@awk '/^ *#\[ignore = /{ sub(/^ *#\[ignore = "/, ""); sub(/"\]$$/, ""); why = $$0 } \
+		/fn .*\(/ && why { sub(/^ *fn /, ""); sub(/\(.*/, ""); print "  " $$0 ": " why; why = "" }' \
+		$$(grep -rl --include='*.rs' '#\[ignore = ' hdl sim bsp host testbench)
+	$(CARGO) test --locked --release --workspace --lib --bins --tests --no-fail-fast -- --ignored --nocapture --test-threads 1
+
+fuzz: tools ## each fuzz target for FUZZ_SECONDS (300), from the seeds kept (needs the nightly toolchain)
+	testbench/fuzz/run.sh $(or $(FUZZ_SECONDS),300) $(ARGS)
 
 check: format lint doc test ## what CI runs: format, clippy, docs, tests, synthesis of the Alchitry Cu top
 	$(TOE) synth --board alchitry-cu $(ARGS)

@@ -1,4 +1,5 @@
 //! What must hold: support for the tests in `tests/`.
+pub mod fuzzing;
 pub mod liveness;
 pub mod model_world;
 pub mod mutate;

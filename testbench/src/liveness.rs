@@ -332,7 +332,7 @@ impl Bench {
     }
 }
 
-/// A TCP client that is slow and stubborn: one segment in flight, sent again after [`Client::RETRY`] cycles, so that it gets through whatever else is on
+/// A TCP client that is slow and stubborn: one segment in flight, sent again after [`Client::RETRY`] cycles or somewhat more, so that it gets through whatever else is on
 /// the line. It checks every byte it gets.
 #[derive(Clone)]
 pub struct Client {
@@ -351,6 +351,7 @@ pub struct Client {
     window: u16,
     ack_due: bool,
     sent_at: Option<u64>,
+    tries: u32,
     chunk: usize,
 }
 
@@ -387,6 +388,7 @@ impl Client {
             window: 8192,
             ack_due: false,
             sent_at: None,
+            tries: 0,
             chunk: 1_000,
         }
     }
@@ -441,7 +443,9 @@ impl Client {
 
     /// What it sends now, if anything.
     pub fn poll(&mut self, now: u64) -> Option<Vec<u8>> {
-        let waiting = self.sent_at.is_some_and(|at| now < at + Self::RETRY);
+        // Never twice after the same time: the record queue is full in step with a flood at the line's rate, and a step of its own could fit that for ever.
+        let patience = Self::RETRY + u64::from(self.tries) * 61 % 1_000;
+        let waiting = self.sent_at.is_some_and(|at| now < at + patience);
         if waiting && !self.ack_due {
             return None;
         }
@@ -470,6 +474,7 @@ impl Client {
         self.ack_due = false;
         if !waiting {
             self.sent_at = Some(now);
+            self.tries = self.tries.wrapping_add(1);
         }
         Some(segment.frame(&self.config))
     }

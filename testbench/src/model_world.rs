@@ -43,6 +43,8 @@ pub struct ModelLink {
     pub toe: ModelToe,
     /// What the host does with connections of owner `Host`.
     pub host: Host,
+    /// Sees every event, if they are traced.
+    pub observe: Option<fn(&Trace)>,
     ticks: i64,
     last: VecDeque<Trace>,
     /// What went wrong, with the last events.
@@ -58,6 +60,7 @@ impl ModelLink {
         Self {
             toe,
             host: Host::default(),
+            observe: None,
             ticks: 0,
             last: VecDeque::new(),
             error: None,
@@ -88,6 +91,9 @@ impl ModelLink {
             match self.toe.step() {
                 Ok(busy) => {
                     if let Some(trace) = self.toe.machine.trace.take() {
+                        if let Some(observe) = self.observe {
+                            observe(&trace);
+                        }
                         self.last.push_back(trace);
                         if self.last.len() > REMEMBERED {
                             self.last.pop_front();

@@ -274,7 +274,8 @@ impl Mutator {
         }
     }
 
-    fn hear(&mut self, target: &mut impl Target) -> Vec<Tcp> {
+    /// Judges what the target said since it was last asked.
+    pub fn hear(&mut self, target: &mut impl Target) -> Vec<Tcp> {
         let answers = target.answers();
         for t in &answers {
             if let Err(e) = self.heard(t) {
@@ -299,20 +300,39 @@ impl Mutator {
                 };
                 target.put(Frame::new(ask.frame(&self.config)));
                 target.work(&mut rng);
-                for t in self.hear(target) {
-                    if t.flags & RST == 0 && t.flags & ACK != 0 {
-                        let reset = Tcp {
-                            ports: (t.ports.1, t.ports.0),
-                            seq: t.ack,
-                            flags: RST,
-                            ..Tcp::default()
-                        };
-                        target.put(Frame::new(reset.frame(&self.config)));
-                    }
-                }
+                self.reset_all(target);
                 target.work(&mut rng);
             }
         }
+        self.talked.clear();
+        self.recent.clear();
+    }
+
+    /// Answers what was said with a RST at just the number acknowledged.
+    fn reset_all(&mut self, target: &mut impl Target) {
+        for t in self.hear(target) {
+            if t.flags & RST == 0 && t.flags & ACK != 0 {
+                let reset = Tcp {
+                    ports: (t.ports.1, t.ports.0),
+                    seq: t.ack,
+                    flags: RST,
+                    ..Tcp::default()
+                };
+                target.put(Frame::new(reset.frame(&self.config)));
+            }
+        }
+    }
+
+    /// All peers vanish, and accounts and life are checked.
+    pub fn finish(&mut self, target: &mut impl Target) {
+        self.vanish(target);
+        // What was under way is still heard: a SYN-ACK says where a connection begins.
+        target.rest();
+        self.reset_all(target);
+        target.rest();
+        self.hear(target);
+        target.check();
+        self.hear(target);
         self.talked.clear();
         self.recent.clear();
     }
@@ -327,14 +347,7 @@ impl Mutator {
             self.rng = rng;
             self.hear(target);
             if n % every == 0 || n == frames {
-                self.vanish(target);
-                // What was under way is still heard: a SYN-ACK says where a connection begins.
-                target.rest();
-                self.hear(target);
-                target.check();
-                self.hear(target);
-                self.talked.clear();
-                self.recent.clear();
+                self.finish(target);
             }
         }
     }

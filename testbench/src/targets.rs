@@ -5,6 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::tcp::asm::Program;
 use toe_hdl::tcp::program::program;
 use toe_sim::link::{Duration, Frame, Instant, Link, Medium};
 
@@ -28,7 +29,12 @@ pub struct OnModel {
 impl OnModel {
     /// A fresh one.
     pub fn new(config: &ToeConfig) -> Self {
-        let mut link = ModelLink::new(config, &program(config));
+        Self::with_program(config, &program(config))
+    }
+
+    /// The same with its program at hand.
+    pub fn with_program(config: &ToeConfig, program: &Program) -> Self {
+        let mut link = ModelLink::new(config, program);
         link.toe
             .blocks
             .neighbours

@@ -272,15 +272,20 @@ fn fate_ipv4(p: &[u8], config: &ToeConfig) -> Cause {
             Cause::IcmpEcho
         };
     }
-    if body.len() < 20 {
+    fate_tcp(body, u32::from(sum(&p[12..20], 6 + body.len() as u32)))
+}
+
+/// The same for a TCP segment, the sum of its pseudo header given.
+pub fn fate_tcp(body: &[u8], pseudo: u32) -> Cause {
+    let Some(offset) = body.get(12).filter(|_| body.len() >= 20) else {
         return Cause::TcpBadHeader;
-    }
-    let data = usize::from(body[12] >> 4) * 4;
+    };
+    let data = usize::from(offset >> 4) * 4;
     if data < 20 || data > body.len() {
         Cause::TcpBadHeader
     } else if !options_are_sound(&body[20..data]) {
         Cause::TcpBadOption
-    } else if sum(body, u32::from(sum(&p[12..20], 6 + body.len() as u32))) != 0xFFFF {
+    } else if sum(body, pseudo) != 0xFFFF {
         Cause::TcpBadChecksum
     } else {
         Cause::TcpIn

@@ -1,9 +1,12 @@
 //! Random and mutated frames against the model, the Verilog and the Rust blocks: nothing is echoed that was not sent, every frame is accounted for, nothing wedges.
 //!
 //! `TOE_SEED=n` reruns with another seed. The full amounts on hardware are ignored by default for the time they take: `cargo test --test fuzz -- --ignored`.
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_host::board::Backend;
+use toe_testbench::fuzzing;
 use toe_testbench::liveness::{Bench, Counters};
 use toe_testbench::mutate::{Mutator, Target};
 use toe_testbench::targets::{OnBoard, OnModel};
@@ -76,4 +79,54 @@ fn two_hundred_frames_on_the_rust_blocks() {
 #[ignore = "takes a minute or more at some 10,000 cycles a second; the same with 200 frames runs in its place"]
 fn two_thousand_frames_on_the_rust_blocks() {
     on_board("fuzz-rust-long", Backend::Rust, 2_000);
+}
+
+/// What `make fuzz` found worth keeping, and the hand-made beginnings, through the same functions.
+fn seeds(target: &str, body: fn(&[u8])) {
+    let folder = toe_sim::tools::workspace()
+        .join("testbench/fuzz/seeds")
+        .join(target);
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder of seeds")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 10, "only {} seeds", files.len());
+    for file in &files {
+        let input = std::fs::read(file).expect("a seed");
+        let outcome = std::panic::catch_unwind(|| body(&input));
+        assert!(outcome.is_ok(), "{target} failed on {}", file.display());
+    }
+    println!("{target}: {} seeds", files.len());
+}
+
+#[test]
+fn every_seed_of_the_parser() {
+    seeds("parser", fuzzing::parser);
+}
+
+#[test]
+fn every_seed_of_frames_on_the_model() {
+    seeds("frames_model", fuzzing::frames_model);
+}
+
+#[test]
+fn every_seed_of_frames_on_the_verilog() {
+    seeds("frames_verilog", fuzzing::frames_verilog);
+}
+
+/// What a fuzzer would do without looking at coverage: random inputs, on stable, so that the targets are seen to hold beyond their seeds.
+#[test]
+fn random_inputs_to_the_targets() {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed());
+    let mut input = |length: usize| -> Vec<u8> {
+        let length = rng.random_range(0..length);
+        (0..length).map(|_| rng.random()).collect()
+    };
+    for _ in 0..100 {
+        fuzzing::parser(&input(600));
+    }
+    for _ in 0..2_000 {
+        fuzzing::frames_model(&input(400));
+    }
 }

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Runs fuzz targets from the seeds kept, each for so long; what adds coverage is put into out/fuzz, what fails too.
+# usage: run.sh SECONDS [TARGET ...]     default: every target; KEEP=1 adds what it found, minimised, to the seeds
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+version=0.13.2
+seconds=${1:-300}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(parser frames_model frames_verilog)
+
+fail() {
+    echo "fuzz: $*" >&2
+    exit 1
+}
+rustup run nightly cargo --version >/dev/null 2>&1 ||
+    fail "no nightly toolchain, which cargo-fuzz needs: rustup toolchain install nightly --profile minimal"
+[ "$(.tools/bin/cargo-fuzz --version 2>/dev/null)" = "cargo-fuzz $version" ] ||
+    cargo install --quiet --locked --version "$version" --root .tools cargo-fuzz ||
+    fail "cargo-fuzz $version could not be installed: is the crate registry reachable?"
+
+export RUSTUP_TOOLCHAIN=nightly
+# Safe Rust: an address sanitizer would cost twice the time and find nothing.
+fuzz() {
+    .tools/bin/cargo-fuzz run --fuzz-dir testbench/fuzz --sanitizer none --target-dir target/fuzz "$@"
+}
+for target in "${targets[@]}"; do
+    found=out/fuzz/$target seeds=testbench/fuzz/seeds/$target
+    mkdir -p "$found"
+    fuzz "$target" "$found" "$seeds" -- -max_total_time="$seconds" -max_len=1024 -timeout=60 \
+        -print_final_stats=1 -artifact_prefix="$PWD/out/fuzz/$target-" ||
+        fail "$target: what it failed on is in out/fuzz; once mended, put it into $seeds, so that it stays mended"
+    if [ "${KEEP:-}" = 1 ]; then
+        fuzz "$target" "$seeds" "$found" -- -merge=1 -max_len=512
+    fi
+done
