@@ -128,7 +128,7 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
 
 fn cxxrtl_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
     let options = CxxrtlOptions {
-        optimise: 2,
+        optimise: 3,
         ..CxxrtlOptions::default()
     };
     let machine = CxxrtlMachine::new(&verilog(config)?, &options);

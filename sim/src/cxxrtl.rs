@@ -2,6 +2,10 @@
 //!
 //! The library is kept under `target/toe-cache`, named by a hash of the Verilog, the options and the tools' versions, so an
 //! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero.
+//!
+//! A cycle by CXXRTL's own interface evaluates the whole design three times. A design whose registers all follow the rising edge of
+//! `clock`, and that settles in one pass, gets a function of its own for a cycle ([`clocked`]): one evaluation for the edge, and what
+//! the outputs need after it. Any other design, and a recorded one, runs the long way.
 use crate::machine::{mask, Machine, MachineError, PortDirection, PortId, PortInfo};
 use crate::tools::{self, FileLock, Tool, ToolError};
 use libloading::Library;
@@ -18,7 +22,7 @@ use std::sync::Arc;
 pub struct CxxrtlOptions {
     /// The name of the top module.
     pub top: String,
-    /// The C++ compiler's `-O`: 1 builds faster (small blocks), 2 runs faster (the engine).
+    /// The C++ compiler's `-O`: 1 builds faster (small blocks), 3 runs faster (the engine).
     pub optimise: u8,
     /// Yosys commands between `proc` and `flatten`, for netlists.
     pub extra: String,
@@ -64,6 +68,14 @@ type Handle = *mut c_void;
 type Vcd = *mut c_void;
 type EnumCallback = extern "C" fn(*mut c_void, *const c_char, *mut Object, usize);
 
+/// What [`clocked`] adds to a design.
+#[derive(Clone, Copy)]
+struct Quick {
+    module: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    cycle: unsafe extern "C" fn(*mut c_void),
+    settle: unsafe extern "C" fn(*mut c_void),
+}
+
 /// The C interface of one loaded design; the library outlives the copies of its functions.
 struct Api {
     create: unsafe extern "C" fn() -> *mut c_void,
@@ -77,6 +89,7 @@ struct Api {
     vcd_add: unsafe extern "C" fn(Vcd, Handle),
     vcd_sample: unsafe extern "C" fn(Vcd, u64),
     vcd_read: unsafe extern "C" fn(Vcd, *mut *const c_char, *mut usize),
+    quick: Option<Quick>,
     _library: Library,
 }
 
@@ -87,7 +100,7 @@ impl Api {
             message: error.to_string(),
         };
         // SAFETY: the library was built by `build` from CXXRTL's own sources; its initialisers only set up C++ statics,
-        // and each symbol has the type that cxxrtl_capi.h and cxxrtl_capi_vcd.h declare.
+        // and each symbol has the type that cxxrtl_capi.h, cxxrtl_capi_vcd.h and `clocked` declare.
         unsafe {
             let library = Library::new(file).map_err(error)?;
             macro_rules! symbol {
@@ -95,7 +108,16 @@ impl Api {
                     *library.get($name).map_err(error)?
                 };
             }
+            let quick = match library.get(b"toe_module") {
+                Ok(module) => Some(Quick {
+                    module: *module,
+                    cycle: symbol!(b"toe_cycle"),
+                    settle: symbol!(b"toe_settle"),
+                }),
+                Err(_) => None,
+            };
             Ok(Arc::new(Self {
+                quick,
                 create: symbol!(b"cxxrtl_design_create"),
                 open: symbol!(b"cxxrtl_create"),
                 destroy: symbol!(b"cxxrtl_destroy"),
@@ -136,6 +158,8 @@ pub struct CxxrtlMachine {
     ports: Vec<PortInfo>,
     parts: Vec<Vec<Part>>,
     clock: Option<*mut u32>,
+    /// The short way, with its functions' argument.
+    quick: Option<(Quick, *mut c_void)>,
     cycles: u64,
     trace: Option<Trace>,
 }
@@ -185,11 +209,13 @@ impl CxxrtlMachine {
         }
         let mut found_ports: Vec<(String, u32, Vec<Part>)> = vec![];
         // SAFETY: the functions are the library's own; `create`'s result is consumed by `open`; the callback gets the vector.
-        let handle = unsafe {
-            let handle = (api.open)((api.create)());
+        let (handle, quick) = unsafe {
+            let design = (api.create)();
+            let quick = api.quick.map(|quick| (quick, (quick.module)(design)));
+            let handle = (api.open)(design);
             (api.step)(handle);
             (api.enumerate)(handle, (&raw mut found_ports).cast(), found);
-            handle
+            (handle, quick)
         };
         found_ports.sort_by(|a, b| a.0.cmp(&b.0));
         let mut machine = Self {
@@ -198,6 +224,7 @@ impl CxxrtlMachine {
             ports: vec![],
             parts: vec![],
             clock: None,
+            quick,
             cycles: 0,
             trace: None,
         };
@@ -263,6 +290,23 @@ impl CxxrtlMachine {
         }
     }
 
+    fn clock_is_high(&self) -> bool {
+        // SAFETY: as in `set_clock`.
+        self.clock.is_some_and(|clock| unsafe { *clock } != 0)
+    }
+
+    /// Has every cycle run the long way, by CXXRTL's own interface alone: what the short one is compared with.
+    #[must_use]
+    pub fn plainly(mut self) -> Self {
+        self.quick = None;
+        self
+    }
+
+    /// Whether a cycle takes one evaluation and not three.
+    pub fn is_quick(&self) -> bool {
+        self.quick.is_some()
+    }
+
     fn step(&mut self) {
         // SAFETY: the handle is valid until `drop`.
         unsafe { (self.api.step)(self.handle) };
@@ -318,12 +362,23 @@ impl Machine for CxxrtlMachine {
     }
 
     fn eval(&mut self) {
+        if let (Some((quick, module)), false) = (self.quick, self.clock_is_high()) {
+            // SAFETY: the module that the handle owns; the function is its own.
+            unsafe { (quick.settle)(module) };
+            return;
+        }
         // The second step: after an edge, combinational outputs still show the state before it.
         self.step();
         self.step();
     }
 
     fn cycle(&mut self) {
+        if let (Some((quick, module)), None) = (self.quick, &self.trace) {
+            // SAFETY: the module that the handle owns; the function is its own.
+            unsafe { (quick.cycle)(module) };
+            self.cycles += 1;
+            return;
+        }
         self.set_clock(false);
         self.step();
         if self.trace.is_some() {
@@ -482,6 +537,86 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<(), ToolError> {
     std::fs::rename(from, to).map_err(ToolError::io(format!("creating {}", to.display())))
 }
 
+/// What CXXRTL checks of the design, a word read that a memory does not have, ends the process with or without NDEBUG.
+const CHECKS: &str = r#"#include <cstdio>
+#include <cstdlib>
+#define CXXRTL_ASSERT(x) ((x) ? (void)0 : (void)(std::fputs("CXXRTL: " #x "\n", stderr), std::abort(), 0))
+"#;
+
+/// The C++ of a design with a function `toe_cycle` for one cycle, or nothing where that would not be the same as the long way.
+///
+/// It is the same where the long way evaluates once a step (`converged` is constant: no feedback), and where nothing is stored but at
+/// the rising edge of `clock`. Then the body of `eval` is a template of whether this is that edge: without it the compiler keeps of the
+/// body only what the ports need.
+fn clocked(text: &str, top: &str) -> Option<String> {
+    const DECLARED: &str = "\tbool eval(performer *performer = nullptr) override;\n";
+    const EDGE: &str = "\tbool posedge_p_clock = this->posedge_p_clock();\n";
+    const BODY: &str = "(performer *performer) {\n\tbool converged = true;\n";
+    // Its name as CXXRTL writes it: kept to names that need no escapes.
+    let plain = top.bytes().all(|c| c.is_ascii_alphanumeric());
+    let body = format!("bool p_{top}::eval{BODY}{EDGE}");
+    let one = |what: &str| text.matches(what).count() == 1;
+    let alone = one(DECLARED)
+        && one(&body)
+        && text.matches("bool posedge_").count() == 2
+        && !text.contains("negedge_")
+        && text.matches("converged").count() == 2
+        && one("prev_p_clock = p_clock;")
+        && text.contains("value<1> p_clock;");
+    if !plain || !alone {
+        return None;
+    }
+    let mut at_edge = false;
+    for line in text.split_once(&body)?.1.lines() {
+        let stores = line.contains(".next") || line.contains(".update(");
+        match line {
+            "\tif (posedge_p_clock) {" => at_edge = true,
+            "\t}" => at_edge = false,
+            "}" => break,
+            // Nor may the clock be an output, or data: after a cycle it is low.
+            _ if (stores && !at_edge) || line.contains("p_clock") => return None,
+            _ => {}
+        }
+    }
+    let declared = "\ttemplate<bool posedge_p_clock> bool toe_eval(performer *performer);\n";
+    let both = format!(
+        "bool p_{top}::eval(performer *performer) {{\n\
+         \treturn this->posedge_p_clock() ? toe_eval<true>(performer) : toe_eval<false>(performer);\n}}\n\n\
+         template<bool posedge_p_clock> bool p_{top}::toe_eval{BODY}",
+    );
+    let interface = format!(
+        r#"
+extern "C" void *toe_module(cxxrtl_toplevel design) {{
+	return static_cast<cxxrtl_design::p_{top} *>(design->module.get());
+}}
+
+extern "C" void toe_settle(void *module) {{
+	auto &top = *static_cast<cxxrtl_design::p_{top} *>(module);
+	top.p_clock = top.prev_p_clock = value<1>{{0u}};
+	top.toe_eval<false>(nullptr);
+}}
+
+extern "C" void toe_cycle(void *module) {{
+	auto &top = *static_cast<cxxrtl_design::p_{top} *>(module);
+	top.toe_eval<true>(nullptr);
+	top.commit();
+	toe_settle(module);
+}}
+"#
+    );
+    let text = text.replacen(DECLARED, &[DECLARED, declared].concat(), 1);
+    Some(text.replacen(&body, &both, 1) + &interface)
+}
+
+/// What tells this processor from others of its architecture: code that is compiled for it may run on no other.
+fn processor() -> String {
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let lines = about.lines().take_while(|line| !line.is_empty());
+    lines
+        .filter(|line| ["model name", "flags"].iter().any(|n| line.starts_with(n)))
+        .collect()
+}
+
 /// Compiles, or finds, the shared library of a design.
 ///
 /// # Errors
@@ -489,6 +624,12 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<(), ToolError> {
 pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolError> {
     let (yosys, cxx) = (tools::yosys()?, tools::compiler()?);
     let optimise = format!("-O{}", options.optimise);
+    // Half of it again for what is run long.
+    let native = cfg!(target_arch = "x86_64") && options.optimise > 1;
+    let (native, processor) = match native {
+        true => (Some("-march=native"), processor()),
+        false => (None, String::new()),
+    };
     // A packed register whose fields feed one another looks like a loop, and costs a pass more each cycle: bit by bit it is none.
     let split = match options.optimise {
         0 | 1 => "",
@@ -502,11 +643,13 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
         options.top, options.extra,
     );
     let name = key(&[
-        "cxxrtl 3",
+        "cxxrtl 4",
         verilog,
         &script,
         &FATAL_WARNINGS.join(" "),
         &optimise,
+        native.unwrap_or_default(),
+        &processor,
         &yosys.version,
         &cxx.version,
     ]);
@@ -532,12 +675,19 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
     args.push("x.ys");
     yosys.run(&dir.0, &args)?;
     refuse_undefined_memories(&dir.0)?;
+    let file = dir.0.join("x.cc");
+    let text =
+        std::fs::read_to_string(&file).map_err(ToolError::io("reading what CXXRTL wrote"))?;
+    let text = clocked(&text, &options.top).unwrap_or(text);
+    dir.write("x.cc", &[CHECKS, &text].concat())?;
     let runtime = runtime(&cache, &cxx, &optimise)?;
     let include = format!("-I{}", tools::cxxrtl_include()?.display());
     let runtime = runtime.display().to_string();
-    let args = [
-        "-shared", "-o", "x.so", "x.cc", &runtime, &optimise, &include,
+    // Without the run time's checks of itself; those of the design (`CHECKS`) stay.
+    let mut args = vec![
+        "-shared", "-o", "x.so", "x.cc", &runtime, &optimise, &include, "-DNDEBUG",
     ];
+    args.extend(native);
     cxx.run(&dir.0, &[&CXX_FLAGS[..], &args].concat())?;
     publish(&dir.0.join("x.so"), &library)?;
     Ok(library)

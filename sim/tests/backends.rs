@@ -5,7 +5,7 @@ use rust_hdl::prelude::*;
 use std::time::{Duration, Instant};
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
 use toe_sim::lockstep::{lockstep_observed, verilog, LockstepError};
-use toe_sim::machine::{Machine, MachineError};
+use toe_sim::machine::{Machine, MachineError, PortDirection, PortId, PortInfo};
 use toe_sim::pair::Lockstep;
 use toe_sim::rust::{PortValue, RustMachine};
 use toe_sim::verilator::VerilatorMachine;
@@ -168,6 +168,130 @@ fn another_instance_begins_anew() {
     first.poke(valid, 1);
     (0..10).for_each(|_| first.cycle());
     assert_eq!((first.peek(total), first.again().peek(total)), (2_000, 0));
+}
+
+/// A memory that is read at once, a path from input to output, registers that are set from one another.
+const QUICK: &str = "module top(input clock, input [7:0] a, input w, output [7:0] y, output reg [15:0] z, output [8:0] s);
+    reg [7:0] m [0:255];
+    integer i;
+    initial begin z = 0; for (i = 0; i < 256; i = i + 1) m[i] = 0; end
+    assign y = m[a];
+    assign s = a + z[7:0];
+    always @(posedge clock) begin
+        if (w) m[a] <= z[7:0];
+        z <= {z[7:0], y} + 16'd12345;
+    end
+endmodule";
+
+fn compile(text: &str, optimise: u8) -> CxxrtlMachine {
+    let options = CxxrtlOptions {
+        optimise,
+        ..CxxrtlOptions::default()
+    };
+    CxxrtlMachine::new(text, &options).unwrap()
+}
+
+/// One evaluation a cycle is what three are: outputs after each cycle, and after inputs that were changed since.
+fn quick_is_plain(quick: CxxrtlMachine) {
+    let plain = quick.again().plainly();
+    assert!(quick.is_quick() && !plain.is_quick());
+    let ports = quick.ports().to_vec();
+    let (mut quick, mut plain, mut rng) = (quick, plain, ChaCha8Rng::seed_from_u64(5));
+    let mut changes = vec![0; ports.len()];
+    let mut seen = vec![0; ports.len()];
+    for cycle in 0..20_000 {
+        for (i, port) in ports.iter().enumerate() {
+            if port.direction == PortDirection::In {
+                let value = match port.name.as_str() {
+                    "reset" => u64::from(rng.random_bool(0.01)),
+                    _ => rng.random(),
+                };
+                quick.poke(PortId(i), value);
+                plain.poke(PortId(i), value);
+            }
+        }
+        // The rising edge must see inputs that were never evaluated, too.
+        if cycle % 3 == 0 {
+            quick.eval();
+            plain.eval();
+            compare(&quick, &plain, &ports);
+        }
+        // As lockstep does it: the clock by hand.
+        if cycle % 5 == 0 {
+            for machine in [&mut quick, &mut plain] {
+                for level in [true, false] {
+                    machine.set_clock(level);
+                    machine.eval();
+                }
+            }
+        } else {
+            quick.cycle();
+            plain.cycle();
+        }
+        compare(&quick, &plain, &ports);
+        for (i, before) in seen.iter_mut().enumerate() {
+            let now = quick.peek(PortId(i));
+            changes[i] += u32::from(now != *before);
+            *before = now;
+        }
+    }
+    assert!(changes.iter().all(|changes| *changes > 50), "{changes:?}");
+}
+
+fn compare(quick: &CxxrtlMachine, plain: &CxxrtlMachine, ports: &[PortInfo]) {
+    for (i, port) in ports.iter().enumerate() {
+        let [quick, plain] = [quick, plain].map(|machine| machine.peek(PortId(i)));
+        assert_eq!(quick, plain, "{}", port.name);
+    }
+}
+
+#[test]
+fn a_cycle_in_one_evaluation_is_one_in_three() {
+    quick_is_plain(compile(QUICK, 1));
+    quick_is_plain(compile(QUICK, 3));
+    quick_is_plain(compile(&text(), 1));
+}
+
+/// A design that one evaluation is not enough for, or that has more than one clock, must not be run so.
+#[test]
+fn what_needs_more_than_one_evaluation_gets_it() {
+    for (wrong, right) in [
+        (
+            "reading what is stored at the falling edge",
+            ("posedge", "negedge"),
+        ),
+        (
+            "a register that is set without the clock",
+            ("posedge clock", "posedge clock or posedge w"),
+        ),
+        ("a clock of another name", ("posedge clock", "posedge a[0]")),
+        (
+            "the clock as data",
+            ("assign y =", "assign y = {8{clock}} ^"),
+        ),
+    ] {
+        let mut text = QUICK.replace(right.0, right.1);
+        if wrong.contains("without the clock") {
+            text = text
+                .replace("if (w) m[a] <= z[7:0];", "if (w) z <= 5; else")
+                .replace("input w", "input w, input v");
+        }
+        assert!(text != QUICK && !compile(&text, 1).is_quick(), "{wrong}");
+    }
+    // A loop that is none, bit by bit.
+    let fold = "module top(input clock, input [3:0] a, output [3:0] y); wire [3:0] t; assign t = {t[2:0] ^ a[3:1], a[0]}; assign y = t; endmodule";
+    let mut machine = compile(fold, 1);
+    assert!(!machine.is_quick());
+    let [a, y] = ["a", "y"].map(|name| machine.port(name).unwrap());
+    for value in 0..16 {
+        machine.poke(a, value);
+        machine.cycle();
+        let want = (0..4).fold((0, 0), |(all, bit), i| {
+            let bit = bit ^ (value >> i & 1);
+            (all | bit << i, bit)
+        });
+        assert_eq!(machine.peek(y), want.0, "of {value}");
+    }
 }
 
 #[test]
