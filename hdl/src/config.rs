@@ -3,15 +3,11 @@ use std::fmt;
 
 use crate::tcp::{parser::LOOK_UP_CYCLES, table::longest_look_up};
 
-/// The largest number of connections: the power of two up to which the linear table's longest look-up, 4 N + 5 cycles, is over before the parser's payload
-/// queue must give up (143 cycles after the question). 4 · 32 + 5 = 133, 4 · 64 + 5 = 261.
-pub const MAX_CONNECTIONS: usize = {
-    let mut n = 1;
-    while longest_look_up(2 * n) <= LOOK_UP_CYCLES {
-        n *= 2;
-    }
-    n
-};
+/// The largest number of connections: what a connection's number of 10 bits can tell apart.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+// The connection table's longest look-up is over before the parser's payload queue must give up.
+const _: () = assert!(longest_look_up() <= LOOK_UP_CYCLES);
 
 /// Which application owns a listening port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +42,10 @@ pub struct ToeConfig {
     pub listeners: Vec<(u16, Owner)>,
     /// Longest ICMP echo payload answered, a power of two, 64 to 2048.
     pub icmp_bytes: usize,
+    /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach.
+    pub hash_key: u64,
+    /// Clock cycles from one `tick` to the next: 125,000 is the usual millisecond at 125 MHz. Nothing counts them; the timers of all connections must be looked at in that time.
+    pub tick_cycles: usize,
 }
 
 impl Default for ToeConfig {
@@ -62,6 +62,8 @@ impl Default for ToeConfig {
             gateway: [0, 0, 0, 0],
             listeners: vec![(7, Owner::Echo), (9, Owner::Discard), (19, Owner::Chargen)],
             icmp_bytes: 512,
+            hash_key: 0x5DEE_CE66_D1CE_4E5B,
+            tick_cycles: 125_000,
         }
     }
 }
@@ -120,6 +122,25 @@ impl ToeConfig {
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
+        // Four timers, two cycles each, and as much again for the commands between them.
+        let scan = 16 * self.connections;
+        if self.tick_cycles < scan {
+            return Err(ConfigError {
+                field: "tick_cycles",
+                value: self.tick_cycles.to_string(),
+                limit: format!(
+                    "at least {scan}, in which the timers of {} connections are looked at: tick more slowly, or have fewer connections",
+                    self.connections
+                ),
+            });
+        }
+        if self.hash_key == 0 {
+            return Err(ConfigError {
+                field: "hash_key",
+                value: "0".into(),
+                limit: "any other number, or all tuples have one hash".into(),
+            });
+        }
         if !(576..=1500).contains(&self.mtu) {
             return Err(ConfigError {
                 field: "mtu",
@@ -186,9 +207,9 @@ mod tests {
         };
         assert_eq!(
             c.check().unwrap_err().to_string(),
-            "connections is 3, but must be a power of two from 1 to 32"
+            "connections is 3, but must be a power of two from 1 to 1024"
         );
-        for (connections, sound) in [(1, true), (32, true), (64, false), (1024, false)] {
+        for (connections, sound) in [(1, true), (32, true), (1024, true), (2048, false)] {
             let c = ToeConfig {
                 connections,
                 ..ToeConfig::default()
@@ -203,6 +224,30 @@ mod tests {
         let mut c = ToeConfig::default();
         c.listeners.push((7, Owner::Discard));
         assert_eq!(c.check().unwrap_err().value, "port 7");
+        for (connections, tick_cycles, sound) in [
+            (1024, 16_384, true),
+            (1024, 16_383, false),
+            (4, 64, true),
+            (4, 63, false),
+        ] {
+            let c = ToeConfig {
+                connections,
+                tick_cycles,
+                ..ToeConfig::default()
+            };
+            let got = c.check().map_err(|e| e.to_string());
+            let told = got.as_ref().is_err_and(|e| {
+                e.starts_with(&format!(
+                    "tick_cycles is {tick_cycles}, but must be at least"
+                )) && e.contains("fewer connections")
+            });
+            assert_eq!((got.is_ok(), told), (sound, !sound), "{got:?}");
+        }
+        let c = ToeConfig {
+            hash_key: 0,
+            ..ToeConfig::default()
+        };
+        assert_eq!(c.check().unwrap_err().field, "hash_key");
         let c = ToeConfig {
             mtu: 575,
             ..ToeConfig::default()

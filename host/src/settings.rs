@@ -116,6 +116,8 @@ impl From<Settings> for ToeConfig {
             gateway: s.gateway.octets(),
             listeners: s.listeners.iter().map(|l| (l.port, owner(l.app))).collect(),
             icmp_bytes: s.icmp_bytes,
+            hash_key: ToeConfig::default().hash_key,
+            tick_cycles: ToeConfig::default().tick_cycles,
         }
     }
 }
@@ -270,6 +272,7 @@ mod tests {
                 (82, Owner::Echo),
             ],
             icmp_bytes: 64,
+            ..ToeConfig::default()
         };
         assert_eq!(parse(text), Ok(want));
     }
@@ -279,7 +282,7 @@ mod tests {
         for (text, words) in [
             (
                 "connections = 3",
-                &["connections", "3", "power of two", "32"][..],
+                &["connections", "3", "power of two", "1024"][..],
             ),
             ("conections = 4", &["conections", "connections"]),
             ("mtu = \"big\"", &["mtu", "big", "u16"]),

@@ -14,5 +14,6 @@ pub mod ring_memory;
 pub mod rx_ring;
 pub mod table;
 pub mod timers;
+pub mod toeplitz;
 pub mod tx_ring;
 pub mod word_memory;

@@ -4,6 +4,7 @@ use super::tx_ring::{fold, sum_of};
 use crate::config::Owner;
 use crate::counters::Cause;
 use crate::tcp::isa::{out, pending, seg};
+use crate::tcp::{table, toeplitz};
 use std::collections::VecDeque;
 
 // ---- segments in --------------------------------------------------------------------------------
@@ -273,86 +274,105 @@ impl Records {
 // ---- connection table ---------------------------------------------------------------------------
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Entry {
-    #[default]
-    Free,
-    Used {
-        ports: u32,
-        ip: u32,
-        /// Since when ALLOC may take it.
-        recyclable: Option<u64>,
-    },
+struct Entry {
+    ports: u32,
+    ip: u32,
+    /// The address of its slot, if it is in use.
+    slot: Option<usize>,
+    /// Not in the list of those that ALLOC may take.
+    kept: bool,
 }
 
 /// Which connection a segment belongs to.
 #[derive(Clone, Debug)]
 pub struct Table {
+    key: u64,
     entries: Vec<Entry>,
+    /// By address: see [`table::probe_address`].
+    slots: Vec<Option<u16>>,
+    /// Free ones, then the recyclable ones, oldest first.
+    list: VecDeque<u16>,
     listeners: Vec<(u16, Owner)>,
-    age: u64,
 }
 
 impl Table {
     /// An empty table.
-    pub fn new(connections: usize, listeners: &[(u16, Owner)]) -> Self {
+    pub fn new(connections: usize, key: u64, listeners: &[(u16, Owner)]) -> Self {
         Self {
-            entries: vec![Entry::Free; connections],
+            key,
+            entries: vec![Entry::default(); connections],
+            slots: vec![None; 8 * connections.max(table::LEAST)],
+            list: (0..connections as u16).collect(),
             listeners: listeners.to_vec(),
-            age: 0,
         }
+    }
+
+    /// The addresses of the slots where a tuple may be, in order.
+    fn probes(&self, ports: u32, ip: u32) -> impl Iterator<Item = usize> {
+        let (hash, mask) = (toeplitz::hash(self.key, ports, ip), self.slots.len() - 1);
+        (0..table::PROBES as u32).map(move |n| table::probe_address(hash, n) as usize & mask)
     }
 
     /// `LOOKUP`: `ports` are remote << 16 | local.
     pub fn lookup(&self, ports: u32, ip: u32) -> Option<u16> {
-        let same =
-            |e: &Entry| matches!(e, Entry::Used { ports: p, ip: i, .. } if *p == ports && *i == ip);
-        self.entries.iter().position(same).map(|n| n as u16)
+        let mut here = self.probes(ports, ip).filter_map(|at| self.slots[at]);
+        here.find(|conn| {
+            let entry = &self.entries[*conn as usize];
+            entry.ports == ports && entry.ip == ip
+        })
     }
 
     /// `ALLOC`: the connection, and whether it was recycled.
     pub fn alloc(&mut self, ports: u32, ip: u32) -> Option<(u16, bool)> {
-        let free = self.entries.iter().position(|e| *e == Entry::Free);
-        let oldest = || {
-            let age = |n: &usize| match self.entries[*n] {
-                Entry::Used {
-                    recyclable: Some(age),
-                    ..
-                } => Some(age),
-                _ => None,
-            };
-            (0..self.entries.len())
-                .filter(|n| age(n).is_some())
-                .min_by_key(age)
-        };
-        let (n, recycled) = match free {
-            Some(n) => (n, false),
-            None => (oldest()?, true),
-        };
-        self.entries[n] = Entry::Used {
-            ports,
-            ip,
-            recyclable: None,
-        };
-        Some((n as u16, recycled))
+        let place = self
+            .probes(ports, ip)
+            .find(|at| self.slots[*at].is_none())?;
+        let conn = self.list.pop_front()?;
+        let before = std::mem::replace(
+            &mut self.entries[conn as usize],
+            Entry {
+                ports,
+                ip,
+                slot: Some(place),
+                kept: true,
+            },
+        );
+        if let Some(slot) = before.slot {
+            self.slots[slot] = None;
+        }
+        self.slots[place] = Some(conn);
+        Some((conn, before.slot.is_some()))
+    }
+
+    /// Takes an entry in use out of the list.
+    fn leave(&mut self, conn: u16) {
+        self.list.retain(|c| *c != conn);
+        self.entries[conn as usize].kept = true;
     }
 
     /// `FREE`.
     pub fn free(&mut self, conn: u16) {
-        self.entries[conn as usize] = Entry::Free;
+        if let Some(slot) = self.entries[conn as usize].slot {
+            self.leave(conn);
+            self.slots[slot] = None;
+            self.entries[conn as usize] = Entry::default();
+            self.list.push_front(conn);
+        }
     }
 
     /// `RECYCLABLE`.
     pub fn recyclable(&mut self, conn: u16) {
-        self.age += 1;
-        if let Entry::Used { recyclable, .. } = &mut self.entries[conn as usize] {
-            *recyclable = Some(self.age);
+        if self.entries[conn as usize].slot.is_some() {
+            self.leave(conn);
+            self.entries[conn as usize].kept = false;
+            self.list.push_back(conn);
         }
     }
 
     /// `KEEP`.
     pub fn keep(&mut self, conn: u16) {
-        if let Entry::Used { recyclable, .. } = &mut self.entries[conn as usize] {
-            *recyclable = None;
+        if self.entries[conn as usize].slot.is_some() {
+            self.leave(conn);
         }
     }
 
@@ -364,16 +384,7 @@ impl Table {
 
     /// Entries in use, those that may be recycled not counted.
     pub fn used(&self) -> usize {
-        let in_use = |e: &&Entry| {
-            matches!(
-                e,
-                Entry::Used {
-                    recyclable: None,
-                    ..
-                }
-            )
-        };
-        self.entries.iter().filter(in_use).count()
+        self.entries.iter().filter(|e| e.kept).count()
     }
 }
 
@@ -694,7 +705,11 @@ mod tests {
 
     #[test]
     fn the_table_finds_recycles_the_oldest_and_refuses_when_full() {
-        let mut t = Table::new(2, &[(7, Owner::Echo), (19, Owner::Chargen)]);
+        let mut t = Table::new(
+            2,
+            0x5DEE_CE66_D1CE_4E5B,
+            &[(7, Owner::Echo), (19, Owner::Chargen)],
+        );
         assert_eq!(t.lookup(0, 0), None, "a free entry matches nothing");
         assert_eq!(t.alloc(1, 1), Some((0, false)));
         assert_eq!(t.alloc(2, 1), Some((1, false)));

@@ -294,7 +294,7 @@ impl ModelToe {
             machine: Machine::new(program, n),
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
-                table: Table::new(n, &config.listeners),
+                table: Table::new(n, config.hash_key, &config.listeners),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes),
                 timers: Timers::new(n),
