@@ -206,7 +206,7 @@ fn throw_at<T: Target>(target: &mut T, input: &[u8], mut pause: impl FnMut(&mut 
         target.put(made_true(frame, &config));
         // One in two frames comes before the answer to the one before it is known.
         if op & 0x80 == 0 {
-            target.rest();
+            target.answered();
             heard.extend(judge.hear(target));
         }
     }
@@ -482,7 +482,16 @@ impl ParserBench {
                 "ends of the payload: {bytes:02x?} {placed:?} {around:?}"
             );
             let plain = bytes[13] & (SYN | RST) == 0;
-            assert_eq!(hit == 1, around.hit && plain && length > 0, "{around:?}");
+            let due = around.hit && plain && length > 0;
+            // One that was found bad meanwhile need not be placed.
+            assert!(
+                if good {
+                    (hit == 1) == due
+                } else {
+                    hit == 0 || due
+                },
+                "{around:?}"
+            );
         }
         if good {
             let header = usize::from(bytes[12] >> 4) * 4;

@@ -204,13 +204,18 @@ impl Bench {
 
     /// Runs until the line is at rest.
     pub fn rest(&mut self) {
+        self.rest_for(QUIET);
+    }
+
+    /// Runs until nothing has been on the line for so many cycles.
+    pub fn rest_for(&mut self, quiet: u64) {
         let mut since = self.board.cycles();
         let limit = since + 400_000_000;
         loop {
             if !self.board.line().is_quiet() {
                 since = self.board.cycles();
             }
-            if self.board.cycles() > since.max(self.last_out) + QUIET {
+            if self.board.cycles() > since.max(self.last_out) + quiet {
                 return;
             }
             if self.board.cycles() > limit {

@@ -31,6 +31,10 @@ pub trait Target {
     fn work(&mut self, rng: &mut ChaCha8Rng);
     /// Everything there is to do is done.
     fn rest(&mut self);
+    /// The answer to what was put in last has come, if a short one.
+    fn answered(&mut self) {
+        self.rest();
+    }
     /// Accounts and life are checked, at rest.
     fn check(&mut self);
     /// Segments that left since the last call.

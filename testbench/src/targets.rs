@@ -173,6 +173,9 @@ impl Target for OnBoard {
     fn rest(&mut self) {
         self.0.rest();
     }
+    fn answered(&mut self) {
+        self.0.rest_for(600);
+    }
     fn check(&mut self) {
         self.0.alive();
     }
