@@ -275,7 +275,7 @@ impl Logic for Endpoint {
         self.engine.pending_mask.next = self.events.head_mask.val();
         self.events.pop.next = self.engine.pending_pop.val();
         self.engine.sender_full.next = self.builder.full.val();
-        self.engine.sender_busy.next = self.builder.waiting.val();
+        self.engine.sender_busy.next = self.builder.taken.val();
         PostOut::join(&mut self.timers.post, &mut self.events.timers);
         PostOut::join(&mut self.engine.post, &mut self.events.engine);
         PostOut::join(&mut self.switch.post, &mut self.events.switch);

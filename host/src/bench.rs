@@ -1,4 +1,5 @@
 //! Every figure, beside its bar.
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
@@ -12,7 +13,8 @@ use toe_sim::peer::{Conversation, Peer};
 use crate::board::Backend;
 use crate::capture::{self, OnTheLine};
 use crate::demo::{
-    exchange, exchange_over, fresh_board, latencies_in_parts, listener, options, Exchange,
+    converse, exchange_over, fresh_board, latencies_in_parts, listener, options, peer_with_mtu,
+    Exchange,
 };
 use crate::trace::Event;
 use crate::{say, synth};
@@ -58,47 +60,23 @@ fn row(name: &str, backend: &str, value: Option<f64>, unit: &'static str, bar: B
     }
 }
 
-/// Cycles that a direction of the line lost between its first and its last data frame, as the stamps tell.
-fn lost(run: &Run, outward: bool) -> String {
-    // Preamble to FCS, the gap of IEEE 802.3 clause 4.4.2, then the next preamble.
-    const GAP: u64 = 12;
-    const FRAME: u64 = 1538;
-    let frames: Vec<_> = (run.done.line.iter())
-        .filter(|f| f.outward() == outward)
-        .collect();
-    let is_data = |f: &&OnTheLine| f.segment.is_some_and(|h| h.length > 0);
-    let (Some(first), Some(last)) = (
-        frames.iter().position(&is_data),
-        frames.iter().rposition(is_data),
-    ) else {
-        return "no data was seen".into();
-    };
-    let (mut gaps, mut pauses, mut longest) = (0, 0, 0);
-    for pair in frames[first..=last].windows(2) {
-        let idle = (pair[1].stamp.first - pair[0].stamp.last).saturating_sub(1 + GAP);
-        longest = longest.max(idle);
-        *(if idle < FRAME { &mut gaps } else { &mut pauses }) += idle;
-    }
-    let short = (frames[first..=last].iter())
-        .filter(|f| f.segment.is_none_or(|h| h.length < 1460))
-        .count();
-    format!(
-        "{} frames; idle beyond the gap: {gaps} cycles in pauses shorter than a frame, {pauses} in longer ones (longest {longest}); {short} frames carry less than 1460 bytes",
-        last - first + 1
-    )
+/// Segments that found the record queue full, in a whole run.
+fn dropped(done: &Exchange) -> u64 {
+    (done.counters.iter())
+        .filter(|c| c.name == Cause::RecordQueueFull.name())
+        .map(|c| c.value)
+        .sum()
 }
 
-/// What an event's cycles were.
-fn waits<'a>(events: impl Iterator<Item = &'a Event>) -> String {
-    let (cycles, instructions): (Vec<_>, Vec<_>) =
-        events.map(|e| (e.cycles, e.instructions)).unzip();
-    let of = |values| median(values).unwrap_or(0.0);
-    format!(
-        "in {} events the median is {} cycles and {} instructions",
-        cycles.len(),
-        of(cycles),
-        of(instructions)
-    )
+/// Where a direction of the line went between its first and its last data frame.
+fn lost(run: &Run, outward: bool) -> String {
+    match capture::line_use(&run.done.line, outward) {
+        None => "no data was seen".into(),
+        Some(u) => format!(
+            "{} data frames of {} bytes in {} cycles; {} ACKs alone; idle beyond the gap {} cycles, at most {} in a row; {} segments found no room",
+            u.data, u.bytes, u.cycles, u.alone, u.idle, u.longest, dropped(&run.done)
+        ),
+    }
 }
 
 fn median(mut values: Vec<u64>) -> Option<f64> {
@@ -106,11 +84,69 @@ fn median(mut values: Vec<u64>) -> Option<f64> {
     values.get(values.len() / 2).map(|v| *v as f64)
 }
 
-/// Bytes moved in each of the goodput runs; enough for the ends not to matter.
-fn amount(backend: Backend) -> usize {
+/// Full segments moved in each of the goodput runs; enough for the first round trip not to matter.
+fn segments(backend: Backend) -> usize {
     match backend {
-        Backend::Rust => 96 * 1024,
-        _ => 1024 * 1024,
+        Backend::Rust => 260,
+        _ => 720,
+    }
+}
+
+/// Segments of each other size.
+fn segments_of_other_sizes(backend: Backend) -> usize {
+    match backend {
+        Backend::Rust => 40,
+        _ => 120,
+    }
+}
+
+/// Other sizes of segments. A segment of 64 bytes is on the line for 142 cycles: less than its event and its application's take together.
+const SIZES: [(usize, Bar); 4] = [
+    (64, Bar::None),
+    (256, Bar::AtLeast(0.999)),
+    (536, Bar::AtLeast(0.999)),
+    (1024, Bar::AtLeast(0.999)),
+];
+
+/// Which way the data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Receive,
+    Send,
+    Both,
+}
+
+impl Flow {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Receive, "receive"),
+        (Self::Send, "send"),
+        (Self::Both, "both"),
+    ];
+
+    /// A conversation of `bytes` that way. The peer closes only when all is through, so that Nagle's algorithm is at work to the end: with a FIN to send smoltcp
+    /// makes a segment of every odd rest of the window.
+    fn talk(self, config: &ToeConfig, bytes: usize) -> Result<Conversation> {
+        let ip = Ipv4Addr::from(config.ip);
+        let data = || vec![0xA5; bytes];
+        let talk = match self {
+            Self::Receive => {
+                Conversation::source_client(ip, listener(config, Owner::Discard)?, data())
+                    .closing_when_acknowledged()
+            }
+            Self::Send => Conversation::sink_client(ip, listener(config, Owner::Chargen)?, bytes),
+            Self::Both => Conversation::echo_client(ip, listener(config, Owner::Echo)?, data())
+                .closing_after(bytes),
+        };
+        Ok(talk.with_options(options()))
+    }
+
+    /// The directions that it fills, by their names.
+    fn ways(self) -> &'static [(&'static str, bool)] {
+        match self {
+            Self::Receive => &[("receive", false)],
+            Self::Send => &[("send", true)],
+            Self::Both => &[("both.receive", false), ("both.send", true)],
+        }
     }
 }
 
@@ -119,11 +155,25 @@ struct Run {
     trace: Vec<Event>,
 }
 
-fn talk(config: &ToeConfig, backend: Backend, talk: Conversation) -> Result<Run> {
+/// `connections` conversations at once, of `each` segments of `size` bytes.
+fn flow(
+    config: &ToeConfig,
+    backend: Backend,
+    flow: Flow,
+    connections: usize,
+    each: usize,
+    size: usize,
+) -> Result<Run> {
     let mut board = fresh_board(config, backend)?;
     board.trace_engine(config)?;
-    let talk = talk.with_options(options());
-    let (done, board) = exchange(config, board, talk, &ProgressBar::hidden())?;
+    let mut peer = peer_with_mtu(config, 1, size + 40);
+    for _ in 0..connections {
+        // smoltcp ends a segment where its buffer's end comes.
+        let mut options = options();
+        options.send_buffer -= options.send_buffer % size;
+        peer.add(flow.talk(config, each * size)?.with_options(options));
+    }
+    let (done, board, _) = converse(board, peer, |peer| peer, |_| {})?;
     Ok(Run {
         done,
         trace: board.engine_trace().to_vec(),
@@ -225,10 +275,7 @@ fn shortest(config: &ToeConfig, backend: Backend) -> Result<Shortest> {
     let handled = (board.engine_trace().iter())
         .filter(|e| e.kind == "segment" && (from..to).contains(&(e.cycle + e.cycles)))
         .count();
-    let dropped = (done.counters.iter())
-        .filter(|c| c.name == Cause::RecordQueueFull.name())
-        .map(|c| c.value)
-        .sum();
+    let dropped = dropped(&done);
     let failure = (done.received != data).then(|| "other bytes came back".to_string());
     Ok(Shortest {
         cycles: to - from,
@@ -241,53 +288,69 @@ fn shortest(config: &ToeConfig, backend: Backend) -> Result<Shortest> {
 fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<()> {
     let config = ToeConfig::default();
     let name = backend.to_string();
-    let ip = Ipv4Addr::from(config.ip);
-    let data = vec![0xA5; amount(backend)];
     let start = rows.len();
+    let mut causes = HashMap::new();
     let mut add = |n: &str, v: Option<f64>, unit, b| rows.push(row(n, &name, v, unit, b));
     let share = Bar::AtLeast(0.999);
+    const OF_THE_LIMIT: &str = "of the line's limit";
 
-    bar.set_message(format!("{name}: receive"));
-    let receive = talk(
-        &config,
-        backend,
-        Conversation::source_client(ip, 9, data.clone()),
-    )?;
-    add(
-        "goodput.receive",
-        capture::goodput(&receive.done.line, false),
-        "of the line's limit",
-        share,
-    );
-    bar.inc(1);
-    bar.set_message(format!("{name}: send"));
-    let send = talk(
-        &config,
-        backend,
-        Conversation::sink_client(ip, 19, data.len()),
-    )?;
-    add(
-        "goodput.send",
-        capture::goodput(&send.done.line, true),
-        "of the line's limit",
-        share,
-    );
-    bar.inc(1);
-    bar.set_message(format!("{name}: both"));
-    let both = talk(&config, backend, Conversation::echo_client(ip, 7, data))?;
-    add(
-        "goodput.both.receive",
-        capture::goodput(&both.done.line, false),
-        "of the line's limit",
-        share,
-    );
-    add(
-        "goodput.both.send",
-        capture::goodput(&both.done.line, true),
-        "of the line's limit",
-        share,
-    );
-    bar.inc(1);
+    let mut runs = vec![];
+    for (way, what) in Flow::ALL {
+        bar.set_message(format!("{name}: {what}"));
+        runs.push(flow(&config, backend, way, 1, segments(backend), 1460)?);
+        bar.inc(1);
+    }
+    let Ok([receive, send, both]) = <[Run; 3]>::try_from(runs) else {
+        anyhow::bail!("a direction was not measured");
+    };
+    for ((way, _), run) in Flow::ALL.iter().zip([&receive, &send, &both]) {
+        for &(what, outward) in way.ways() {
+            let used = capture::line_use(&run.done.line, outward);
+            let key = format!("goodput.{what}");
+            add(&key, used.map(|u| u.goodput(1460)), OF_THE_LIMIT, share);
+            causes.insert(key, lost(run, outward));
+            add(
+                &format!("line.idle.{what}"),
+                used.map(|u| u.idle_share()),
+                "of the cycles",
+                Bar::AtMost(0.001),
+            );
+            add(
+                &format!("line.acks_alone.{what}"),
+                used.map(|u| u.alone as f64),
+                "frames beside the data",
+                Bar::None,
+            );
+        }
+    }
+    for (way, what) in Flow::ALL {
+        bar.set_message(format!("{name}: {what}, 4 at once"));
+        // Four begin: chargen writes as fast as the line sends, so that what it writes first leaves in odd pieces (Nagle) until the rings have filled.
+        let run = flow(&config, backend, way, 4, segments(backend) / 2, 1460)?;
+        for &(what, outward) in way.ways() {
+            let key = format!("goodput.{what}.4");
+            let value = capture::line_use(&run.done.line, outward).map(|u| u.goodput(1460));
+            add(&key, value, "of the limit, 4 at once", share);
+            causes.insert(key, lost(&run, outward));
+        }
+        bar.inc(1);
+    }
+    for (size, held_to) in SIZES {
+        // Both at once is what 1460 bytes show: here it is the engine's events that count.
+        for (way, what) in &Flow::ALL[..2] {
+            bar.set_message(format!("{name}: {what}, {size} bytes"));
+            let each = segments_of_other_sizes(backend);
+            let run = flow(&config, backend, *way, 1, each, size)?;
+            for &(what, outward) in way.ways() {
+                let key = format!("goodput.{what}.{size}");
+                let used = capture::line_use(&run.done.line, outward);
+                let value = used.map(|u| u.goodput(size as u64));
+                add(&key, value, "of their line's limit", held_to);
+                causes.insert(key, lost(&run, outward));
+            }
+        }
+        bar.inc(1);
+    }
 
     bar.set_message(format!("{name}: latency"));
     let (latency, parts) = latencies_in_parts(&config, backend)?;
@@ -340,25 +403,24 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     );
     bar.inc(1);
 
-    let segments = |run: &Run| -> Vec<u64> {
-        run.trace
-            .iter()
+    // Of a segment's events, those that took a sample of the round-trip time apart.
+    let of_a_segment = |run: &Run, sample: bool| -> Vec<u64> {
+        let takes = |e: &&Event| e.path.iter().any(|at| at == "sample") == sample;
+        (run.trace.iter())
             .filter(|e| e.kind == "segment")
+            .filter(takes)
             .map(|e| e.cycles)
             .collect()
     };
-    add(
-        "engine.cycles_per_event.data",
-        median(segments(&receive)),
-        "cycles, median",
-        Bar::AtMost(90.0),
-    );
-    add(
-        "engine.cycles_per_event.ack",
-        median(segments(&send)),
-        "cycles, median",
-        Bar::AtMost(84.0),
-    );
+    for (key, cycles, most) in [
+        ("data", of_a_segment(&receive, false), 90.0),
+        ("ack", of_a_segment(&send, false), 84.0),
+        ("ack_with_sample", of_a_segment(&send, true), 170.0),
+    ] {
+        let key = format!("engine.cycles_per_event.{key}");
+        causes.insert(key.clone(), format!("in {} events", cycles.len()));
+        add(&key, median(cycles), "cycles, median", Bar::AtMost(most));
+    }
     let most = [&receive, &send, &both]
         .iter()
         .flat_map(|r| r.trace.iter().map(|e| e.cycles))
@@ -387,7 +449,6 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
         speed,
     );
 
-    let of_segments = |run: &Run| waits(run.trace.iter().filter(|e| e.kind == "segment"));
     let longest = [&receive, &send, &both]
         .into_iter()
         .flat_map(|r| &r.trace)
@@ -395,16 +456,10 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     let machine = backend.machine_name()?;
     for row in &mut rows[start..] {
         row.cause = match row.name.as_str() {
-            "goodput.receive" => Some(lost(&receive, false)),
-            "goodput.send" => Some(lost(&send, true)),
-            "goodput.both.receive" => Some(lost(&both, false)),
-            "goodput.both.send" => Some(lost(&both, true)),
             "latency.syn" => parts[0].clone(),
             "latency.ack" => parts[1].clone(),
             "latency.echo" => parts[2].clone(),
             "segments.min_frame.recovered" => flood.failure.clone(),
-            "engine.cycles_per_event.data" => Some(of_segments(&receive)),
-            "engine.cycles_per_event.ack" => Some(of_segments(&send)),
             "engine.cycles_per_event.most" => longest.map(|e| {
                 let (kind, n) = (e.kind, e.instructions);
                 format!("a {kind} event of {n} instructions: {}", e.path.join(" → "))
@@ -413,7 +468,7 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
                 Backend::Rust => format!("run by {machine}, which settle each cycle in passes, a virtual call for each block in each pass"),
                 _ => format!("run by {machine}, on one core, with a call for each pin and the engine's trace in every cycle"),
             }),
-            _ => None,
+            key => causes.remove(key),
         };
     }
     Ok(())
@@ -449,7 +504,7 @@ fn area(rows: &mut Vec<Row>) -> Result<()> {
 /// When a run fails or a tool is missing.
 pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
     let bar = crate::demo::bar(
-        5 * backends.len() as u64 + u64::from(with_synthesis),
+        (8 + SIZES.len() as u64) * backends.len() as u64 + u64::from(with_synthesis),
         "bench",
     );
     let mut rows = vec![];

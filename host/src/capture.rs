@@ -184,26 +184,75 @@ pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
     out
 }
 
-/// Share of the line's limit (1460 payload bytes in 1538 byte times) that the data of one direction reached, from the first data frame to
-/// the last. `None` with fewer than two data frames.
-pub fn goodput(line: &[OnTheLine], outward: bool) -> Option<f64> {
-    let data: Vec<(&Stamp, u32)> = line
-        .iter()
-        .filter(|f| f.outward() == outward)
-        .filter_map(|f| {
-            f.segment
-                .filter(|h| h.length > 0)
-                .map(|h| (&f.stamp, h.length))
-        })
+/// Byte times that a full-size frame's neighbours may not use: preamble, Ethernet header, FCS and gap (IEEE 802.3 clause 4.4.2), IP and TCP header.
+pub const OVERHEAD: u64 = 8 + 14 + 4 + 12 + 20 + 20;
+
+/// What one direction of the line carried between the ends of its first and its last data frame. What came before the first data frame's end is not measured,
+/// so its own bytes do not count; nor is what follows the first FIN on either side, for from there on not everybody has something to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Cycles between the two ends.
+    pub cycles: u64,
+    /// Payload bytes of the data frames.
+    pub bytes: u64,
+    /// Data frames.
+    pub data: u64,
+    /// Segments without data: ACKs alone.
+    pub alone: u64,
+    /// Cycles in which nothing left and the gap of 12 cycles after the last frame was over.
+    pub idle: u64,
+    /// The longest of these pauses.
+    pub longest: u64,
+}
+
+impl Use {
+    /// Payload as a share of what the line can carry in segments of `size` bytes: `size / (size + 78)` of its cycles. **Nothing is deducted**: the line's time
+    /// that ACKs without data take, headers of segments shorter than `size`, and pauses all count against the figure.
+    pub fn goodput(&self, size: u64) -> f64 {
+        self.bytes as f64 / self.cycles as f64 * (size + OVERHEAD) as f64 / size as f64
+    }
+
+    /// Share of the cycles in which the line was idle although the gap was over.
+    pub fn idle_share(&self) -> f64 {
+        self.idle as f64 / self.cycles as f64
+    }
+}
+
+/// The use of one direction of the line; `None` with fewer than two data frames.
+pub fn line_use(line: &[OnTheLine], outward: bool) -> Option<Use> {
+    const GAP: u64 = 12;
+    let is_data = |f: &&OnTheLine| f.segment.is_some_and(|h| h.length > 0);
+    let fins = line.iter().filter(|f| f.segment.is_some_and(|h| h.fin));
+    let end = fins.map(|f| f.stamp.last).min().unwrap_or(u64::MAX);
+    let frames: Vec<_> = (line.iter())
+        .filter(|f| f.outward() == outward && f.stamp.last <= end)
         .collect();
-    let (first, last) = (data.first()?, data.last()?);
-    if data.len() < 2 {
+    let first = frames.iter().position(&is_data)?;
+    let last = frames.iter().rposition(is_data)?;
+    if first == last {
         return None;
     }
-    // The first frame marks the beginning: what came before it is not measured, so its own bytes do not count.
-    let bytes: u32 = data[1..].iter().map(|(_, n)| n).sum();
-    let cycles = last.0.last - first.0.last;
-    Some(f64::from(bytes) / cycles as f64 / (1460.0 / 1538.0))
+    let mut found = Use {
+        cycles: frames[last].stamp.last - frames[first].stamp.last,
+        ..Use::default()
+    };
+    for two in frames[first..=last].windows(2) {
+        let idle = (two[1].stamp.first - two[0].stamp.last).saturating_sub(1 + GAP);
+        found.idle += idle;
+        found.longest = found.longest.max(idle);
+        match two[1].segment {
+            Some(Header { length: 1.., .. }) => found.data += 1,
+            Some(_) => found.alone += 1,
+            None => {}
+        }
+        found.bytes += two[1].segment.map_or(0, |h| u64::from(h.length));
+    }
+    Some(found)
+}
+
+/// [`Use::goodput`] of one direction in segments of 1460 bytes.
+pub fn goodput(line: &[OnTheLine], outward: bool) -> Option<f64> {
+    line_use(line, outward).map(|found| found.goodput(1460))
 }
 
 /// Cycles from the last byte of the first frame to the board that `asks` to the first byte of the first frame from it after that which `answers`.
@@ -292,6 +341,48 @@ mod tests {
         let share = goodput(&line, true).unwrap();
         assert!((share - 1.0).abs() < 1e-9, "{share}");
         assert_eq!(goodput(&line, false), None);
+    }
+
+    #[test]
+    fn an_ack_alone_a_pause_and_a_short_segment_count_against_the_line() {
+        // Data; an ACK alone and data, without a pause; a pause of 100; 10 bytes.
+        let starts = [0, 1538, 1538 + 84, 2 * 1538 + 84 + 100];
+        let line: Vec<_> = (starts.into_iter().zip([1460, 0, 1460, 10]))
+            .map(|(first, length)| {
+                let bytes = 8 + (54 + u64::from(length)).max(60) + 4;
+                frame(Way::ToBoard, first, first + bytes - 1, header(0, length))
+            })
+            .collect();
+        let found = line_use(&line, false).unwrap();
+        let want = Use {
+            // From the end of the first frame: gap, ACK, gap, data, gap and pause, 76 bytes.
+            cycles: 12 + 72 + 12 + 1526 + 12 + 100 + 76,
+            bytes: 1470,
+            data: 2,
+            alone: 1,
+            idle: 100,
+            longest: 100,
+        };
+        assert_eq!(found, want);
+        let share = 1470.0 / 1810.0 * 1538.0 / 1460.0;
+        assert!((found.goodput(1460) - share).abs() < 1e-12);
+        assert!((found.idle_share() - 100.0 / 1810.0).abs() < 1e-12);
+        assert_eq!(line_use(&line, true), None);
+        assert_eq!(line_use(&line[..2], false), None);
+        // What comes after a FIN, whosever it is, is not measured.
+        let fin = Header {
+            fin: true,
+            ..header(0, 0)
+        };
+        let mut ended = line.clone();
+        ended.push(frame(Way::FromBoard, 2 * 1538, 3 * 1538, fin));
+        ended.push(frame(
+            Way::ToBoard,
+            9 * 1538,
+            9 * 1538 + 1525,
+            header(0, 1460),
+        ));
+        assert_eq!(line_use(&ended, false), Some(want));
     }
 
     #[test]

@@ -58,21 +58,29 @@ pub struct Latency {
     pub echo: Option<u64>,
 }
 
-/// A peer for the engine: fast to acknowledge, with the largest window that needs no scaling.
+/// A peer for the engine: fast to acknowledge, with the largest window that needs no scaling. Its send buffer holds whole segments: smoltcp ends a segment
+/// where its buffer's end comes.
 pub fn options() -> TcpOptions {
     TcpOptions {
         ack_delay: None,
+        send_buffer: 44 * 1460,
         ..TcpOptions::default()
     }
 }
 
 /// A peer on the engine's network.
 pub fn peer(config: &ToeConfig, seed: u64) -> Peer {
+    peer_with_mtu(config, seed, PeerConfig::default().mtu)
+}
+
+/// The same, with packets no longer than `mtu`.
+pub fn peer_with_mtu(config: &ToeConfig, seed: u64, mtu: usize) -> Peer {
     let [a, b, c, d] = config.ip;
     Peer::new(&PeerConfig {
         medium: Medium::Ethernet,
         ip: Ipv4Addr::new(a, b, c, if d == 100 { 101 } else { 100 }),
         seed,
+        mtu,
         ..PeerConfig::default()
     })
 }
@@ -113,16 +121,33 @@ pub fn exchange_over<L: Link>(
     peer_in: impl Fn(&L) -> &Peer,
 ) -> Result<(Exchange, SimulatedBoard)> {
     let mut peer = peer(config, 1);
-    let before = board.cycles();
     let handle = peer.add(talk);
+    let (mut done, board, link) = converse(board, wrap(peer), &peer_in, |peer| {
+        bar.set_position(peer.app(handle).received() as u64);
+    })?;
+    done.received = peer_in(&link).app(handle).received_bytes().to_vec();
+    Ok((done, board))
+}
+
+/// All that the peer's apps have to say over a clean line, start to end; what they received stays with them.
+///
+/// # Errors
+/// As [`exchange`].
+pub fn converse<L: Link>(
+    board: SimulatedBoard,
+    link: L,
+    peer_in: impl Fn(&L) -> &Peer,
+    mut watch: impl FnMut(&Peer),
+) -> Result<(Exchange, SimulatedBoard, L)> {
+    let before = board.cycles();
     let start = Instant::now();
-    let mut world = World::new(board, Recording::new(wrap(peer)), Clock::simulated(HZ));
+    let mut world = World::new(board, Recording::new(link), Clock::simulated(HZ));
     let mut failure = None;
     let limit = 400_000_000;
     world
         .run_until(limit, |_, link| {
             let peer = peer_in(&link.inner);
-            bar.set_position(peer.app(handle).received() as u64);
+            watch(peer);
             match peer.finished() {
                 Ok(done) => done,
                 Err(e) => {
@@ -141,23 +166,17 @@ pub fn exchange_over<L: Link>(
     world.run(1_000).context("the exchange did not end")?;
     let mut board = world.board;
     let line = world.link.on_the_line(board.line().stamps());
-    let received = peer_in(&world.link.inner)
-        .app(handle)
-        .received_bytes()
-        .to_vec();
     let counters = board.counters();
     let events = board.engine_trace().len() as u64;
-    Ok((
-        Exchange {
-            line,
-            cycles,
-            seconds,
-            received,
-            counters,
-            events,
-        },
-        board,
-    ))
+    let done = Exchange {
+        line,
+        cycles,
+        seconds,
+        received: vec![],
+        counters,
+        events,
+    };
+    Ok((done, board, world.link.inner))
 }
 
 /// A board on a clean line in simulated time.

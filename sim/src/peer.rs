@@ -595,6 +595,8 @@ enum Close {
     PeerClosed,
     /// When so many bytes have come.
     Received(usize),
+    /// When all that was sent is acknowledged.
+    Acknowledged,
 }
 
 /// One TCP connection: opened, bytes sent as fast as they go, bytes received and compared, closed in a stated order,
@@ -720,6 +722,18 @@ impl Conversation {
     /// Closes only when the other end has closed (the passive role in closing).
     pub fn closing_last(mut self) -> Self {
         self.close = Close::PeerClosed;
+        self
+    }
+
+    /// Closes when all that was sent is acknowledged, so that no FIN waits while data is sent.
+    pub fn closing_when_acknowledged(mut self) -> Self {
+        self.close = Close::Acknowledged;
+        self
+    }
+
+    /// Closes when so many bytes have come, and not when all is sent.
+    pub fn closing_after(mut self, bytes: usize) -> Self {
+        self.close = Close::Received(bytes);
         self
     }
 
@@ -885,6 +899,9 @@ impl App for Conversation {
             Close::Sent => opened && self.sent == self.data.len(),
             Close::PeerClosed => peer_closed && self.sent == self.data.len(),
             Close::Received(count) => opened && self.received >= count,
+            Close::Acknowledged => {
+                opened && self.sent == self.data.len() && socket.send_queue() == 0
+            }
         };
         if close && !self.closed {
             self.closed = true;

@@ -83,6 +83,8 @@ struct Registers {
     // slots
     fill: Bits<2>,
     count: Bits<3>,
+    /// The last that was sent has 256 bytes or more.
+    long: Bit,
     // the checksum
     sum: Sum,
     offset: Bits<4>,
@@ -112,9 +114,11 @@ pub struct Builder {
     pub reset: Signal<In, Bit>,
     /// Commands `OUT` and `SEND`. Words 0 to 6, and as many options as the data offset of word 6 says (5 to 14 in all), must be written before each `SEND`, each once.
     pub command: CommandIn,
-    /// No slot is free; a segment waits behind the one that leaves.
+    /// No slot is free.
     pub full: Signal<Out, Bit>,
-    pub waiting: Signal<Out, Bit>,
+    /// The line is taken for longer than the engine's next event lasts: 256 bytes or more of the segment that leaves are left, or as long a one waits, or two wait.
+    /// What is sent once it falls is in time to follow without a pause, and says the latest.
+    pub taken: Signal<Out, Bit>,
     /// The segments, as payload of IP packets.
     pub packet: PacketOut,
     /// The send ring's read port: `read_data` follows the address by one cycle; an address counts while `busy`.
@@ -155,6 +159,10 @@ pub struct Builder {
     moved: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
     e_index: Signal<Local, Bits<5>>,
+    length: Signal<Local, Bits<16>>,
+    left: Signal<Local, Bits<16>>,
+    many_left: Signal<Local, Bit>,
+    streaming: Signal<Local, Bit>,
 }
 
 impl Builder {
@@ -166,7 +174,7 @@ impl Builder {
             reset: Default::default(),
             command: Default::default(),
             full: Default::default(),
-            waiting: Default::default(),
+            taken: Default::default(),
             packet: Default::default(),
             busy: Default::default(),
             read_conn: Default::default(),
@@ -204,6 +212,10 @@ impl Builder {
             moved: Default::default(),
             last: Default::default(),
             e_index: Default::default(),
+            length: Default::default(),
+            left: Default::default(),
+            many_left: Default::default(),
+            streaming: Default::default(),
         }
     }
 }
@@ -427,6 +439,10 @@ impl Logic for Builder {
         self.slots.read_address.next = self.read_at.joined.val();
 
         // ------------------------------------------------ slots
+        self.length.next = bit_cast::<16, 32>(self.command.a.val());
+        if self.pushed.val() {
+            self.r.d.next.long = bits::<16>(255) < self.length.val();
+        }
         if self.popped.val() {
             self.r.d.next.slot = self.r.q.val().slot + bits::<2>(1);
         }
@@ -438,8 +454,11 @@ impl Logic for Builder {
         }
 
         // ------------------------------------------------ outputs
-        self.packet.valid.next =
+        self.streaming.next =
             (self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload);
+        self.left.next = self.r.q.val().left;
+        self.many_left.next = self.streaming.val() & (bits::<16>(255) < self.left.val());
+        self.packet.valid.next = self.streaming.val();
         self.packet.data.next = self.shift.val().get_bits::<8>(24);
         if self.r.q.val().emit == Emit::Payload {
             self.packet.data.next = self.read_data.val();
@@ -451,9 +470,14 @@ impl Logic for Builder {
         self.packet.protocol.next = bits::<8>(6);
         self.packet.length.next = self.r.q.val().length;
         self.full.next = self.r.q.val().count == bits::<3>(4);
-        self.waiting.next = bits::<3>(1) < self.r.q.val().count;
-        self.busy.next =
-            (self.r.q.val().emit == Emit::Header) | (self.r.q.val().emit == Emit::Payload);
+        // One alone that does not stream yet is the last that was sent.
+        self.taken.next = self.many_left.val()
+            | (bits::<3>(2) < self.r.q.val().count)
+            | ((self.r.q.val().count == bits::<3>(2)) & self.r.q.val().long)
+            | ((self.r.q.val().count == bits::<3>(1))
+                & self.r.q.val().long
+                & !self.streaming.val());
+        self.busy.next = self.streaming.val();
         self.read_conn.next = self.r.q.val().conn;
 
         // ------------------------------------------------ reset
@@ -499,6 +523,10 @@ mod tests {
     struct Driver {
         commands: VecDeque<(u8, u32, u32, u64)>,
         segments: VecDeque<(u64, u32, u32, Vec<u8>)>,
+        /// Payload of each.
+        bytes: VecDeque<usize>,
+        /// Cycles in which the line was taken, by the number of segments.
+        takings: [u64; 5],
         received: Vec<u8>,
         address: Option<(u64, u64)>,
         held: Option<u8>,
@@ -522,7 +550,7 @@ mod tests {
                 0 => 0,
                 1 => rng.random_range(1..4),
                 2 => rng.random_range(4..80),
-                _ => rng.random_range(80..300),
+                _ => rng.random_range(80..400),
             };
             let conn: u64 = rng.random_range(0..1024);
             // now and then all ones, which make carries
@@ -554,6 +582,7 @@ mod tests {
             let check = !(ones_sum(&pseudo) as u16);
             segment[16..18].copy_from_slice(&check.to_be_bytes());
             self.lengths.push(length);
+            self.bytes.push_back(length);
             self.segments.push_back((
                 (mac_hi as u64) << 32 | mac_lo as u64,
                 ip,
@@ -576,6 +605,7 @@ mod tests {
                 self.cut_off += u64::from(!self.received.is_empty());
                 self.commands.clear();
                 self.segments.clear();
+                self.bytes.clear();
                 self.received.clear();
                 (self.address, self.held, self.sent) = (None, None, None);
                 (self.started, self.waiting) = (false, 0);
@@ -609,10 +639,25 @@ mod tests {
                 return;
             }
             let queued = self.segments.len() - usize::from(!self.commands.is_empty());
-            assert_eq!(
-                (uut.full.val(), uut.waiting.val()),
-                (queued == 4, queued > 1)
-            );
+            assert_eq!(uut.full.val(), queued == 4);
+            // What is to be sent yet of those that were, the latest alone and the first as far as it has not left.
+            let latest = queued.checked_sub(1).map_or(0, |n| self.bytes[n]);
+            let streams = uut.packet.valid.val();
+            let (_, _, _, first) = self
+                .segments
+                .front()
+                .map_or(Default::default(), Clone::clone);
+            let header = first.len() - self.bytes.front().copied().unwrap_or(0);
+            let left = first.len() - self.received.len().max(header);
+            let taken = match queued {
+                0 => false,
+                1 if !streams => latest >= 256,
+                1 => left >= 256,
+                2 => latest >= 256 || streams && left >= 256,
+                _ => true,
+            };
+            assert_eq!(uut.taken.val(), taken, "cycle {}", self.cycle);
+            self.takings[queued] += u64::from(taken);
             let (conn, offset): (u64, u64) =
                 (uut.read_conn.val().to_u64(), uut.read_offset.val().to_u64());
             self.address = uut.busy.val().then_some((conn, offset));
@@ -647,6 +692,7 @@ mod tests {
                 if uut.packet.last.val() {
                     let (mac, ip, _, segment) =
                         self.segments.pop_front().expect("nothing was sent");
+                    self.bytes.pop_front();
                     let hi: u64 = uut.packet.mac_hi.val().to_u64();
                     let lo: u64 = uut.packet.mac_lo.val().to_u64();
                     assert_eq!(hi << 32 | lo, mac);
@@ -694,6 +740,11 @@ mod tests {
         assert!(driver.back_to_back > 20, "{}", driver.back_to_back);
         assert!(driver.cut_off > 2, "{}", driver.cut_off);
         assert!(driver.prompt > 5, "{}", driver.prompt);
+        assert!(
+            driver.takings[1..].iter().all(|n| *n > 50),
+            "{:?}",
+            driver.takings
+        );
         let still = report.never_changed();
         assert!(
             still

@@ -232,7 +232,7 @@ pub struct Engine {
 
     /// The builder has no free slot: no event begins, so none ever waits for one.
     pub sender_full: Signal<In, Bit>,
-    /// A segment waits behind the one that leaves: flag 14 of the events that begin now.
+    /// The line is taken for longer than an event lasts: flag 14 of the events that begin now.
     pub sender_busy: Signal<In, Bit>,
 
     // What the program commands.

@@ -12,8 +12,8 @@
 //! | [`host`] | the host's command: active open (section 3.10.1) |
 //!
 //! **Flow.** Every event ends in `output`, which sends at most one segment: the next data that the peer's window takes, else a FIN that is due, else the ACK
-//! that the event asked for (flag `ack_now`); after data it posts `again`, so that other connections have their turn before its next segment. While a segment
-//! waits behind the one on the line (flag `busy`), data is left to a later event too (`again`), and an ACK that can leave with it goes with it (`ack_due`).
+//! that the event asked for (flag `ack_now`); after data it posts `again`, so that other connections have their turn before its next segment. While the line
+//! is taken for longer than an event lasts (flag `busy`), all is left to a later event (`again`), so that it says the latest, and an ACK finds data to leave with (`ack_due`).
 //! The common segment (ESTABLISHED, in order, plain ACK) falls through from the vector to `output`; whatever else there is sets `uncommon` once and branches once.
 //!
 //! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `StaleRecord`,
@@ -172,7 +172,7 @@ pub mod marks {
     pub const A: Flag = Flag::new(5, "a");
     pub const B: Flag = Flag::new(6, "b");
     pub const C: Flag = Flag::new(7, "c");
-    /// A segment waits in the builder behind the one that leaves: data can wait too. (What a segment's ECE bit would preset, and the pending mask's bit 6.)
+    /// The line is taken for longer than an event lasts: data and ACK can wait. (What a segment's ECE bit would preset, and the pending mask's bit 6.)
     pub const BUSY: Flag = Flag::new(14, "busy");
     /// The receive ring did not place this segment's payload. (Shares its number with CWR: valid only in an uncommon segment.)
     pub const NOT_PLACED: Flag = Flag::new(15, "not_placed");

@@ -38,8 +38,8 @@ pub(super) fn output(a: &mut Asm) {
         .note("the line is taken for longer than an event lasts: come again. Nothing would leave sooner, other connections get their turn, and an ACK can go with data");
     a.when(FORCE).br("output_now");
     a.cmd(cmd::POST);
-    a.when(ACK_NOW).ldi(1);
-    a.when(ACK_NOW).st(ACK_DUE);
+    a.unless(ACK_NOW).done();
+    a.ldi(1).st(ACK_DUE);
     a.done();
 
     a.label("tail").note(
