@@ -220,6 +220,12 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
                 eprintln!("toe: the timing that the board needs is not met; try another --seed");
                 return Ok(ExitCode::from(1));
             }
+            if let Some((cells, block_rams)) = synth::budget(&board) {
+                if report.cells > cells || report.block_rams > block_rams {
+                    eprintln!("toe: more than the {cells} logic cells and {block_rams} block RAMs that the board is held to");
+                    return Ok(ExitCode::from(1));
+                }
+            }
         }
         Command::Bench {
             backend: name,

@@ -11,6 +11,11 @@ use crate::{output, say, Refused};
 /// The boards that can be built for. The last is a chip without a board: area and timing of the bare engine, no bitstream.
 pub const BOARDS: [&str; 2] = ["alchitry-cu", "ecp5-25f"];
 
+/// Cells and block RAMs that a board's top is held to.
+pub fn budget(board: &str) -> Option<(u64, u64)> {
+    (board == "alchitry-cu").then_some((7_000, 32))
+}
+
 /// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none.
 ///
 /// # Errors
