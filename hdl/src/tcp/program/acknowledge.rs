@@ -20,6 +20,7 @@ pub(super) fn acknowledgement(a: &mut Asm) {
     a.cmd_a(cmd::TX_FREE, SEG_ACK);
     a.st(SND_UNA);
     a.xor(SND_MAX).zero(B);
+    a.sub(TIMED_SEQ).sign(A);
     a.ld(TX_INDEX).sub(RESULT).sign(C);
     a.sub(RESULT).to(TX_INDEX);
     a.note("the peer had more than was sent since going back: on from what it has");
@@ -31,9 +32,8 @@ pub(super) fn acknowledgement(a: &mut Asm) {
     a.unless(B).timer_set(timer::RETRANSMIT, RTO);
     zero(a, TRIES);
     zero(a, DUP_ACKS);
-    a.ld(TIMED_AT).sign(C);
-    a.ld(SEG_ACK).sub(TIMED_SEQ).or_sign(C);
-    a.unless(C).call("sample");
+    a.ld(TIMED_AT).or_sign(A);
+    a.unless(A).call("sample");
     a.when(UNCOMMON).br("fin_acked");
     a.label("window")
         .note("SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK");
@@ -58,9 +58,10 @@ pub(super) fn rare(a: &mut Asm) {
     a.count(Cause::DuplicateAck.number());
     a.ld(SND_WND).zero(B);
     a.when(B).br("was_closed");
-    a.ldi(1).add(DUP_ACKS).st(DUP_ACKS);
-    a.st(T0);
-    a.ldi(constant::DUP_ACK_THRESHOLD).xor(T0).not_zero(A);
+    a.ldi(constant::DUP_ACK_THRESHOLD - 1)
+        .xor(DUP_ACKS)
+        .not_zero(A);
+    a.ldi(1).add(DUP_ACKS).to(DUP_ACKS);
     a.ld(TRIES).or_not_zero(A);
     a.ld(SEG_ACK).sub(RECOVER).or_sign(A);
     a.when(A).br("text");
@@ -82,9 +83,9 @@ pub(super) fn rare(a: &mut Asm) {
     a.when(A).br("window");
     a.ldi(state::LAST_ACK).xor(STATE).zero(A);
     a.when(A).br("last_ack_over");
-    a.ldi(1).add(STATE).st(STATE);
-    a.st(T0);
-    a.ldi(state::TIME_WAIT).xor(T0).zero(A);
+    a.note("FIN-WAIT-1 to FIN-WAIT-2, CLOSING to TIME-WAIT");
+    a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
+    a.ldi(1).add(STATE).to(STATE);
     a.when(A).call("enter_time_wait");
     a.br("window");
 
@@ -102,14 +103,14 @@ pub(super) fn rare(a: &mut Asm) {
 
     a.label("sample")
         .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
-    a.st(RECOVER);
+    a.ld(SEG_ACK).to(RECOVER);
     a.note("RFC 6298 section 2; a sample across the tick's wrap is void.");
     a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
     a.when(A).br(".void");
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
     a.when(A).br(".next");
     a.note("2.2: SRTT = R, RTTVAR = R/2");
-    a.ldi(flags::SAMPLED).or(FLAGS).to(FLAGS);
+    a.or(FLAGS).to(FLAGS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
     a.br("known");
@@ -126,10 +127,15 @@ pub(super) fn rare(a: &mut Asm) {
     a.add(RTTVAR).to(RTTVAR);
     a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
+    a.shr3(SRTT).add(RTTVAR).st(T0);
     none(a, TIMED_AT);
-    a.shr3(SRTT).add(RTTVAR).st(RTO);
-    a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
-    a.unless(A).st(RTO);
+    a.ldi(constant::RTO_MIN).sub(T0).sign(A);
+    a.when(A).ld(T0);
+    a.label("cap_rto")
+        .note("RTO = the accumulator, at most the maximum");
+    a.sub(k(constant::RTO_MAX)).not_sign(A);
+    a.when(A).ld(k(constant::RTO_MAX));
+    a.st(RTO);
     a.ret();
     a.label("sample.void");
     none(a, TIMED_AT);
@@ -223,6 +229,20 @@ mod tests {
             );
             s.silence();
         }
+        s.counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn a_peer_that_answers_ever_later_does_not_draw_the_rto_past_its_limit() {
+        let mut s = Script::established();
+        for at in 1..15 {
+            s.write(b"x");
+            s.expect(ACK, at, 1, 1);
+            let rto = s.word(RTO);
+            s.ticks(rto - 1);
+            s.inject(seg(ACK, 1, at + 1)).silence();
+        }
+        assert_eq!(s.word(RTO), 65_536);
         s.counted(Cause::RtoExpired, 0);
     }
 

@@ -29,7 +29,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("tell_closed");
     a.ldi(flags::TOLD).and(FLAGS).not_zero(A);
     a.when(A).ret();
-    a.ldi(flags::TOLD).or(FLAGS).to(FLAGS);
+    a.or(FLAGS).to(FLAGS);
     a.cmd_imm(cmd::NOTIFY, notify::CLOSED);
     a.ret();
 
@@ -46,13 +46,13 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.timer_clear(timer::RETRANSMIT);
     a.timer_clear(timer::TIME_WAIT);
     zero(a, STATE);
-    a.ldi(flags::APP | flags::RELEASED).and(FLAGS).st(T0);
-    a.ldi(flags::APP).xor(T0).zero(A);
-    a.unless(A).cmd(cmd::FREE);
-    a.unless(A).ret();
+    a.ldi(flags::RELEASED).and(FLAGS).not_zero(A);
+    a.ldi(flags::APP).and(FLAGS).or_zero(A);
+    a.when(A).cmd(cmd::FREE);
+    a.when(A).ret();
     a.ldi(flags::TOLD).and(FLAGS).not_zero(A);
     a.when(A).ret();
-    a.ldi(flags::TOLD).or(FLAGS).to(FLAGS);
+    a.or(FLAGS).to(FLAGS);
     a.cmd_imm(cmd::NOTIFY, notify::RESET);
     a.ret();
 
@@ -60,11 +60,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .note("<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>");
     a.ldi(4).st(T0);
     a.ld(SND_MAX).to(T_SEQ);
-    zero(a, T_LEN);
-    zero(a, T_SUM);
     a.count(Cause::ResetOut.number());
     a.shl16(T0).or(k(constant::CTL_ACK)).to(T_CTL);
-    a.br("emit");
+    a.br("emit_bare");
 
     a.label("reset_reply")
         .note("section 3.5.2: <SEQ=SEG.ACK><CTL=RST>, or without an ACK <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>");

@@ -61,6 +61,8 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_slot")
         .note("silence: the peer's SYN comes again");
     a.count(Cause::NoSlot.number());
+    a.label("slots_are_short");
+    a.ldi(1).st(SHORT);
     a.done();
 
     a.label("reset_stray");
@@ -96,48 +98,43 @@ pub(super) fn syn_sent(a: &mut Asm) {
     a.br("stray");
     a.label(".no_rst").note("fourth: SYN");
     a.unless(SYN).br("no_ack");
-    a.count(Cause::Accepted.number());
     a.call("peer_syn");
-    a.when(ACK).br(".established");
+    a.note("what a SYN brings besides must come again");
+    a.set(NOT_PLACED);
+    a.clear(FIN);
+    a.set(ACK_NOW);
+    a.when(ACK).br("established");
     a.note("simultaneous open (figure 7)");
+    a.count(Cause::Accepted.number());
     a.ldi(state::SYN_RECEIVED).st(STATE);
     a.br("send_syn_ack");
-    a.label(".established");
-    a.ld(SEG_ACK).to(SND_UNA);
-    a.timer_clear(timer::RETRANSMIT);
-    a.ld(TIMED_AT).sign(C);
-    a.unless(C).call("sample");
-    established(a);
-    a.br("send_ack");
 }
 
 /// The ACK of our SYN (section 3.10.7.4, fifth check).
 pub(super) fn syn_received(a: &mut Asm) {
     a.label("syn_received");
     a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
-    a.when(A).br(".bad");
-    established(a);
-    a.note("from here on it is like any other, and the check of the window takes this segment's");
-    a.unless(NOT_PLACED).clear(UNCOMMON);
-    a.br("acknowledgement");
-    a.label(".bad");
-    a.count(Cause::BadAck.number());
-    a.br("reset_reply");
-}
-
-/// The application gets to know the connection.
-fn established(a: &mut Asm) {
+    a.when(A).br("syn_received.bad");
+    a.label("established")
+        .note("the application gets to know the connection");
+    a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
     a.ldi(state::ESTABLISHED).st(STATE);
     a.cmd(cmd::KEEP);
+    a.timer_set(timer::KEEPALIVE, T0);
     a.note("RFC 6298 section 5.7");
     a.ld(TRIES).zero(A);
     a.ldi(constant::RTO_AFTER_SYN_LOSS);
     a.unless(A).st(RTO);
-    zero(a, TRIES);
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.count(Cause::Opened.number());
     a.ld(OWNER);
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    a.note("from here on it is like any other, and the check of the window takes this segment's");
+    a.unless(NOT_PLACED).clear(UNCOMMON);
+    a.br("acknowledgement");
+    a.label("syn_received.bad");
+    a.count(Cause::BadAck.number());
+    a.br("reset_reply");
 }
 
 /// The MSS option of our SYN: kind 2, length 4 (RFC 9293 section 3.7.1).
@@ -164,7 +161,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE] {
+    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE, QUIET, SHORT] {
         zero(a, word);
     }
     a.ret();
@@ -177,10 +174,10 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
-    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.shr16(T0).zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
+    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
     a.unless(A).ld(T0);
     a.cmd_a(cmd::TX_INIT, SND_NXT);
@@ -191,11 +188,8 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("send_syn").note("T_CTL");
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(SND_UNA).to(T_SEQ);
-    zero(a, T_LEN);
-    zero(a, T_SUM);
-    a.count(Cause::PureAckOut.number());
     a.out(out::OPTION, k(mss_option(config)));
-    a.br("emit");
+    a.br("emit_counted");
 }
 
 #[cfg(test)]
@@ -404,6 +398,31 @@ mod tests {
         s.write(&[1; 1000]);
         s.expect(ACK, 1, 1, 700);
         s.counted(Cause::Opened, 1).slots(1);
+    }
+
+    #[test]
+    fn what_a_syn_ack_brings_besides_must_come_again() {
+        let mut s = syn_sent();
+        s.inject(seg(SYN | ACK | FIN, 0, 1).mss(700).data(b"early"));
+        s.expect(ACK, 1, 1, 0);
+        s.silence().state("ESTABLISHED");
+        assert_eq!((s.read(), s.word(TRIES)), (vec![], 0));
+        s.inject(seg(ACK | FIN, 1, 1).data(b"early"));
+        s.expect(ACK, 1, 7, 0);
+        assert_eq!(s.state("CLOSE-WAIT").read(), b"early");
+        s.slots(1);
+    }
+
+    #[test]
+    fn a_syn_ack_to_the_second_syn_is_not_timed_and_begins_with_three_seconds() {
+        let mut s = syn_sent();
+        s.ticks(1000);
+        s.expect(SYN, 0, 0, 0);
+        s.inject(seg(SYN | ACK, 0, 1));
+        s.expect(ACK, 1, 1, 0);
+        s.silence().state("ESTABLISHED");
+        assert_eq!((s.word(RTO), s.word(TRIES)), (3000, 0));
+        s.ticks(10_000).silence();
     }
 
     #[test]

@@ -29,14 +29,13 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.cmd_a(cmd::RX_INIT, k(0));
     a.label("connect_route")
         .note("RFC 1122 section 3.3.1.1: the peer itself on the own net, else the gateway");
-    a.ld(IP);
-    if gateway != 0 {
-        a.xor(k(own)).and(k(mask)).zero(A);
-        a.ld(IP);
-        a.unless(A).ld(k(gateway));
+    if gateway == 0 {
+        a.cmd_a(cmd::ARP, IP);
+    } else {
+        a.ld(IP).xor(k(own)).and(k(mask)).zero(A);
+        a.when(A).cmd_a(cmd::ARP, IP);
+        a.unless(A).cmd_a(cmd::ARP, k(gateway));
     }
-    a.st(T0);
-    a.cmd_a(cmd::ARP, T0);
     a.unless(OK).br(".wait");
     a.ld(RESULT).to(MAC_LO);
     a.ld(RESULT2).to(T1);
@@ -48,17 +47,19 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
     a.label(".send");
-    a.ld(T1).to(MAC_HI);
     a.ldi(0x10).st(T0);
+    a.ld(T1).to(MAC_HI);
     a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
     a.br("send_syn");
     a.label(".wait");
-    a.count(Cause::ArpWait.number());
     a.ldi(constant::ARP_RETRY).st(T0);
+    a.count(Cause::ArpWait.number());
     a.timer_set(timer::RETRANSMIT, T0);
     a.done();
     a.label("command.refused");
     a.count(Cause::ConnectRefused.number());
+    a.note("no slot, or the tuple is in use");
+    a.unless(OK).br("slots_are_short");
     a.done();
 }
 

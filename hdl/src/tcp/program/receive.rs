@@ -1,7 +1,7 @@
 //! A segment of a connection arrives: the tuple once more, then the checks of RFC 9293 section 3.10.7.4 in its order.
 use super::marks::*;
 use super::words::*;
-use super::{flags, state};
+use super::{flags, state, zero};
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify};
@@ -28,6 +28,7 @@ pub(super) fn text(a: &mut Asm) {
         .note("RFC 9293 section 3.10.7.4, seventh check");
     a.count(Cause::Accepted.number());
     a.ld(SEG_LEN).zero(A);
+    zero(a, QUIET);
     a.when(FIN).br("fin_in");
     a.when(A).br("output");
     a.when(UNCOMMON).br("text_uncommon");
@@ -154,9 +155,8 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.ldi(1).add(RCV_NXT).to(RCV_NXT);
     a.add(RCV_ADV).to(RCV_ADV);
     a.cmd_imm(cmd::NOTIFY, notify::PEER_FIN);
-    a.ldi(state::PEER_FIN).or(STATE).st(STATE);
-    a.st(T0);
-    a.ldi(state::TIME_WAIT).xor(T0).zero(B);
+    a.ldi(state::FIN_WAIT_2).xor(STATE).zero(B);
+    a.ldi(state::PEER_FIN).or(STATE).to(STATE);
     a.when(B).call("enter_time_wait");
     a.br("output");
 }

@@ -1,9 +1,9 @@
 //! Pending events: expired timers, and what the application wrote, read, closed, aborted or let go. All bits of the mask are seen to.
 use super::marks::*;
 use super::words::*;
-use super::{flags, state, timer};
+use super::{constant, flags, state, timer};
 use crate::config::ToeConfig;
-use crate::tcp::asm::{flags::*, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
@@ -67,8 +67,30 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1 << timer::RETRANSMIT).and(RESULT).not_zero(B);
     a.ldi(1 << timer::TIME_WAIT).and(RESULT).not_zero(A);
     a.when(A).br("time_wait_over");
+    a.ldi(1 << timer::KEEPALIVE).and(RESULT).not_zero(A);
+    a.when(A).br("keepalive");
+    a.label("not_probed");
     a.when(B).br("retransmission_timeout");
     a.br("pending.send");
+
+    a.label("keepalive")
+        .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
+    a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
+    a.ld(SHORT).not_zero(A);
+    a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
+    a.timer_set(timer::KEEPALIVE, T0);
+    a.unless(A).br("not_probed");
+    a.ldi(constant::KEEPALIVE_PROBES + 1).xor(QUIET).zero(C);
+    a.ld(QUIET).zero(A);
+    a.ldi(1).add(QUIET).to(QUIET);
+    a.when(C).br("give_up");
+    a.when(A).br("not_probed");
+    a.when(B).br("not_probed");
+    a.note("<SEQ=SND.UNA-1><ACK=RCV.NXT><CTL=ACK>: unacceptable, so that a living peer answers; what else this event was to see to comes again");
+    a.rsb(SND_UNA).to(T_SEQ);
+    a.cmd(cmd::POST);
+    a.ld(k(constant::CTL_ACK)).to(T_CTL);
+    a.br("emit_counted");
 
     a.label("pending_closed")
         .note("over but for the application");
@@ -87,7 +109,155 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::constant::*;
     use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::Owner;
+    use crate::counters::Cause;
+
+    /// Four established connections, of the ports 1000 to 1003, and a newcomer that has found no slot.
+    fn crowded() -> Script {
+        let mut s = Script::new();
+        for port in 1000..1004 {
+            s.inject(seg(SYN, 0, 0).with_source(port).mss(1000));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port))
+                .silence();
+        }
+        s.inject(seg(SYN, 0, 0)).silence();
+        s.counted(Cause::NoSlot, 1).slots(4);
+        s
+    }
+
+    // ---- keepalive ------------------------------------------------------------------------------
+
+    #[test]
+    fn nobody_is_probed_while_there_is_room() {
+        let mut s = Script::established();
+        s.ticks(100_000).silence().state("ESTABLISHED").slots(1);
+    }
+
+    #[test]
+    fn a_newcomer_gets_in_when_the_peers_have_vanished() {
+        let mut s = crowded();
+        s.ticks(KEEPALIVE_BOUND - 1);
+        s.slots(4).counted(Cause::GaveUp, 0);
+        for _ in 0..4 * KEEPALIVE_PROBES {
+            let probe = s.next().expect("a probe");
+            assert_eq!((probe.flags, probe.data.len()), (ACK, 0));
+        }
+        s.silence();
+        s.ticks(1).slots(0);
+        for _ in 0..4 {
+            assert_eq!(s.next().expect("a reset").flags, RST | ACK);
+        }
+        s.silence().counted(Cause::GaveUp, 4);
+        s.inject(seg(SYN, 0, 0));
+        assert_eq!(s.next().expect("SYN-ACK").flags, SYN | ACK);
+    }
+
+    #[test]
+    fn one_who_answers_keeps_his_slot_and_is_left_alone_again() {
+        let mut s = crowded();
+        let ours = s.word(SND_UNA).wrapping_sub(US);
+        let mut probes = 0;
+        for _ in 0..10 * KEEPALIVE_INTERVAL {
+            s.ticks(1);
+            while let Some(segment) = s.next() {
+                if segment.ports.1 == 1000 {
+                    // As any peer: below its window, so it answers.
+                    assert_eq!((segment.seq, segment.ack), (ours.wrapping_sub(1), 1));
+                    probes += 1;
+                    s.inject(seg(ACK, 1, ours).with_source(1000));
+                }
+            }
+        }
+        // The answer to each makes the next interval one that was not silent.
+        assert_eq!(probes, 5);
+        s.state("ESTABLISHED").slots(1).counted(Cause::GaveUp, 3);
+        s.inject(seg(SYN, 0, 0));
+        assert_eq!(s.next().expect("SYN-ACK").flags, SYN | ACK);
+        s.inject(seg(RST, 1, 0)).silence();
+        s.ticks(100_000).silence().state("ESTABLISHED").slots(1);
+    }
+
+    #[test]
+    fn what_an_event_had_to_see_to_besides_the_probe_is_done() {
+        let mut s = crowded();
+        let ours = s.word(SND_UNA).wrapping_sub(US);
+        s.ticks(2 * KEEPALIVE_INTERVAL - 1).silence();
+        s.toe.tick();
+        s.write(b"x");
+        let mut seen = Vec::new();
+        while let Some(segment) = s.next() {
+            if segment.ports.1 == 1000 {
+                seen.push((
+                    segment.flags & !PSH,
+                    segment.seq.wrapping_sub(ours),
+                    segment.data.len(),
+                ));
+            }
+        }
+        assert_eq!(seen, [(ACK, u32::MAX, 0), (ACK, 0, 1)]);
+    }
+
+    #[test]
+    fn a_peer_with_a_shut_window_keeps_its_slot_while_it_answers() {
+        let mut s = crowded();
+        let ours = s.word(SND_UNA).wrapping_sub(US);
+        s.inject(seg(ACK, 1, ours).with_source(1000).wnd(0))
+            .silence();
+        s.write(b"text");
+        for _ in 0..3 * KEEPALIVE_BOUND {
+            s.ticks(1);
+            while let Some(segment) = s.next() {
+                if segment.ports.1 == 1000 {
+                    assert_eq!(segment.flags & RST, 0);
+                    s.inject(seg(ACK, 1, ours).with_source(1000).wnd(0));
+                }
+            }
+        }
+        s.state("ESTABLISHED").slots(1).counted(Cause::GaveUp, 3);
+    }
+
+    #[test]
+    fn a_refused_active_open_makes_slots_short_too() {
+        let mut s = Script::established();
+        for port in 0..4 {
+            s.toe
+                .connect(1000 + port, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        }
+        s.settle().counted(Cause::ConnectRefused, 1);
+        while s.next().is_some() {}
+        s.ticks(KEEPALIVE_BOUND).state("CLOSED");
+    }
+
+    #[test]
+    fn fin_wait_2_has_a_limit() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 2)).silence().state("FIN-WAIT-2");
+        s.ticks(KEEPALIVE_BOUND - 1).state("FIN-WAIT-2");
+        for _ in 0..KEEPALIVE_PROBES {
+            s.expect(ACK, 1, 1, 0);
+        }
+        // One who answers is heard again for as long.
+        s.silence().inject(seg(ACK, 1, 2)).silence();
+        s.ticks(KEEPALIVE_BOUND - KEEPALIVE_INTERVAL)
+            .state("FIN-WAIT-2");
+        for _ in 0..KEEPALIVE_PROBES {
+            s.expect(ACK, 1, 1, 0);
+        }
+        s.silence().ticks(1);
+        s.expect(RST | ACK, 2, 1, 0);
+        s.silence()
+            .state("CLOSED")
+            .counted(Cause::GaveUp, 1)
+            .slots(0);
+    }
+
+    // ---- what the application did ---------------------------------------------------------------
 
     #[test]
     fn a_small_window_is_announced_when_it_has_grown_by_a_segment() {

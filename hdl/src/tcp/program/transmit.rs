@@ -134,11 +134,13 @@ pub(super) fn output(a: &mut Asm) {
     a.ld(SND_NXT).to(T_SEQ);
     a.ldi(1).add(SND_NXT).st(SND_NXT);
     a.st(SND_MAX);
-    zero(a, T_LEN);
-    zero(a, T_SUM);
     a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
     a.timer_set(timer::RETRANSMIT, RTO);
+    a.label("emit_counted").note("no text: T_SEQ, T_CTL");
     a.count(Cause::PureAckOut.number());
+    a.label("emit_bare");
+    zero(a, T_LEN);
+    zero(a, T_SUM);
     a.br("emit");
 }
 
