@@ -317,6 +317,59 @@ mod tests {
         s.ticks(2000).slots(0);
     }
 
+    /// Connection 0 in TIME-WAIT, both sides at 2, our clock ten ticks on.
+    fn time_wait() -> Script {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2));
+        s.expect(ACK, 2, 2, 0);
+        s.ticks(10).silence().state("TIME-WAIT");
+        s
+    }
+
+    #[test]
+    fn a_syn_above_all_that_was_sent_opens_anew_in_time_wait() {
+        for seq in [2, 3, 100_000, 0x7FFF_0000] {
+            let mut s = time_wait();
+            s.inject(seg(SYN, seq, 0).mss(1000));
+            s.expect(SYN | ACK, 2500, seq + 1, 0);
+            s.silence().state("SYN-RECEIVED");
+            s.inject(seg(ACK, seq + 1, 2501).data(b"x"));
+            s.expect(ACK, 2501, seq + 2, 0);
+            s.state("ESTABLISHED").counted(Cause::Opened, 2).slots(1);
+            assert_eq!(s.read(), b"x");
+            s.ticks(2000).state("ESTABLISHED");
+        }
+    }
+
+    #[test]
+    fn any_other_syn_in_time_wait_is_challenged() {
+        for (seq, flags) in [(1, SYN), (0, SYN), (0x8000_0002, SYN), (2, SYN | ACK)] {
+            let mut s = time_wait();
+            s.inject(seg(flags, seq, 0));
+            s.expect(ACK, 2, 2, 0);
+            s.silence().state("TIME-WAIT").slots(0);
+        }
+        // Our first number would lie among those of the connection before.
+        let mut s = time_wait();
+        s.toe.set_isn(US);
+        s.inject(seg(SYN, 100, 0));
+        s.expect(ACK, 2, 2, 0);
+        s.silence().state("TIME-WAIT");
+        // The application still has something to read.
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2).data(b"unread"));
+        s.expect(ACK, 2, 8, 0);
+        s.ticks(10).inject(seg(SYN, 100, 0));
+        s.expect(ACK, 2, 8, 0);
+        assert_eq!(s.silence().state("TIME-WAIT").read(), b"unread");
+        s.inject(seg(SYN, 100, 0));
+        s.expect(SYN | ACK, 2500, 101, 0);
+    }
+
     #[test]
     fn echo_ends_with_its_peer() {
         let mut s = Script::new();

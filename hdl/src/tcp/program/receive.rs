@@ -74,7 +74,7 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.label("in_window")
         .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
-    a.when(SYN).br("challenge");
+    a.when(SYN).br("syn_in");
     a.unless(ACK).br("no_ack");
     a.ldi(state::SYN_RECEIVED).xor(STATE).zero(A);
     a.when(A).br("syn_received");
@@ -94,11 +94,24 @@ pub(super) fn uncommon(a: &mut Asm) {
 
     a.label("unacceptable");
     a.when(RST).br("drop_unacceptable");
+    a.when(SYN).br("syn_in");
     a.unless(FIN).br("challenge");
     a.note("TIME-WAIT begins anew with every FIN");
     a.ldi(super::constant::TIME_WAIT).st(T0);
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).timer_set(super::timer::TIME_WAIT, T0);
+    a.br("challenge");
+
+    a.label("syn_in")
+        .note("RFC 1122 section 4.2.2.13, RFC 6191: in TIME-WAIT a SYN above all that the peer has sent opens anew,")
+        .note("if our first number is above all that we have sent, too, and the application has let go");
+    a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
+    a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
+    a.ld(ISN).sub(SND_MAX).or_sign(A);
+    a.ldi(flags::RELEASED).and(FLAGS).or_zero(A);
+    a.when(ACK).set(A);
+    a.unless(A).cmd(cmd::FREE);
+    a.unless(A).br("no_connection");
     a.label("challenge")
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
     a.count(Cause::Unacceptable.number());
