@@ -18,13 +18,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 
     a.label("enter_time_wait");
     a.count(Cause::Closed.number());
-    a.timer_clear(timer::RETRANSMIT);
     a.label("finish")
         .note("both directions are over: tell the application once it has read all, at the latest when this timer expires");
     a.ldi(constant::TIME_WAIT).st(T0);
+    a.timer_clear(timer::RETRANSMIT);
+    a.timer_set(timer::TIME_WAIT, T0);
+    a.label("finish_read");
     a.cmd(cmd::RX_WINDOW);
     a.li(config.rx_ring_bytes as u32).xor(RESULT).not_zero(A);
-    a.timer_set(timer::TIME_WAIT, T0);
     a.when(A).ret();
     a.label("tell_closed");
     a.ldi(flags::TOLD).and(FLAGS).not_zero(A);
@@ -56,8 +57,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.cmd_imm(cmd::NOTIFY, notify::RESET);
     a.ret();
 
-    a.label("send_rst")
-        .note("<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>");
+    a.label("end_unless_c_with_rst");
+    a.call("end_by_reset");
+    a.when(C).done();
+    a.note("<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>");
     a.ldi(4).st(T0);
     a.ld(SND_MAX).to(T_SEQ);
     a.count(Cause::ResetOut.number());
@@ -98,9 +101,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::CLOSING).rsb(STATE).not_sign(C);
     a.ldi(state::SYN_SENT).xor(STATE).zero(B);
     a.when(B).set(C);
-    a.call("end_by_reset");
-    a.when(C).done();
-    a.br("send_rst");
+    a.br("end_unless_c_with_rst");
 }
 
 #[cfg(test)]

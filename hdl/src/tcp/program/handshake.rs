@@ -146,8 +146,8 @@ fn mss_option(config: &ToeConfig) -> u32 {
 pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_connection")
         .note("the state of a connection that has sent nothing; tuple from the record");
-    a.ld(ISN).st(SND_UNA);
     a.shl16(SEG_PORTS).st(OUT_PORTS);
+    a.ld(ISN).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.label("new_state")
         .note("all of it but SND.UNA and the ports as sent");

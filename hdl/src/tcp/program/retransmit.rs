@@ -7,16 +7,19 @@ use crate::tcp::asm::{operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn code(a: &mut Asm) {
-    a.label("retransmission_timeout");
-    a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
-    a.when(A).br("syn_timeout");
+    a.label("retransmission_timeout")
+        .note("of data and FIN, or (b) of a SYN, which is outstanding too");
+    a.ldi(state::ESTABLISHED).rsb(STATE).sign(B);
     a.ld(SND_UNA).xor(SND_MAX).zero(A);
     a.when(A).br("probe");
     a.count(Cause::RtoExpired.number());
-    a.ldi(constant::DATA_TRIES - 1).sub(TRIES).sign(A);
+    a.ldi(constant::DATA_TRIES - 1);
+    a.when(B).ldi(constant::SYN_TRIES - 1);
+    a.sub(TRIES).sign(A);
     a.when(A).br("give_up");
     a.ldi(1).add(TRIES).to(TRIES);
     a.call("back_off");
+    a.when(B).br("syn_again");
     a.call("go_back");
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
@@ -36,13 +39,8 @@ pub(super) fn code(a: &mut Asm) {
     a.cmd_a(cmd::TX_RECUT, T0);
     a.br("output");
 
-    a.label("syn_timeout");
-    a.count(Cause::RtoExpired.number());
-    a.ldi(constant::SYN_TRIES - 1).sub(TRIES).sign(A);
-    a.when(A).br("give_up");
-    a.ldi(1).add(TRIES).to(TRIES);
+    a.label("syn_again");
     none(a, TIMED_AT);
-    a.call("back_off");
     a.ldi(state::SYN_SENT).xor(STATE).zero(A);
     a.when(A).br("connect_route");
     a.count(Cause::Retransmit.number());
@@ -52,9 +50,7 @@ pub(super) fn code(a: &mut Asm) {
         .note("RFC 9293 section 3.8.3, R2; a half-open connection goes without a word");
     a.count(Cause::GaveUp.number());
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(C);
-    a.call("end_by_reset");
-    a.when(C).done();
-    a.br("send_rst");
+    a.br("end_unless_c_with_rst");
 
     a.label("go_back")
         .note("the next to send is the head of the ring again; Karn: nothing sent again is timed");

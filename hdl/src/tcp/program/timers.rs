@@ -56,12 +56,6 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.when(A).call("finish_read");
     a.br(".after_read");
 
-    a.label("finish_read");
-    a.cmd(cmd::RX_WINDOW);
-    a.li(config.rx_ring_bytes as u32).xor(RESULT).not_zero(A);
-    a.when(A).ret();
-    a.br("tell_closed");
-
     a.label("pending.timer");
     a.cmd(cmd::TIMER_TAKE);
     a.ldi(1 << timer::RETRANSMIT).and(RESULT).not_zero(B);
