@@ -267,7 +267,7 @@ fn living_peers_keep_their_slots() {
 /// The same on the hardware, with a tick of few cycles: four peers open and vanish, one of them with bytes on their way to it, one with its window shut.
 #[test]
 fn a_newcomer_opens_on_the_verilog() {
-    const CYCLES_PER_TICK: u64 = 50;
+    const CYCLES_PER_TICK: u64 = 40;
     let config = ToeConfig::default();
     let time = SimulatedTime::new(CYCLES_PER_TICK);
     let board = SimulatedBoard::new(&config, Backend::Verilog, GmiiPort::new(), time)
