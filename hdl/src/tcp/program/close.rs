@@ -208,7 +208,7 @@ mod tests {
         s.ticks(401);
         s.expect(FIN | ACK, 2, 1, 0);
         s.inject(seg(ACK, 1, 3)).silence().state("FIN-WAIT-2");
-        s.ticks(5000).silence();
+        s.ticks(3000).silence();
     }
 
     #[test]

@@ -117,10 +117,8 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.when(A).br("syn_received.bad");
     a.label("established")
         .note("the application gets to know the connection");
-    a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
     a.ldi(state::ESTABLISHED).st(STATE);
     a.cmd(cmd::KEEP);
-    a.timer_set(timer::KEEPALIVE, T0);
     a.note("RFC 6298 section 5.7");
     a.ld(TRIES).zero(A);
     a.ldi(constant::RTO_AFTER_SYN_LOSS);
@@ -129,6 +127,8 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.count(Cause::Opened.number());
     a.ld(OWNER);
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    a.note("the first interval is shorter, which does no harm");
+    a.timer_set(timer::KEEPALIVE, RTO);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
     a.br("acknowledgement");

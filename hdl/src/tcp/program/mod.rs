@@ -246,10 +246,11 @@ pub fn program(config: &ToeConfig) -> Program {
     receive::text(&mut a);
     transmit::output(&mut a);
     receive::uncommon(&mut a);
+    handshake::syn_received(&mut a);
+    receive::exceptions(&mut a);
     acknowledge::rare(&mut a);
     handshake::passive_open(&mut a, config);
     handshake::syn_sent(&mut a);
-    handshake::syn_received(&mut a);
     handshake::routines(&mut a, config);
     close::code(&mut a, config);
     timers::pending(&mut a, config);

@@ -43,7 +43,7 @@ pub(super) fn text(a: &mut Asm) {
     a.when(B).br("fin_reached");
 }
 
-/// All that leaves the common path, in the RFC's order.
+/// All that leaves the common path, in the RFC's order. Falls into `syn_received`.
 pub(super) fn uncommon(a: &mut Asm) {
     a.label("stale")
         .note("the connection ended while the record waited: perhaps another has the tuple now");
@@ -76,10 +76,12 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.when(RST).br("rst_in");
     a.when(SYN).br("syn_in");
     a.unless(ACK).br("no_ack");
-    a.ldi(state::SYN_RECEIVED).xor(STATE).zero(A);
-    a.when(A).br("syn_received");
-    a.br("acknowledgement");
+    a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+    a.when(A).br("acknowledgement");
+}
 
+/// What those checks branch to.
+pub(super) fn exceptions(a: &mut Asm) {
     a.label("left")
         .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
     a.add(SEG_LEN);

@@ -109,6 +109,9 @@ mod tests {
     use crate::config::Owner;
     use crate::counters::Cause;
 
+    /// The bound on a connection just opened: its first interval is one RTO.
+    const SOONEST: u32 = KEEPALIVE_BOUND - KEEPALIVE_INTERVAL + RTO_INITIAL;
+
     /// Four established connections, of the ports 1000 to 1003, and a newcomer that has found no slot.
     fn crowded() -> Script {
         let mut s = Script::new();
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn a_newcomer_gets_in_when_the_peers_have_vanished() {
         let mut s = crowded();
-        s.ticks(KEEPALIVE_BOUND - 1);
+        s.ticks(SOONEST - 1);
         s.slots(4).counted(Cause::GaveUp, 0);
         for _ in 0..4 * KEEPALIVE_PROBES {
             let probe = s.next().expect("a probe");
@@ -179,7 +182,7 @@ mod tests {
     fn what_an_event_had_to_see_to_besides_the_probe_is_done() {
         let mut s = crowded();
         let ours = s.word(SND_UNA).wrapping_sub(US);
-        s.ticks(2 * KEEPALIVE_INTERVAL - 1).silence();
+        s.ticks(RTO_INITIAL + KEEPALIVE_INTERVAL - 1).silence();
         s.toe.tick();
         s.write(b"x");
         let mut seen = Vec::new();
@@ -232,7 +235,7 @@ mod tests {
         s.close();
         s.expect(FIN | ACK, 1, 1, 0);
         s.inject(seg(ACK, 1, 2)).silence().state("FIN-WAIT-2");
-        s.ticks(KEEPALIVE_BOUND - 1).state("FIN-WAIT-2");
+        s.ticks(SOONEST - 1).state("FIN-WAIT-2");
         for _ in 0..KEEPALIVE_PROBES {
             s.expect(ACK, 1, 1, 0);
         }
