@@ -104,20 +104,13 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("sample")
         .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
     a.ld(SEG_ACK).to(RECOVER);
-    a.note("RFC 6298 section 2; a sample across the tick's wrap is void.");
-    a.ld(TICK).sub(TIMED_AT).st(T0).sign(A);
+    a.note("RFC 6298 section 2; a sample across the tick's wrap is void, and one of a minute or more, which bounds RTO: by 5 times as long");
+    a.ld(TICK).sub(TIMED_AT).st(T0);
+    a.sub(k(constant::RTO_MAX)).carry(A);
     a.when(A).br(".void");
-    a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
-    a.when(A).br(".next");
-    a.note("2.2: SRTT = R, RTTVAR = R/2");
-    a.or(FLAGS).to(FLAGS);
-    a.shl3(T0).st(SRTT);
-    a.shl1(T0).st(RTTVAR);
-    a.br("known");
-    a.label(".next")
-        .note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
-    a.note("work enough for one event: what there is to send comes with the next");
-    a.set(BUSY);
+    a.ldi(flags::SAMPLED).and(FLAGS).zero(A);
+    a.when(A).br(".first");
+    a.note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
     a.shr1(RTTVAR).st(T2);
     a.shr3(SRTT).rsb(T0).sign(A);
     a.rsb(T0).st(T1);
@@ -125,18 +118,20 @@ pub(super) fn rare(a: &mut Asm) {
     a.add(SRTT).to(SRTT);
     a.shr1(T2).rsb(T1);
     a.add(RTTVAR).to(RTTVAR);
+    a.note("work enough for one event: what there is to send comes with the next");
+    a.set(BUSY);
     a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
-    a.shr3(SRTT).add(RTTVAR).st(T0);
+    a.shr3(SRTT).add(RTTVAR).st(RTO);
     none(a, TIMED_AT);
-    a.ldi(constant::RTO_MIN).sub(T0).sign(A);
-    a.when(A).ld(T0);
-    a.label("cap_rto")
-        .note("RTO = the accumulator, at most the maximum");
-    a.sub(k(constant::RTO_MAX)).not_sign(A);
-    a.when(A).ld(k(constant::RTO_MAX));
-    a.st(RTO);
+    a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
+    a.unless(A).st(RTO);
     a.ret();
+    a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");
+    a.or(FLAGS).to(FLAGS);
+    a.shl3(T0).st(SRTT);
+    a.shl1(T0).st(RTTVAR);
+    a.br("known");
     a.label("sample.void");
     none(a, TIMED_AT);
     a.ret();
@@ -235,15 +230,35 @@ mod tests {
     #[test]
     fn a_peer_that_answers_ever_later_does_not_draw_the_rto_past_its_limit() {
         let mut s = Script::established();
-        for at in 1..15 {
+        let mut most = 0;
+        for at in 1..25 {
             s.write(b"x");
             s.expect(ACK, at, 1, 1);
             let rto = s.word(RTO);
+            most = most.max(rto);
             s.ticks(rto - 1);
             s.inject(seg(ACK, 1, at + 1)).silence();
         }
-        assert_eq!(s.word(RTO), 65_536);
         s.counted(Cause::RtoExpired, 0);
+        assert!((65_536..5 * 65_536).contains(&most), "RTO {most}");
+        // Backed off it is held to the maximum, and a round trip below that counts again.
+        s.write(b"x");
+        s.expect(ACK, 25, 1, 1);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        s.expect(ACK, 25, 1, 1);
+        assert_eq!(s.word(RTO), 65_536);
+        s.inject(seg(ACK, 1, 26)).silence();
+        for (r, counts) in [(65_536, false), (65_535, true)] {
+            s.toe.machine.state[0][18] = 70_000; // the RTO
+            let before = (s.word(SRTT), s.word(RTTVAR));
+            let at = s.word(SND_MAX).wrapping_sub(US);
+            s.write(b"x");
+            s.expect(ACK, at, 1, 1);
+            s.ticks(r);
+            s.inject(seg(ACK, 1, at + 1)).silence();
+            assert_eq!((s.word(SRTT), s.word(RTTVAR)) != before, counts, "{r}");
+        }
     }
 
     #[test]

@@ -197,7 +197,7 @@ pub mod constant {
     pub const RTO_INITIAL: u32 = 1000;
     /// RFC 6298 section 2.4 asks for 1 s. Deviation: 200 ms, as Linux has it (`TCP_RTO_MIN`); the clock granularity it was meant for is 1 ms here.
     pub const RTO_MIN: u32 = 200;
-    /// RFC 6298 section 2.5: at least 60 s.
+    /// RFC 6298 section 2.5: at least 60 s. What backing off reaches at most, and what a round trip must stay below to be measured: so RTO is below 5 times as much.
     pub const RTO_MAX: u32 = BIT_16;
     /// RFC 6298 section 5.7: RTO after a handshake whose SYN had to be sent again.
     pub const RTO_AFTER_SYN_LOSS: u32 = 3000;
@@ -409,11 +409,21 @@ mod cycles {
             s.toe.tick();
         }
         bound(&mut s, "retransmission", None, 170);
-        bound(&mut s, "FIN", Some(seg(ACK | FIN, 302, 4801)), 170);
+        s.inject(seg(ACK, 302, 4801));
+        s.write(b"y");
+        s.next().expect("text");
+        bound(
+            &mut s,
+            "text, new ACK with a sample, and FIN",
+            Some(seg(ACK | FIN, 302, 4802).data(b"z")),
+            160,
+        );
         s.toe.host_close(0);
         bound(&mut s, "close", None, 170);
-        bound(&mut s, "ACK of our FIN", Some(seg(ACK, 303, 4802)), 170);
-        bound(&mut s, "stranger, RST sent", Some(seg(ACK, 303, 4802)), 170);
+        bound(&mut s, "ACK of our FIN", Some(seg(ACK, 304, 4803)), 170);
+        bound(&mut s, "stranger, RST sent", Some(seg(ACK, 304, 4803)), 170);
+        let mut s = Script::established();
+        bound(&mut s, "FIN", Some(seg(ACK | FIN, 1, 1)), 170);
     }
 
     use super::words;

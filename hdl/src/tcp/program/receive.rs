@@ -154,15 +154,13 @@ pub(super) fn exceptions(a: &mut Asm) {
     a.when(B).br("output");
     a.ld(SEG_SEQ).add(SEG_LEN).to(RCV_FIN);
     a.ldi(flags::FIN_SEEN).or(FLAGS).to(FLAGS);
-    a.unless(A).br(".with_text");
-    a.label(".alone");
-    a.ld(RCV_NXT).xor(RCV_FIN).zero(B);
-    a.when(B).br("fin_reached");
-    a.br("output");
-    a.label(".with_text");
+    a.when(A).br(".alone");
     a.unless(UNCOMMON).br("commit");
     a.unless(NOT_PLACED).br("commit");
     a.br("output");
+    a.label(".alone");
+    a.ld(RCV_NXT).xor(RCV_FIN).zero(B);
+    a.unless(B).br("output");
 
     a.label("fin_reached");
     a.ldi(flags::FIN_SEEN).and(FLAGS).zero(B);
@@ -173,7 +171,8 @@ pub(super) fn exceptions(a: &mut Asm) {
     a.ldi(state::FIN_WAIT_2).xor(STATE).zero(B);
     a.ldi(state::PEER_FIN).or(STATE).to(STATE);
     a.when(B).call("enter_time_wait");
-    a.br("output");
+    a.when(BUSY).br("busy");
+    a.br("output_now");
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use super::marks::*;
 use super::words::*;
 use super::{constant, none, state, zero};
 use crate::counters::Cause;
-use crate::tcp::asm::{operands::*, Asm};
+use crate::tcp::asm::{k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn code(a: &mut Asm) {
@@ -64,7 +64,10 @@ pub(super) fn code(a: &mut Asm) {
 
     a.label("back_off").note("RFC 6298 sections 5.5 and 2.5");
     a.shl1(RTO);
-    a.br("cap_rto");
+    a.sub(k(constant::RTO_MAX)).not_sign(A);
+    a.when(A).ld(k(constant::RTO_MAX));
+    a.st(RTO);
+    a.ret();
 }
 
 #[cfg(test)]
