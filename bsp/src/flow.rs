@@ -97,6 +97,9 @@ pub struct Module {
     /// Logic cells, counted before the flattening that lets neighbours share: the sum is more than the whole.
     pub cells: u64,
     pub block_rams: u64,
+    /// Placed and routed alone, between registers at all its ports; only where that was asked for ([`alone`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fmax_mhz: Option<f64>,
 }
 
 /// A tool that took part.
@@ -245,7 +248,9 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
             1 => "place and route".to_string(),
             n => format!("place and route, seed {} of {n}", i + 1),
         });
-        placed.push((seed, place_and_route(job, &nextpnr, dir, seed)?));
+        let name = format!("seed-{seed}");
+        let files = ("top", true, &*name);
+        placed.push((seed, place_and_route(job, &nextpnr, dir, files, seed)?));
     }
     let tools = used
         .into_iter()
@@ -274,35 +279,126 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
     Ok(report)
 }
 
-/// Places and routes with one seed; gives nextpnr's own report.
+/// Places and routes `DESIGN.json` with one seed into `NAME.*`; gives nextpnr's own report.
 fn place_and_route(
     job: &Job,
     nextpnr: &tools::Tool,
     dir: &Path,
+    (design, constraints, name): (&str, bool, &str),
     seed: u32,
 ) -> Result<serde_json::Value, FlowError> {
-    let name = format!("seed-{seed}");
+    let design = format!("{design}.json");
     let placed = format!("{name}.json");
     let routed = format!("{name}.asc");
     let frequency = job.needed_mhz.to_string();
     let seed = seed.to_string();
-    let mut args = vec!["--json", "top.json", "--report", &placed, "--seed", &seed];
+    let mut args = vec!["--json", &design, "--report", &placed, "--seed", &seed];
     args.extend(["--freq", &frequency, "--timing-allow-fail"]);
-    args.extend(match job.device {
-        Device::Hx8k => vec![
-            "--hx8k",
-            "--package",
-            "cb132",
-            "--pcf",
-            "top.pcf",
-            "--asc",
-            &routed,
-        ],
-        Device::Lfe5u25f => vec!["--25k", "--package", "CABGA381", "--speed", "6"],
-    });
+    match job.device {
+        Device::Hx8k => {
+            args.extend(["--hx8k", "--package", "cb132", "--asc", &routed]);
+            if constraints {
+                args.extend(["--pcf", "top.pcf"]);
+            }
+        }
+        Device::Lfe5u25f => args.extend(["--25k", "--package", "CABGA381", "--speed", "6"]),
+    }
     let log = nextpnr.run(dir, &args)?;
     write(&dir.join(format!("{name}.log")), &log)?;
     json("nextpnr", &dir.join(&placed))
+}
+
+/// Synthesises, places and routes each of these modules of a job that [`build`] has built in `dir`, alone, and notes its Fmax.
+///
+/// All its ports but the clock stand between registers: inputs on a chain that shifts in from one pin, outputs on one that shifts out to another. So few pins are
+/// needed, every path counts, and nothing is optimised away that some input could bring about or some output shows.
+///
+/// # Errors
+/// As [`build`]; a module whose ports cannot be read.
+pub fn alone<'a>(
+    job: &Job,
+    dir: &Path,
+    modules: impl IntoIterator<Item = &'a mut Module>,
+    mut step: impl FnMut(&str),
+) -> Result<(), FlowError> {
+    let yosys = tools::yosys()?;
+    let nextpnr = job.device.nextpnr()?;
+    let (define, synth) = job.device.synthesis();
+    for module in modules {
+        step(&format!("{} alone", module.name));
+        let kind = module.name.replace('.', "$");
+        let text = frame(&job.verilog, &kind).ok_or_else(|| FlowError::Report {
+            tool: "rust-hdl",
+            what: format!("the ports of {kind}"),
+        })?;
+        write(&dir.join("alone.v"), &text)?;
+        let script = format!(
+            "read_verilog -D {define} top.v alone.v; {synth} -top alone; delete t:$scopeinfo; write_json alone.json"
+        );
+        let log = yosys.run(dir, &["-p", &script])?;
+        write(&dir.join("alone-synthesis.log"), &log)?;
+        let seed = job.seeds.first().copied().unwrap_or(1);
+        let files = ("alone", false, "alone-placed");
+        let placed = place_and_route(job, &nextpnr, dir, files, seed)?;
+        let clocks = clocks(&placed, job.needed_mhz)?;
+        module.fmax_mhz = clocks.iter().map(|c| c.fmax_mhz).reduce(f64::min);
+    }
+    Ok(())
+}
+
+/// Verilog of a top `alone` that puts this module between two chains of registers.
+fn frame(verilog: &str, kind: &str) -> Option<String> {
+    let text = verilog.split_once(&format!("module {kind}("))?.1;
+    let text = text.split_once("endmodule")?.0;
+    let mut ports = String::new();
+    let (mut bits_in, mut bits_out) = (0, 0);
+    for line in text.lines().map(str::trim) {
+        let mut words = line.trim_end_matches(';').split_whitespace();
+        let way = words.next();
+        if !matches!(way, Some("input" | "output")) {
+            continue;
+        }
+        let (_kind, mut port) = (words.next()?, words.next()?);
+        let mut width = 1;
+        if let Some(range) = port.strip_prefix('[') {
+            width = 1 + range.split_once(':')?.0.parse::<usize>().ok()?;
+            port = words.next()?;
+        }
+        let separator = if ports.is_empty() { "" } else { ", " };
+        if port == "clock" {
+            ports += &format!("{separator}.clock(clock)");
+        } else if way == Some("input") {
+            ports += &format!(
+                "{separator}.{port}(from[{}:{bits_in}])",
+                bits_in + width - 1
+            );
+            bits_in += width;
+        } else {
+            ports += &format!(
+                "{separator}.{port}(to[{}:{bits_out}])",
+                bits_out + width - 1
+            );
+            bits_out += width;
+        }
+    }
+    if bits_in == 0 || bits_out == 0 {
+        return None;
+    }
+    let (i, o) = (bits_in - 1, bits_out - 1);
+    Some(format!(
+        "module alone(input clock, input bit_in, input show, output bit_out);
+reg [{i}:0] from;
+wire [{o}:0] to;
+reg [{o}:0] shown;
+assign bit_out = shown[{o}];
+always @(posedge clock) begin
+    from <= {{from, bit_in}};
+    shown <= show ? to : {{shown, 1'b0}};
+end
+{kind} uut({ports});
+endmodule
+"
+    ))
 }
 
 /// What placing and routing found with each seed; there is no bitstream yet.
@@ -434,6 +530,7 @@ fn modules(stat: &serde_json::Value) -> Result<Vec<Module>, FlowError> {
                 // An HX8K's cell holds a LUT and a flip-flop, and how many share one is known only after packing; nextpnr counts the ECP5's LUTs alone.
                 cells: luts.max(flops),
                 block_rams: rams,
+                fmax_mhz: None,
             }
         })
         .filter(|m| m.cells + m.block_rams > 0)
@@ -479,6 +576,7 @@ mod tests {
             name: "top".into(),
             cells: 9,
             block_rams: 1,
+            fmax_mhz: None,
         }]
     }
 
@@ -581,6 +679,28 @@ mod tests {
         assert!(mine.iter().all(|name| !dir.join(name).exists()));
         assert!(others.iter().all(|name| dir.join(name).exists()));
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_module_alone_stands_between_registers() {
+        let verilog =
+            "module top$a$b(clock,x);\nendmodule\nmodule top$a(clock,go,c$word,c$ok,last);
+    // Module arguments
+    input wire  clock;
+    input wire  go;
+    input wire  [5:0] c$word;
+    output reg  c$ok;
+    output reg  [31:0] last;
+    reg  [3:0] x$q;
+endmodule
+";
+        let text = frame(verilog, "top$a").unwrap();
+        assert!(text.contains(
+            "top$a uut(.clock(clock), .go(from[0:0]), .c$word(from[6:1]), .c$ok(to[0:0]), .last(to[32:1]));"
+        ), "{text}");
+        assert!(text.contains("reg [6:0] from;\nwire [32:0] to;\nreg [32:0] shown;"));
+        assert_eq!(frame(verilog, "top$a$b"), None, "no ports to stand between");
+        assert_eq!(frame(verilog, "top$c"), None);
     }
 
     #[test]

@@ -486,7 +486,7 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
 fn area(rows: &mut Vec<Row>) -> Result<()> {
     for board in synth::BOARDS {
         let out = std::path::Path::new("out/synth").join(board);
-        let report = synth::run(board, &[], &out)?;
+        let report = synth::run(board, &[], false, &out)?;
         let mut add = |n: &str, v: f64, unit, b| rows.push(row(n, board, Some(v), unit, b));
         let at_most = |most: Option<u64>| most.map_or(Bar::None, |m| Bar::AtMost(m as f64));
         let budget = synth::budget(board);

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done · 1 the run failed · 2 the request won't do as given (arguments, files, folders, configuration) · 3 something is missing
 //! or forbidden on this machine (a tool, a TAP device).
+pub mod area;
 pub mod bench;
 pub mod board;
 pub mod capture;

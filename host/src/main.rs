@@ -105,6 +105,9 @@ enum Command {
             allow_negative_numbers = true
         )]
         seeds: Vec<u32>,
+        /// Then each module by itself, with its Fmax: area.md and area.svg, beside the budgets, and beside the other board's if it was built so
+        #[arg(long)]
+        modules: bool,
         /// Folder for the files (default: out/synth/BOARD)
         #[arg(long)]
         out: Option<PathBuf>,
@@ -207,13 +210,14 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             board,
             seed,
             mut seeds,
+            modules,
             out,
             json,
         } => {
             seeds.extend(seed);
             let json = json_output(json.as_deref())?;
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
-            let report = synth::run(&board, &seeds, &out)?;
+            let report = synth::run(&board, &seeds, modules, &out)?;
             write_json(json, &report)?;
             synth::print(&report)?;
             if report.clocks.iter().any(|c| !c.met) {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use toe_bsp::flow::{self, Job, Report};
 use toe_bsp::{alchitry_cu, ecp5_25f};
 
-use crate::{output, say, Refused};
+use crate::{area, output, say, Refused};
 
 /// The boards that can be built for. The last is a chip without a board: area and timing of the bare engine, no bitstream.
 pub const BOARDS: [&str; 2] = ["alchitry-cu", "ecp5-25f"];
@@ -16,11 +16,11 @@ pub fn budget(board: &str) -> Option<(u64, u64)> {
     (board == "alchitry-cu").then_some((7_000, 32))
 }
 
-/// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none.
+/// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none; with `alone` each module of the budget by itself too.
 ///
 /// # Errors
 /// An unknown board, a missing tool, a folder that cannot be written.
-pub fn run(board: &str, seeds: &[u32], out: &Path) -> Result<Report> {
+pub fn run(board: &str, seeds: &[u32], alone: bool, out: &Path) -> Result<Report> {
     let (make, own): (fn(&[u32]) -> Result<Job>, &[u32]) = match board {
         "alchitry-cu" => (alchitry_cu::job, &alchitry_cu::SEEDS),
         "ecp5-25f" => (ecp5_25f::job, &ecp5_25f::SEEDS),
@@ -42,16 +42,43 @@ pub fn run(board: &str, seeds: &[u32], out: &Path) -> Result<Report> {
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let report = flow::build(&job, out, |step| {
+    let step = |step: &str| {
         bar.set_message(step.to_string());
         bar.inc(1);
-    })?;
+    };
+    let mut report = flow::build(&job, out, step)?;
+    if alone {
+        let wanted = || report.modules.iter().filter(|m| area::counts(m));
+        bar.inc_length(wanted().count() as u64);
+        let wanted = report.modules.iter_mut().filter(|m| area::counts(m));
+        flow::alone(&job, out, wanted, step)?;
+    }
     bar.finish_and_clear();
     output::write(
         &out.join("report.json"),
         serde_json::to_vec_pretty(&report)?,
     )?;
+    if alone {
+        let beside: Vec<_> = BOARDS
+            .iter()
+            .filter_map(|other| with_modules(other, &report, out))
+            .collect();
+        let tables: Vec<_> = beside.iter().map(area::table).collect();
+        output::write(&out.join("area.md"), tables.join("\n"))?;
+        output::write(&out.join("area.svg"), area::chart(&beside))?;
+    }
     Ok(report)
+}
+
+/// This report, or another board's in the folder beside this one's, if its modules were built alone there.
+fn with_modules(board: &str, report: &Report, out: &Path) -> Option<Report> {
+    if board == report.board {
+        return Some(report.clone());
+    }
+    let text = std::fs::read(out.parent()?.join(board).join("report.json")).ok()?;
+    let report: Report = serde_json::from_slice(&text).ok()?;
+    let alone = report.modules.iter().any(|m| m.fmax_mhz.is_some());
+    alone.then_some(report)
 }
 
 /// Prints the report.
@@ -105,7 +132,15 @@ pub fn print(report: &Report) -> Result<()> {
         .iter()
         .filter(|m| m.name.matches('.').count() <= 3)
     {
-        say!("    {:<44} {:>6} {:>4}", m.name, m.cells, m.block_rams)?;
+        let alone = m
+            .fmax_mhz
+            .map_or_else(String::new, |f| format!("  {f:>6.1} MHz alone"));
+        say!(
+            "    {:<44} {:>6} {:>4}{alone}",
+            m.name,
+            m.cells,
+            m.block_rams
+        )?;
     }
     for tool in &report.tools {
         say!("  {} {}", tool.name, tool.version)?;

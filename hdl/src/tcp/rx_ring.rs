@@ -22,6 +22,7 @@
 //! **Latency.** `RX_COMMIT` in order with nothing held: 8 cycles; with h held: 8 + 2h; `RX_WINDOW` and a query: 3; `RX_INIT`: 12; each longer by what
 //! the state machine is busy with. A segment's first byte is written 8 cycles after `place_valid` with nothing held and
 //! nothing pending; each held interval adds 2, each pending one 3, per pass (at most 4 passes, then the payload is dropped as if lost).
+//! A burst's first byte is offered 5 cycles after `start`; `burst_done` comes 3 after the last byte has moved.
 //! **Throughput.** A byte in and a byte out each cycle.
 //! **Abort.** A bad frame still ends with `bytes_last`; its bytes lie in free space and its slot's interval is never committed.
 use super::ring_memory::RingMemory;
@@ -132,6 +133,10 @@ struct Reader {
     conn: Bits<10>,
     left: Bits<16>,
     position: Bits<16>,
+    /// The byte on offer, out of the memory into a register: what follows need not wait for the memory.
+    offered: Bit,
+    data: Bits<8>,
+    last: Bit,
 }
 
 /// The receive ring of all connections.
@@ -211,7 +216,8 @@ pub struct RxRing {
     offset: Signal<Local, Bits<32>>,
     offset_ahead: Signal<Local, Bits<17>>,
     offset_behind: Signal<Local, Bits<18>>,
-    interval_start: Signal<Local, Bits<16>>,
+    from_start: Signal<Local, Bits<16>>,
+    from_end: Signal<Local, Bits<16>>,
     right_edge: Signal<Local, Bits<16>>,
     start_to_interval: Signal<Local, Bits<16>>,
     start_to_its_end: Signal<Local, Bits<16>>,
@@ -221,6 +227,7 @@ pub struct RxRing {
     commit_high: Signal<Local, Bits<16>>,
     rcv_high_next: Signal<Local, Bits<16>>,
     unread: Signal<Local, Bits<16>>,
+    read_edge: Signal<Local, Bits<16>>,
     window: Signal<Local, Bits<16>>,
     on: Signal<Local, Bit>,
     fetch: Signal<Local, Bit>,
@@ -304,7 +311,8 @@ impl RxRing {
             offset: Default::default(),
             offset_ahead: Default::default(),
             offset_behind: Default::default(),
-            interval_start: Default::default(),
+            from_start: Default::default(),
+            from_end: Default::default(),
             right_edge: Default::default(),
             start_to_interval: Default::default(),
             start_to_its_end: Default::default(),
@@ -314,6 +322,7 @@ impl RxRing {
             commit_high: Default::default(),
             rcv_high_next: Default::default(),
             unread: Default::default(),
+            read_edge: Default::default(),
             window: Default::default(),
             on: Default::default(),
             fetch: Default::default(),
@@ -363,13 +372,16 @@ impl Logic for RxRing {
         self.offset_behind.next = self.offset.val().get_bits::<18>(14);
         // The right edge stands before the segment's end like an interval's start.
         self.right_edge.next = self.high.val() + self.ring.val();
-        self.interval_start.next = self.high.val();
+        // Not subtracted from the edge itself: one carry chain, not two, behind what the memory tells.
+        self.from_start.next = self.control.q.val().start;
+        self.from_end.next = self.control.q.val().end;
         if self.state.val() == State::PlaceRd {
-            self.interval_start.next = self.right_edge.val();
+            self.from_start.next = self.control.q.val().start - self.ring.val();
+            self.from_end.next = self.control.q.val().end - self.ring.val();
         }
-        self.start_to_interval.next = self.control.q.val().start - self.interval_start.val();
+        self.start_to_interval.next = self.from_start.val() - self.high.val();
         self.start_to_its_end.next = self.control.q.val().start - self.low.val();
-        self.interval_to_end.next = self.interval_start.val() - self.control.q.val().end;
+        self.interval_to_end.next = self.high.val() - self.from_end.val();
         self.start_to_end.next = self.control.q.val().start - self.control.q.val().end;
         self.empty.next = !self.start_to_end.val().get_bit(15);
         self.commit_high.next = self.control.q.val().high;
@@ -379,7 +391,8 @@ impl Logic for RxRing {
             self.rcv_high_next.next = self.control.q.val().rcv_high + 1;
         }
         self.unread.next = self.low.val() - self.control.q.val().rd_nxt;
-        self.window.next = self.ring.val() - self.unread.val();
+        self.read_edge.next = self.control.q.val().rd_nxt + self.ring.val();
+        self.window.next = self.read_edge.val() - self.low.val();
 
         // ---- defaults ----
         self.words.read_row.next = self.control.q.val().row;
@@ -440,7 +453,13 @@ impl Logic for RxRing {
         self.streaming.next = self.reader.q.val().burst == Burst::Stream;
         self.last.next = self.reader.q.val().left == 1;
         self.read_at.next = self.reader.q.val().position;
-        if self.streaming.val() && self.stream.ready.val() {
+        if self.stream.ready.val() {
+            self.reader.d.next.offered = false;
+        }
+        if self.streaming.val() && (!self.reader.q.val().offered || self.stream.ready.val()) {
+            self.reader.d.next.offered = true;
+            self.reader.d.next.data = self.bytes.read_data.val();
+            self.reader.d.next.last = self.last.val();
             self.read_at.next = self.reader.q.val().position + 1;
             self.reader.d.next.left = self.reader.q.val().left - 1;
             if self.last.val() {
@@ -462,9 +481,9 @@ impl Logic for RxRing {
         }
         self.bytes.read_conn.next = self.reader.q.val().conn;
         self.bytes.read_offset.next = self.read_at.val();
-        self.stream.valid.next = self.streaming.val();
-        self.stream.data.next = self.bytes.read_data.val();
-        self.stream.last.next = self.last.val();
+        self.stream.valid.next = self.reader.q.val().offered;
+        self.stream.data.next = self.reader.q.val().data;
+        self.stream.last.next = self.reader.q.val().last;
         self.stream.error.next = false;
         self.post_valid.next = self.reader.q.val().burst == Burst::Post;
         self.post_conn.next = self.reader.q.val().conn;
@@ -518,7 +537,9 @@ impl Logic for RxRing {
                     self.control.d.next.row = self.reader.q.val().conn;
                     self.words.read_row.next = self.reader.q.val().conn;
                     self.control.d.next.state = State::BurstBegin;
-                } else if self.reader.q.val().burst == Burst::Finish {
+                } else if (self.reader.q.val().burst == Burst::Finish)
+                    && !self.reader.q.val().offered
+                {
                     self.control.d.next.row = self.reader.q.val().conn;
                     self.words.read_row.next = self.reader.q.val().conn;
                     self.control.d.next.state = State::BurstEnd;
@@ -788,6 +809,7 @@ impl Logic for RxRing {
             self.writer.d.next.head = 0.into();
             self.writer.d.next.tail = 0.into();
             self.reader.d.next.burst = Burst::Idle;
+            self.reader.d.next.offered = false;
         }
     }
 }
@@ -1552,6 +1574,7 @@ mod tests {
                 assert_eq!(moved.len(), 100);
                 assert!(moved[99].1 && !moved[98].1);
                 assert_eq!(moved[99].0 - moved[0].0, 99);
+                assert_eq!((moved[0].0, cycle - moved[99].0), (5, 3));
                 step(&mut uut);
                 assert_eq!(command(&mut uut, WINDOW, 0, 0).2, 256);
                 return;

@@ -240,6 +240,7 @@ pub struct TxRing {
     beyond_high: Signal<Local, Bits<5>>,
     una_high: Signal<Local, Bits<16>>,
     // query
+    write_edge: Signal<Local, Bits<16>>,
     space: Signal<Local, Bits<16>>,
     limit: Signal<Local, Bits<12>>,
     // the tail being cut
@@ -341,6 +342,7 @@ impl TxRing {
             beyond: Default::default(),
             beyond_high: Default::default(),
             una_high: Default::default(),
+            write_edge: Default::default(),
             space: Default::default(),
             limit: Default::default(),
             full: Default::default(),
@@ -450,7 +452,9 @@ impl Logic for TxRing {
         self.una_high.next = self.a_high.val() - bit_cast::<16, 1>(self.r.q.val().borrow);
         self.una.high.next = self.una_high.val();
         self.una.low.next = self.r.q.val().low;
-        self.space.next = self.r.q.val().low - self.word.val().low;
+        // In this order one carry chain stands behind the memory, not two.
+        self.write_edge.next = self.r.q.val().low + self.ring_bytes.val();
+        self.space.next = self.write_edge.val() - self.word.val().low;
         self.twice.high.next = self.r.q.val().mss;
         self.twice.low.next = bits::<1>(0);
         self.limit.next = self.twice.joined.val() - bit_cast::<12, 11>(self.r.q.val().open);
@@ -650,7 +654,7 @@ impl Logic for TxRing {
                 if self.owned.val() {
                     self.r.d.next.open = self.r.q.val().w_len;
                 }
-                self.r.d.next.space = self.space.val() + self.ring_bytes.val();
+                self.r.d.next.space = self.space.val();
                 self.r.d.next.borrow = self.beyond.val().get_bits::<1>(16);
                 if self.for_query.val() {
                     self.r.d.next.state = State::Measure;
