@@ -4,8 +4,7 @@
 //! connection is open, 2 packet in, 3 packet out (each lit 50 ms), 4 a broken packet (lit 1 s), 7 the clock loop is locked.
 //! A button or a clock loop that is not locked holds the engine in reset.
 //!
-//! **Latency**: the engine runs 15 cycles after button and clock loop allow it; the line's pins pass straight to and from it. **Throughput**: the line's,
-//! a byte in ten bit times. **Abort**: the button.
+//! It promises nothing of its own: the line's pins pass straight to and from the engine, whose blocks state and test their latency and throughput.
 use rust_hdl::prelude::*;
 use rust_hdl_bsp_alchitry_cu::pins;
 use toe_hdl::config::{ConfigError, ToeConfig};

@@ -3,7 +3,7 @@
 //! In simulation the clock passes straight through and `locked` is high: there is one clock, whatever its frequency. In the Verilog the same holds unless
 //! `TOE_ICE40` is defined, as the flow for the device does; then it is an `SB_PLL40_CORE`.
 //!
-//! Latency: none in simulation. Throughput: a clock. There is nothing to abort; while `locked` is low the board holds its engine in reset.
+//! It carries a clock and no data, so it promises no latency and no throughput. While `locked` is low the board holds its engine in reset.
 use rust_hdl::prelude::*;
 
 /// 100 MHz in, `100 MHz × (divf + 1) / ((divr + 1) × 2^divq)` out.

@@ -3,8 +3,8 @@
 //! Wiring only; each block's header says its latency and throughput. Around it stand [`crate::toe`]'s tops: Ethernet with ARP, or SLIP with neither.
 //! The receive side never waits: `ip` is taken a byte every cycle.
 //!
-//! **Latency**, **throughput**, **abort**: the blocks' own; wires add none. It is compared with its Verilog as the greatest part of both tops
-//! (`testbench/tests/lockstep_whole.rs`).
+//! It promises nothing of its own: latency, throughput and abort are the blocks', stated and tested beside each. Those of the whole, at the pins, are asserted in
+//! `testbench/tests/numbers.rs`; it is compared with its Verilog as the greatest part of both tops (`testbench/tests/lockstep_whole.rs`).
 use rust_hdl::prelude::*;
 
 use crate::app::chargen::Chargen;

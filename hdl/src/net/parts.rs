@@ -1,6 +1,6 @@
 //! Small pieces that headers are made of and taken apart with: constant bytes by index, bytes in and out of words, ones' complement sums.
 //!
-//! All are combinational: latency none, throughput a value a cycle, nothing to abort. They exist because in a kernel each would cost slices and shifts, which simulate slowly, or a wide multiplexer.
+//! All are combinational: without a clock there is no latency or throughput to state, and nothing to abort. They exist because in a kernel each would cost slices and shifts, which simulate slowly, or a wide multiplexer.
 use rust_hdl::prelude::*;
 
 /// Constant bytes by index, and which of them matter: a header's fixed part. Becomes a few LUTs.
