@@ -133,11 +133,10 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
             trace_store, trace_store_conn, trace_operand, trace_data
         ],
     });
-    Ok(Box::new(RustMachine::new(
-        EthernetToe::new(config)?,
-        ports,
-        |toe, clk| toe.clock.next = Clock { clk },
-    )))
+    let machine = RustMachine::new(EthernetToe::new(config)?, ports, |toe, clk| {
+        toe.clock.next = Clock { clk };
+    });
+    Ok(Box::new(machine.rising_only()))
 }
 
 fn cxxrtl_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {

@@ -87,6 +87,8 @@ pub struct RustMachine<B: Block> {
     set: Vec<Set<B>>,
     ports: Vec<PortInfo>,
     cycles: u64,
+    /// Whether the falling edge settles by itself.
+    both_edges: bool,
     trace: Option<(Recorder, PathBuf)>,
 }
 
@@ -119,10 +121,19 @@ impl<B: Block> RustMachine<B> {
             set: ports.iter().map(|port| port.set).collect(),
             ports: ports.into_iter().map(|port| port.info).collect(),
             cycles: 0,
+            both_edges: true,
             trace: None,
         };
         machine.settle();
         machine
+    }
+
+    /// For a block that does nothing at the falling edge and does not use the clock as data: the edge then settles together with what
+    /// is poked next, which saves the engine five passes of 30 a cycle.
+    #[must_use]
+    pub fn rising_only(mut self) -> Self {
+        self.both_edges = false;
+        self
     }
 
     /// The block, to look inside.
@@ -186,7 +197,9 @@ impl<B: Block> Machine for RustMachine<B> {
         self.settle();
         self.sample(self.cycles * 10 + 5);
         (self.set_clock)(&mut self.block, false);
-        self.settle();
+        if self.both_edges {
+            self.settle();
+        }
         self.cycles += 1;
     }
 
@@ -271,6 +284,33 @@ mod tests {
             error.contains("bus.total") && error.contains("bus$total"),
             "{error}"
         );
+    }
+
+    /// The same outputs and the same waveform, however the falling edge settles.
+    #[test]
+    fn rising_edges_alone_are_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let run = |mut machine: RustMachine<Counter>| {
+            let [enable, step] = ["enable", "bus$step"].map(|name| machine.port(name).unwrap());
+            let outputs = ["bus$total", "even"].map(|name| machine.port(name).unwrap());
+            let mut seen = vec![];
+            machine.trace_start(file.path()).unwrap();
+            for cycle in 0..1_000u64 {
+                machine.poke(enable, u64::from(cycle % 7 != 3));
+                machine.poke(step, cycle * cycle % 251);
+                if cycle % 3 == 0 {
+                    machine.eval();
+                    seen.push(outputs.map(|port| machine.peek(port)));
+                }
+                machine.cycle();
+                seen.push(outputs.map(|port| machine.peek(port)));
+            }
+            machine.trace_stop().unwrap();
+            (seen, std::fs::read_to_string(file.path()).unwrap())
+        };
+        let (both, rising) = (run(counter()), run(counter().rising_only()));
+        assert_eq!(both.0, rising.0);
+        assert!(both.1 == rising.1, "the waveforms differ");
     }
 
     #[test]

@@ -503,6 +503,7 @@ fn slip_pair(config: &ToeConfig) -> Box<dyn Machine> {
         ],
     });
     let rust = RustMachine::new(make(), ports, |toe, clk| toe.clock.next = Clock { clk });
+    let rust = rust.rising_only();
     let mut uut = make();
     uut.connect_all();
     let options = CxxrtlOptions {
