@@ -16,12 +16,15 @@ pub fn budget(board: &str) -> Option<(u64, u64)> {
     (board == "alchitry-cu").then_some((7_000, 32))
 }
 
+/// What describes a board's job, placed with these seeds.
+type Make = fn(&[u32]) -> Result<Job>;
+
 /// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none; with `alone` each module of the budget by itself too.
 ///
 /// # Errors
 /// An unknown board, a missing tool, a folder that cannot be written.
 pub fn run(board: &str, seeds: &[u32], alone: bool, out: &Path) -> Result<Report> {
-    let (make, own): (fn(&[u32]) -> Result<Job>, &[u32]) = match board {
+    let (make, own): (Make, &[u32]) = match board {
         "alchitry-cu" => (alchitry_cu::job, &alchitry_cu::SEEDS),
         "ecp5-25f" => (ecp5_25f::job, &ecp5_25f::SEEDS),
         _ => {
