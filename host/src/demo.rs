@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use toe_hdl::config::{Owner, ToeConfig};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::{Link, Medium};
+use toe_sim::pattern;
 use toe_sim::peer::{Conversation, Peer, PeerConfig, TcpOptions};
 use toe_sim::time::SimulatedTime;
 use toe_sim::world::{Clock, World};
@@ -257,19 +258,6 @@ fn parts((asked, answered): (u64, u64), trace: &[Event]) -> String {
     text + &format!(" first byte out {}", answered - asked)
 }
 
-/// 64 KiB that are easy to recognise and hard to get right by chance.
-fn made_file() -> Vec<u8> {
-    let mut state = 0x2545_F491u32;
-    (0..65_536)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as u8
-        })
-        .collect()
-}
-
 fn hex(data: &[u8]) -> String {
     Sha256::digest(data)
         .iter()
@@ -298,7 +286,7 @@ pub fn run(
 ) -> Result<Outcome> {
     let echo = listener(config, Owner::Echo)?;
     let data = match file {
-        None => made_file(),
+        None => pattern::bytes(65_536, 0),
         Some(path) => fs::read(path)
             .map_err(|e| crate::Refused(format!("cannot read {}: {e}", path.display())))?,
     };
@@ -425,20 +413,5 @@ fn page(done: &Exchange, outcome: &Outcome) -> Page {
             arp: value("ArpIn"),
             icmp: value("IcmpIn"),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_made_file_has_no_short_period() {
-        let f = made_file();
-        assert_eq!(f.len(), 65_536);
-        for shift in [1, 256, 1460, 8192, 16384] {
-            let same = f.iter().zip(&f[shift..]).filter(|(a, b)| a == b).count();
-            assert!(same * 64 < f.len(), "{shift}: {same}");
-        }
     }
 }

@@ -20,6 +20,9 @@ pub struct Faults {
     pub burst: f64,
     /// Longest burst, in frames; each burst has a length drawn evenly from 1 to this.
     pub burst_length: u32,
+    /// Longest burst in time: however few frames came meanwhile, the line is sound again after this. Else a burst on a line at rest would outlast every
+    /// retransmission.
+    pub burst_time: Duration,
     /// The frame comes twice.
     pub duplicate: f64,
     /// The frame is held back by `reorder_by`, so that later ones overtake it.
@@ -47,6 +50,7 @@ impl Default for Faults {
             loss: 0.0,
             burst: 0.0,
             burst_length: 8,
+            burst_time: Duration::from_millis(50),
             duplicate: 0.0,
             reorder: 0.0,
             reorder_by: Duration::from_millis(1),
@@ -124,6 +128,7 @@ struct Direction {
     done: Done,
     rng: ChaCha8Rng,
     burst_left: u32,
+    burst_end: Instant,
     under_way: BinaryHeap<Reverse<Due>>,
     number: u64,
 }
@@ -137,6 +142,7 @@ impl Direction {
             done: Done::default(),
             rng,
             burst_left: 0,
+            burst_end: Instant::ZERO,
             under_way: BinaryHeap::new(),
             number: 0,
         }
@@ -149,8 +155,12 @@ impl Direction {
     fn take(&mut self, frame: Frame, now: Instant, medium: Medium) {
         let faults = self.faults;
         self.done.frames += 1;
+        if now > self.burst_end {
+            self.burst_left = 0;
+        }
         if self.burst_left == 0 && self.chance(faults.burst) {
             self.burst_left = self.rng.random_range(1..=faults.burst_length.max(1));
+            self.burst_end = now + faults.burst_time;
         }
         if self.burst_left > 0 {
             self.burst_left -= 1;
@@ -377,6 +387,92 @@ mod tests {
         );
         assert_eq!(through(faults, 2, 5000).0, out);
         assert_ne!(through(faults, 3, 5000).0, out);
+    }
+
+    #[test]
+    fn a_burst_is_over_after_its_frames_and_after_its_time() {
+        let faults = Faults {
+            burst: 1.0,
+            burst_length: 1_000,
+            burst_time: Duration::from_micros(99),
+            ..Faults::none()
+        };
+        let mut link = FaultInjector::new(Queues::new(Medium::Ip), 1, faults, Faults::none());
+        let pass = |link: &mut FaultInjector<Queues>, at| {
+            link.inner_mut().incoming.push_back(Frame::new(vec![0; 60]));
+            link.receive(Instant::from_micros(at)).is_some()
+        };
+        assert!(!pass(&mut link, 0));
+        // No other begins from here on.
+        let none = Faults {
+            burst: 0.0,
+            ..faults
+        };
+        link.set_faults(none, none);
+        assert!(!pass(&mut link, 1));
+        assert!(!pass(&mut link, 99));
+        assert!(pass(&mut link, 100));
+        assert_eq!(link.to_board().lost_in_bursts, 3);
+        let short = Faults {
+            burst_length: 1,
+            burst_time: Duration::from_secs(1),
+            ..faults
+        };
+        link.set_faults(short, none);
+        assert!(!pass(&mut link, 200));
+        link.set_faults(none, none);
+        assert!(pass(&mut link, 200));
+    }
+
+    #[test]
+    fn jitter_is_drawn_evenly_above_the_delay() {
+        let faults = Faults {
+            delay: Duration::from_micros(50),
+            jitter: Duration::from_micros(20),
+            ..Faults::none()
+        };
+        let mut link = FaultInjector::new(Queues::new(Medium::Ip), 8, faults, Faults::none());
+        let mut late = std::collections::BTreeMap::new();
+        for n in 0..2_000 {
+            let start = n * 1_000;
+            link.inner_mut().incoming.push_back(Frame::new(vec![0; 60]));
+            let came = (0..200).find(|t| link.receive(Instant::from_micros(start + t)).is_some());
+            *late.entry(came.expect("it comes")).or_insert(0) += 1;
+        }
+        assert!(late.keys().copied().eq(50..=70), "{late:?}");
+        assert!(late.values().all(|n| (50..150).contains(n)), "{late:?}");
+    }
+
+    #[test]
+    fn each_kind_happens_alone_and_is_counted_by_its_own_count_each_way() {
+        let rate = 0.2;
+        let none = Faults::none();
+        type Count = fn(&Done) -> u64;
+        let kinds: [(Faults, Count); 8] = [
+            (Faults { loss: rate, ..none }, |d| d.lost),
+            (Faults { burst: rate, ..none }, |d| d.lost_in_bursts),
+            (Faults { duplicate: rate, ..none }, |d| d.duplicated),
+            (Faults { reorder: rate, ..none }, |d| d.reordered),
+            (Faults { corrupt_packet: rate, ..none }, |d| d.packets_corrupted),
+            (Faults { corrupt_line: rate, ..none }, |d| d.lines_corrupted),
+            (Faults { truncate: rate, ..none }, |d| d.truncated),
+            (Faults { line_error: rate, ..none }, |d| d.line_errors),
+        ];
+        for (n, (faults, count)) in kinds.iter().enumerate() {
+            let mut link = FaultInjector::new(Queues::new(Medium::Ethernet), 9, *faults, *faults);
+            for (at, frame) in frames(1_000).into_iter().enumerate() {
+                let now = Instant::from_millis(at as i64);
+                link.inner_mut().incoming.push_back(frame.clone());
+                link.send(frame, now);
+                while link.receive(now).is_some() {}
+            }
+            for done in [link.to_board(), link.from_board()] {
+                assert!((100..900).contains(&count(&done)), "{n}: {done:?}");
+                let others: u64 = kinds.iter().map(|(_, count)| count(&done)).sum();
+                assert_eq!((others, done.frames), (count(&done), 1_000), "{n}: {done:?}");
+            }
+            assert_ne!(link.to_board(), link.from_board(), "{n}: two streams");
+        }
     }
 
     #[test]

@@ -582,6 +582,8 @@ enum Expect {
     Echo,
     /// These bytes.
     Bytes(Vec<u8>),
+    /// The beginning of this endless stream, as long as is read.
+    Stream(fn(usize) -> u8),
     /// Whatever comes, counted.
     Anything,
 }
@@ -701,6 +703,34 @@ impl Conversation {
         )
     }
 
+    /// Listens for one connection, sends `data`, half-closes, and expects the same bytes back and then the other end's FIN: [`Conversation::echo_client`]
+    /// with the opening the other way round.
+    pub fn echo_listener(port: u16, data: impl Into<Vec<u8>>) -> Self {
+        let role = Role::Listen(port);
+        let name = "echo listener";
+        Self::new(name, role, data.into(), Expect::Echo, Close::Sent)
+    }
+
+    /// Listens for one connection and reads `count` bytes of whatever comes, then closes: [`Conversation::sink_client`] with the opening the other way round.
+    pub fn sink_listener(port: u16, count: usize) -> Self {
+        let role = Role::Listen(port);
+        let close = Close::Received(count);
+        let name = "sink listener";
+        Self::new(name, role, Vec::new(), Expect::Anything, close)
+    }
+
+    /// Expects exactly these bytes and then the other end's FIN.
+    pub fn expecting(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.expect = Expect::Bytes(bytes.into());
+        self
+    }
+
+    /// Expects the beginning of an endless stream, byte by byte, as far as it is read.
+    pub fn expecting_stream(mut self, stream: fn(usize) -> u8) -> Self {
+        self.expect = Expect::Stream(stream);
+        self
+    }
+
     /// Sets buffers, Nagle's algorithm and the delay of ACKs.
     pub fn with_options(mut self, options: TcpOptions) -> Self {
         self.options = options;
@@ -811,6 +841,18 @@ impl Conversation {
             // An echo can't come before it was sent.
             Expect::Echo => &self.data[..self.sent],
             Expect::Bytes(bytes) => &bytes[..],
+            Expect::Stream(stream) => {
+                let found = (self.received..).zip(chunk);
+                if let Some((at, byte)) = { found }.find(|(at, byte)| stream(*at) != **byte) {
+                    let (found, expected) = (Some(*byte), Some(stream(at)));
+                    self.fail(Failure::Differs {
+                        at,
+                        found,
+                        expected,
+                    });
+                }
+                return;
+            }
             Expect::Anything => return,
         };
         let due = due.get(self.received..).unwrap_or(&[]);
@@ -831,7 +873,7 @@ impl Conversation {
         let due = match &self.expect {
             Expect::Echo => &self.data,
             Expect::Bytes(bytes) => bytes,
-            Expect::Anything => return,
+            Expect::Stream(_) | Expect::Anything => return,
         };
         if self.received < due.len() {
             let failure = Failure::Differs {
@@ -961,7 +1003,7 @@ impl App for Conversation {
             match &self.expect {
                 Expect::Echo => format!(" of {}", self.data.len()),
                 Expect::Bytes(bytes) => format!(" of {}", bytes.len()),
-                Expect::Anything => String::new(),
+                Expect::Stream(_) | Expect::Anything => String::new(),
             }
         )
     }
@@ -1363,6 +1405,37 @@ mod tests {
         assert_eq!(client.app(sink).received_bytes(), data);
         let times = client.app(source).times();
         assert!(times.opened <= times.established && times.established <= times.done);
+    }
+
+    /// The board's end of these is an application: here smoltcp plays it.
+    #[test]
+    fn a_listener_echoes_pours_and_finds_the_wrong_byte() {
+        let stream: fn(usize) -> u8 = |n| (n * n / 7 + n) as u8;
+        for (wrong, outcome) in [(None, None), (Some(7_000), Some(7_000))] {
+            let mut here = peer(A, Medium::Ethernet, 1);
+            let data = bytes(20_000);
+            here.add(Conversation::echo_listener(5001, data.clone()));
+            here.add(Conversation::sink_listener(5002, 20_000).expecting_stream(stream));
+            here.add(Conversation::source_server(5003, data.clone()).expecting([]));
+            let mut there = peer(B, Medium::Ethernet, 2);
+            let mut poured = data.clone();
+            if let Some(at) = wrong {
+                poured[at] ^= 1;
+            }
+            let back = Conversation::source_client(A, 5001, data.clone()).expecting(data.clone());
+            there.add(back);
+            there.add(Conversation::source_client(A, 5002, poured).closing_last());
+            there.add(Conversation::source_client(A, 5003, []).expecting(data));
+            let end = Instant::from_secs(60);
+            join(&mut here, &mut there, Instant::ZERO, end, |here, there| {
+                here.is_over() && (there.is_over() || wrong.is_some())
+            });
+            match (here.finished(), outcome) {
+                (Ok(true), None) => {}
+                (Err(PeerError::Differs { at, .. }), Some(due)) => assert_eq!(at, due),
+                other => panic!("{other:?}\n{}", here.report()),
+            }
+        }
     }
 
     #[test]

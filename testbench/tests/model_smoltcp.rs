@@ -8,18 +8,12 @@ use toe_hdl::tcp::model::tx_ring::sum_of;
 use toe_hdl::tcp::program::{program, state, words};
 use toe_sim::fault::Faults;
 use toe_sim::link::{Duration, Frame, Instant, Link};
+use toe_sim::pattern;
 use toe_sim::peer::{App, Context, Conversation, EchoServer, TcpOptions};
 use toe_testbench::model_world::{config, Host, ModelWorld, PEER};
 
-/// Bytes in which no shift goes unnoticed.
 fn data(seed: u32, count: usize) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    (0..count)
-        .map(|_| {
-            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (x >> 24) as u8
-        })
-        .collect()
+    pattern::bytes(count, seed)
 }
 
 fn world(config: &ToeConfig, seed: u64, faults: Faults) -> ModelWorld {
