@@ -69,6 +69,12 @@ pub fn options() -> TcpOptions {
     }
 }
 
+/// The address of a peer on the engine's network.
+pub fn peer_ip(config: &ToeConfig) -> Ipv4Addr {
+    let [a, b, c, d] = config.ip;
+    Ipv4Addr::new(a, b, c, if d == 100 { 101 } else { 100 })
+}
+
 /// A peer on the engine's network.
 pub fn peer(config: &ToeConfig, seed: u64) -> Peer {
     peer_with_mtu(config, seed, PeerConfig::default().mtu)
@@ -76,10 +82,9 @@ pub fn peer(config: &ToeConfig, seed: u64) -> Peer {
 
 /// The same, with packets no longer than `mtu`.
 pub fn peer_with_mtu(config: &ToeConfig, seed: u64, mtu: usize) -> Peer {
-    let [a, b, c, d] = config.ip;
     Peer::new(&PeerConfig {
         medium: Medium::Ethernet,
-        ip: Ipv4Addr::new(a, b, c, if d == 100 { 101 } else { 100 }),
+        ip: peer_ip(config),
         seed,
         mtu,
         ..PeerConfig::default()

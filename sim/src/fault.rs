@@ -450,13 +450,55 @@ mod tests {
         type Count = fn(&Done) -> u64;
         let kinds: [(Faults, Count); 8] = [
             (Faults { loss: rate, ..none }, |d| d.lost),
-            (Faults { burst: rate, ..none }, |d| d.lost_in_bursts),
-            (Faults { duplicate: rate, ..none }, |d| d.duplicated),
-            (Faults { reorder: rate, ..none }, |d| d.reordered),
-            (Faults { corrupt_packet: rate, ..none }, |d| d.packets_corrupted),
-            (Faults { corrupt_line: rate, ..none }, |d| d.lines_corrupted),
-            (Faults { truncate: rate, ..none }, |d| d.truncated),
-            (Faults { line_error: rate, ..none }, |d| d.line_errors),
+            (
+                Faults {
+                    burst: rate,
+                    ..none
+                },
+                |d| d.lost_in_bursts,
+            ),
+            (
+                Faults {
+                    duplicate: rate,
+                    ..none
+                },
+                |d| d.duplicated,
+            ),
+            (
+                Faults {
+                    reorder: rate,
+                    ..none
+                },
+                |d| d.reordered,
+            ),
+            (
+                Faults {
+                    corrupt_packet: rate,
+                    ..none
+                },
+                |d| d.packets_corrupted,
+            ),
+            (
+                Faults {
+                    corrupt_line: rate,
+                    ..none
+                },
+                |d| d.lines_corrupted,
+            ),
+            (
+                Faults {
+                    truncate: rate,
+                    ..none
+                },
+                |d| d.truncated,
+            ),
+            (
+                Faults {
+                    line_error: rate,
+                    ..none
+                },
+                |d| d.line_errors,
+            ),
         ];
         for (n, (faults, count)) in kinds.iter().enumerate() {
             let mut link = FaultInjector::new(Queues::new(Medium::Ethernet), 9, *faults, *faults);
@@ -469,7 +511,11 @@ mod tests {
             for done in [link.to_board(), link.from_board()] {
                 assert!((100..900).contains(&count(&done)), "{n}: {done:?}");
                 let others: u64 = kinds.iter().map(|(_, count)| count(&done)).sum();
-                assert_eq!((others, done.frames), (count(&done), 1_000), "{n}: {done:?}");
+                assert_eq!(
+                    (others, done.frames),
+                    (count(&done), 1_000),
+                    "{n}: {done:?}"
+                );
             }
             assert_ne!(link.to_board(), link.from_board(), "{n}: two streams");
         }

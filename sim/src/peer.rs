@@ -168,6 +168,10 @@ pub struct TcpOptions {
     pub nagle: bool,
     /// Delay of ACKs (RFC 9293, section 3.8.6.3), `None` for none.
     pub ack_delay: Option<Duration>,
+    /// Pause after which the other end is asked whether it is still there (RFC 9293, section 3.8.4), `None` for never. smoltcp 0.14 needs it where ACKs may overtake each
+    /// other: one that comes late and says that the window is shut, while something is in flight, makes its timer expire once, send nothing, and
+    /// never run again.
+    pub keep_alive: Option<Duration>,
 }
 
 impl Default for TcpOptions {
@@ -177,6 +181,7 @@ impl Default for TcpOptions {
             send_buffer: 65_535,
             nagle: true,
             ack_delay: Some(Duration::from_millis(10)),
+            keep_alive: None,
         }
     }
 }
@@ -189,6 +194,7 @@ impl TcpOptions {
         );
         socket.set_nagle_enabled(self.nagle);
         socket.set_ack_delay(self.ack_delay);
+        socket.set_keep_alive(self.keep_alive);
         socket
     }
 }
@@ -1519,6 +1525,7 @@ mod tests {
             send_buffer: 900,
             nagle: false,
             ack_delay: None,
+            keep_alive: None,
         };
         let mut client = peer(A, Medium::Ethernet, 1);
         let data = bytes(30_001);

@@ -1,9 +1,19 @@
 //! What a line does to frames, in the mixes that every peer is tried with.
 use toe_sim::fault::Faults;
 use toe_sim::link::Duration;
+use toe_sim::peer::TcpOptions;
 
 /// The percentages of loss that are promised.
 pub const RATES: [u32; 3] = [1, 3, 10];
+
+/// A peer's options over a line that lets frames overtake each other.
+pub fn options() -> TcpOptions {
+    TcpOptions {
+        ack_delay: None,
+        keep_alive: Some(Duration::from_secs(10)),
+        ..TcpOptions::default()
+    }
+}
 
 /// So many frames in a hundred lost, and with it always 5 % held back for longer than three full frames take, 2 % doubled, 1 % corrupted: half of these before
 /// the FCS is made, half after.
@@ -109,5 +119,9 @@ pub fn all(reorder_by: Duration) -> Vec<(String, Faults)> {
         jitter: reorder_by,
     };
     let everything = ("everything".to_string(), everything);
-    alone.into_iter().chain(promised).chain([everything]).collect()
+    alone
+        .into_iter()
+        .chain(promised)
+        .chain([everything])
+        .collect()
 }

@@ -49,6 +49,8 @@ pub struct ModelLink {
     last: VecDeque<Trace>,
     /// What went wrong, with the last events.
     pub error: Option<String>,
+    /// Every packet with its time, if asked for: `>` to the engine, `<` from it.
+    pub log: Option<Vec<(Instant, char, Frame)>>,
 }
 
 impl ModelLink {
@@ -64,6 +66,7 @@ impl ModelLink {
             ticks: 0,
             last: VecDeque::new(),
             error: None,
+            log: None,
         }
     }
 
@@ -166,11 +169,18 @@ impl Link for ModelLink {
         if packet.mac != PEER_MAC {
             self.fail(&format!("a packet for {:02x?}", packet.mac));
         }
-        Some(Frame::new(packet.bytes))
+        let frame = Frame::new(packet.bytes);
+        if let Some(log) = &mut self.log {
+            log.push((now, '<', frame.clone()));
+        }
+        Some(frame)
     }
 
     fn send(&mut self, frame: Frame, now: Instant) {
         self.advance(now);
+        if let Some(log) = &mut self.log {
+            log.push((now, '>', frame.clone()));
+        }
         self.toe.packet_in(&frame.bytes, PEER_MAC);
         self.settle();
     }

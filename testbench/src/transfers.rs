@@ -9,7 +9,7 @@ use toe_hdl::counters::Cause;
 use toe_hdl::tcp::model::blocks;
 use toe_host::board::{Backend, SimulatedBoard};
 use toe_host::capture::{self, Recording};
-use toe_host::demo::{self, CYCLES_PER_TICK, HZ};
+use toe_host::demo::{self, CYCLES_PER_TICK};
 use toe_sim::fault::{self, FaultInjector, Faults};
 use toe_sim::gmii::GmiiPort;
 pub use toe_sim::pattern::bytes;
@@ -179,11 +179,7 @@ pub fn transfer(
 ///
 /// # Panics
 /// As [`transfer`].
-pub fn transfer_in(
-    setting: &Setting,
-    board: SimulatedBoard,
-    talks: Vec<Conversation>,
-) -> Done {
+pub fn transfer_in(setting: &Setting, board: SimulatedBoard, talks: Vec<Conversation>) -> Done {
     let Setting {
         name, faults, seed, ..
     } = *setting;
@@ -193,11 +189,13 @@ pub fn transfer_in(
     let faulty = FaultInjector::new(peer, seed, faults, faults);
     let mut world = World::new(board, Recording::new(faulty), Clock::simulated(hz)).with_queue(4);
     let mut failure = None;
-    let run = world.run_until(setting.limit, |_, link| match link.inner.inner().finished() {
-        Ok(done) => done,
-        Err(e) => {
-            failure = Some(e.to_string());
-            true
+    let run = world.run_until(setting.limit, |_, link| {
+        match link.inner.inner().finished() {
+            Ok(done) => done,
+            Err(e) => {
+                failure = Some(e.to_string());
+                true
+            }
         }
     });
     let failure = failure.or(run.as_ref().err().map(ToString::to_string));

@@ -23,9 +23,8 @@ pub(super) fn acknowledgement(a: &mut Asm) {
     a.sub(TIMED_SEQ).sign(A);
     a.ld(TX_INDEX).sub(RESULT).sign(C);
     a.sub(RESULT).to(TX_INDEX);
-    a.note("the peer had more than was sent since going back: on from what it has");
-    a.when(C).ld(k(0)).to(TX_INDEX);
-    a.when(C).ld(RESULT2).to(SND_NXT);
+    a.when(C).br("ahead");
+    a.label("not_ahead");
     a.when(B).ld(SND_MAX).to(SND_NXT);
     a.note("RFC 6298 sections 5.2 and 5.3");
     a.when(B).timer_clear(timer::RETRANSMIT);
@@ -69,6 +68,16 @@ pub(super) fn rare(a: &mut Asm) {
     a.ldi(1).st(TRIES);
     a.set(FORCE);
     a.br("text");
+
+    a.label("ahead")
+        .note("the peer had more than was sent since going back: on from what it has");
+    a.ldi(1).rsb(TX_INDEX).add(RESULT).zero(A);
+    a.unless(B).clear(A);
+    a.note("it had all, and one segment alone went again: the next duplicates are of a new loss (RFC 6582 section 4)");
+    a.when(A).ld(SND_UNA).to(RECOVER);
+    a.ld(k(0)).to(TX_INDEX);
+    a.ld(RESULT2).to(SND_NXT);
+    a.br("not_ahead");
 
     a.label("bad_ack")
         .note("acknowledges what was never sent: an ACK says so");
@@ -316,6 +325,52 @@ mod tests {
         s.write(b"more");
         s.expect(ACK, 4001, 1, 4);
         s.slots(1);
+    }
+
+    #[test]
+    fn a_loss_right_after_a_timeout_that_one_segment_mended_needs_no_other_timeout() {
+        let mut s = Script::established();
+        s.write(&[1; 3000]);
+        for n in 0..3 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.ticks(201);
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 3001)).silence();
+        s.write(&[2; 4000]);
+        for n in 0..4 {
+            s.expect(ACK, 3001 + n * 1000, 1, 1000);
+        }
+        s.inject(seg(ACK, 1, 3001))
+            .inject(seg(ACK, 1, 3001))
+            .silence();
+        s.inject(seg(ACK, 1, 3001));
+        s.expect(ACK, 3001, 1, 1000);
+        s.counted(Cause::RtoExpired, 1);
+    }
+
+    #[test]
+    fn duplicates_that_what_was_sent_again_may_have_made_bring_nothing_again() {
+        let mut s = Script::established();
+        s.write(&[1; 5000]);
+        for n in 0..5 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.ticks(201);
+        s.expect(ACK, 1, 1, 1000);
+        s.inject(seg(ACK, 1, 1001));
+        for n in 1..5 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.inject(seg(ACK, 1, 5001)).silence();
+        s.write(&[2; 2000]);
+        s.expect(ACK, 5001, 1, 1000);
+        s.expect(ACK, 6001, 1, 1000);
+        for _ in 0..3 {
+            s.inject(seg(ACK, 1, 5001)).silence();
+        }
+        s.counted(Cause::RtoExpired, 1)
+            .counted(Cause::Retransmit, 5);
     }
 
     #[test]
