@@ -1,23 +1,41 @@
 //! The Linux kernel as the peer, over a TAP device in a namespace that the test makes itself.
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, Sender};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use toe_hdl::config::ToeConfig;
+use toe_hdl::config::{Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_host::board::{self, Backend, SimulatedBoard};
 use toe_host::report::Counter;
+use toe_sim::fault::{self, FaultInjector, Faults};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::Medium;
 use toe_sim::netns::in_namespace;
+use toe_sim::pcap::PcapWriter;
 use toe_sim::tap::{self, TapLink};
 use toe_sim::time::{RealTime, TickSource};
 use toe_sim::world::{Clock, World};
-use toe_testbench::transfers::{bytes, still_alive};
+use toe_testbench::mixes;
+use toe_testbench::transfers::{bytes, capture_file, still_alive};
+
+/// The kernel's address on the device.
+const KERNEL: Ipv4Addr = Ipv4Addr::new(192, 168, 69, 1);
+
+/// A connection that the board is asked to open: the kernel's port, its own, and for whom.
+type Command = (u16, u16, Owner);
+
+/// What a run leaves.
+struct Seen {
+    counters: Vec<Counter>,
+    /// What was done to frames for the board and from it.
+    spoilt: (fault::Done, fault::Done),
+    capture: Vec<u8>,
+}
 
 /// Runs the board on a TAP device while `body` talks to it, and gives its counters.
 fn with_board(
@@ -25,36 +43,69 @@ fn with_board(
     time: impl TickSource + Send + 'static,
     body: impl FnOnce(SocketAddr),
 ) -> Vec<Counter> {
+    let sound = Faults::none();
+    let (seen, outcome) = with_board_over(config, time, (sound, 0), |address, _| body(address));
+    if let Err(failure) = outcome {
+        resume_unwind(failure);
+    }
+    seen.counters
+}
+
+/// The same over a line with these faults each way, of this seed; `body` may have the board open connections, and how it ended is given too.
+fn with_board_over(
+    config: &ToeConfig,
+    time: impl TickSource + Send + 'static,
+    (faults, seed): (Faults, u64),
+    body: impl FnOnce(SocketAddr, &Sender<Command>),
+) -> (Seen, thread::Result<()>) {
     let device = TapLink::open("toe0", Medium::Ethernet).expect("a TAP device");
     device.without_ipv6().expect("IPv6 can be turned off");
-    device
-        .configure([192, 168, 69, 1].into(), 24, None)
-        .expect("an address");
+    device.configure(KERNEL, 24, None).expect("an address");
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
+    let well = Arc::new(AtomicBool::new(false));
+    let is_well = well.clone();
     let board_config = config.clone();
     let (up, is_up) = channel();
+    let (command, commands) = channel::<Command>();
     let runner = thread::spawn(move || {
         let board = SimulatedBoard::new(&board_config, Backend::Verilog, GmiiPort::new(), time)
             .expect("the board");
-        let mut world = World::new(board, device, Clock::real());
+        let line = FaultInjector::new(device, seed, faults, faults);
+        let line = PcapWriter::new(line, vec![]).expect("memory can be written");
+        let mut world = World::new(board, line, Clock::real());
         up.send(()).expect("the test waits");
-        while !flag.load(Ordering::Relaxed) {
+        while !flag.load(Ordering::Acquire) {
             world
                 .run(2_000)
                 .expect("the board keeps the rules of its line");
+            for (remote, local, owner) in commands.try_iter() {
+                let ip = KERNEL.octets();
+                (world.board)
+                    .connect(ip, remote, local, owner as u8)
+                    .expect("the command is taken");
+            }
         }
         let mut board = world.board;
         let counters = board.counters();
-        // Whatever the kernel did, the board lives.
-        still_alive("kernel", &board_config, board);
-        counters
+        // Whatever the kernel and the line did, the board lives.
+        if is_well.load(Ordering::Relaxed) {
+            still_alive("kernel", &board_config, board);
+        }
+        let (line, capture) = world.link.finish().expect("memory can be written");
+        Seen {
+            counters,
+            spoilt: (line.to_board(), line.from_board()),
+            capture,
+        }
     });
     // The kernel gives up asking for an address after three seconds.
     is_up.recv().expect("the board runs");
-    body(SocketAddr::from((config.ip, 7)));
-    stop.store(true, Ordering::Relaxed);
-    runner.join().expect("the board ran")
+    let address = SocketAddr::from((config.ip, 7));
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(address, &command)));
+    well.store(outcome.is_ok(), Ordering::Relaxed);
+    stop.store(true, Ordering::Release);
+    (runner.join().expect("the board ran"), outcome)
 }
 
 fn value(counters: &[Counter], cause: Cause) -> u64 {
@@ -64,6 +115,33 @@ fn value(counters: &[Counter], cause: Cause) -> u64 {
 
 fn echo(address: SocketAddr, data: &[u8]) {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(60)).expect("connected");
+    converse(stream, data);
+}
+
+/// The board connects, from this port.
+fn echo_of_a_caller(command: &Sender<Command>, local: u16, data: &[u8]) {
+    let listener = TcpListener::bind((KERNEL, 0)).expect("a listener");
+    listener.set_nonblocking(true).expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let call = (port, local, Owner::Echo);
+    command.send(call).expect("the board runs");
+    let begin = Instant::now();
+    let stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                assert!(begin.elapsed().as_secs() < 60, "the board does not call");
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(e) => panic!("{e}"),
+        }
+    };
+    stream.set_nonblocking(false).expect("a stream");
+    converse(stream, data);
+}
+
+/// Sends all and half-closes, and meanwhile reads to the end what must be the same.
+fn converse(stream: TcpStream, data: &[u8]) {
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("a timeout");
@@ -130,5 +208,76 @@ fn a_hundred_connections_one_after_another_none_refused() {
             assert_eq!(value(&counters, Cause::NoSlot), 0);
             assert_eq!(value(&counters, Cause::Refused), 0);
         },
+    );
+}
+
+/// Echoes over a line with one mix after another, the kernel connecting and the board connecting at once; every byte is compared.
+///
+/// # Panics
+/// With the mix, the seed, the counters and a capture.
+fn over(mixes: impl Iterator<Item = (String, Faults)>, seeds: u64, size: usize) {
+    let config = ToeConfig::default();
+    for (name, faults) in mixes {
+        for seed in 1..=seeds {
+            let begin = Instant::now();
+            let time = RealTime::new();
+            let (seen, outcome) = with_board_over(&config, time, (faults, seed), |to, command| {
+                thread::scope(|s| {
+                    let seed = seed as u32;
+                    s.spawn(move || echo(to, &bytes(size, seed)));
+                    echo_of_a_caller(command, 4_000, &bytes(size, seed + 1_000));
+                });
+            });
+            let [to, from] = [seen.spoilt.0, seen.spoilt.1];
+            if let Err(failure) = outcome {
+                let file = capture_file(&format!("kernel-{}-{seed}", name.replace(' ', "-")));
+                std::fs::write(&file, &seen.capture).expect("target can be written");
+                for c in seen.counters.iter().filter(|c| c.value > 0) {
+                    println!("  {} {}", c.name, c.value);
+                }
+                println!("{name}, seed {seed}, {faults:?}\nto the board {to:?}\nfrom it {from:?}");
+                println!("capture: {}", file.display());
+                resume_unwind(failure);
+            }
+            println!(
+                "{name}, seed {seed}: {:.1} s, {} and {} frames, sent again {}, timer {}",
+                begin.elapsed().as_secs_f64(),
+                to.frames,
+                from.frames,
+                value(&seen.counters, Cause::Retransmit),
+                value(&seen.counters, Cause::RtoExpired)
+            );
+            assert!(value(&seen.counters, Cause::Opened) >= 2);
+        }
+    }
+}
+
+/// Frames are held back for longer than a simulated board takes for a few.
+const HELD: toe_sim::link::Duration = toe_sim::link::Duration::from_millis(30);
+
+#[test]
+fn the_kernel_calls_and_is_called_over_three_mixes_of_faults() {
+    warm(&ToeConfig::default());
+    in_namespace(
+        "the_kernel_calls_and_is_called_over_three_mixes_of_faults",
+        || {
+            let chosen = ["reordering", "3 %", "everything"];
+            let mixes = mixes::all(HELD).into_iter();
+            over(
+                mixes.filter(|(name, _)| chosen.contains(&&**name)),
+                1,
+                16 * 1024,
+            );
+        },
+    );
+}
+
+#[test]
+#[ignore = "takes minutes of real time: all mixes of faults, three seeds each, against the kernel"]
+fn the_kernel_calls_and_is_called_over_every_mix_of_faults() {
+    warm(&ToeConfig::default());
+    in_namespace(
+        "the_kernel_calls_and_is_called_over_every_mix_of_faults",
+        || over(mixes::all(HELD).into_iter(), 3, 64 * 1024),
     );
 }
