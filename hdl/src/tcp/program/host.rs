@@ -22,6 +22,8 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).count(Cause::Recycled.number());
     a.call("new_connection");
     a.ldi(state::SYN_SENT).st(STATE);
+    a.note("while ARP does not answer it is asked again each eighth of RTO, which each time is doubled");
+    a.ldi(8 * constant::ARP_RETRY).st(RTO);
     a.ldi(flags::APP).st(FLAGS);
     a.ld(SEG_CTL).to(OWNER);
     zero(a, RCV_NXT);
@@ -52,7 +54,7 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
     a.br("send_syn");
     a.label(".wait");
-    a.ldi(constant::ARP_RETRY).st(T0);
+    a.shr3(RTO).st(T0);
     a.count(Cause::ArpWait.number());
     a.timer_set(timer::RETRANSMIT, T0);
     a.done();
@@ -97,10 +99,28 @@ mod tests {
         s.toe.blocks.neighbours.clear();
         s.toe
             .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
-        s.ticks(800).silence().state("CLOSED");
+        // 100 + 200 + ... + 6,400
+        s.settle().ticks(12_699).silence().state("SYN-SENT");
+        s.ticks(1).silence().state("CLOSED");
         s.counted(Cause::GaveUp, 1)
             .counted(Cause::ArpWait, 7)
             .slots(0);
+    }
+
+    #[test]
+    fn a_neighbour_that_takes_seconds_to_answer_is_waited_for() {
+        let mut s = Script::new();
+        let known = std::mem::take(&mut s.toe.blocks.neighbours);
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        // 100 + 200 + 400 + 800 + 1,600 = 3,100
+        s.settle().ticks(3_000).silence().state("SYN-SENT");
+        s.toe.blocks.neighbours = known;
+        s.ticks(99).silence().ticks(1);
+        let syn = s.next().expect("SYN");
+        assert_eq!(syn.flags, SYN);
+        assert_eq!((s.word(TRIES), s.word(RTO)), (0, 1000));
+        s.silence().slots(1);
     }
 
     #[test]

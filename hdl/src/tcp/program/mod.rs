@@ -208,7 +208,7 @@ pub mod constant {
     /// RFC 9293 section 3.4.1 has MSL at 2 minutes, so 240 s. Deviation: a TIME-WAIT holds a slot with its buffers, and there are few; an entry the application has released is
     /// recycled on demand, and this bounds the rest. RFC 6191's reuse by SYN comes with timestamps.
     pub const TIME_WAIT: u32 = 1000;
-    /// How long an active open waits before it asks the ARP cache again.
+    /// How long an active open waits before it asks the ARP cache for the second time; then twice as long, and so on, [`SYN_TRIES`] times: 12.7 s in all.
     pub const ARP_RETRY: u32 = 100;
     /// RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6: keepalive must be off unless asked for, and then wait two hours. Here no connection is probed but in FIN-WAIT-2, and
     /// while slots are short: from the time that a newcomer finds none until the next one gets in. Deviation, for that time: every connection that was silent for a whole
