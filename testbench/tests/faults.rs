@@ -192,8 +192,9 @@ fn median(mut values: Vec<u64>) -> u64 {
     values[values.len() / 2]
 }
 
-/// A row for each call of the set, with the promised rates and so many seeds.
-fn table(name: &str, sets: &[Vec<Call>], seeds: u64) -> String {
+/// A row for each call of each set, with the promised rates and so many seeds; and the median goodputs by rate.
+fn table(name: &str, sets: &[Vec<Call>], seeds: u64) -> (String, Vec<(u32, u64)>) {
+    let mut medians = vec![];
     let mut rows = String::from(
         "loss | role    | flow | KiB | goodput: median | worst | cycles: median |    worst | sent again | timer\n",
     );
@@ -208,13 +209,15 @@ fn table(name: &str, sets: &[Vec<Call>], seeds: u64) -> String {
                 let goodput: Vec<_> = samples.iter().map(|s| s.goodput[n]).collect();
                 let worst = goodput.iter().min().copied().unwrap_or(0);
                 let cycles = all(|s| s.cycles);
+                let middle = median(goodput);
+                medians.push((percent, middle));
                 let _ = writeln!(
                     rows,
                     "{percent:2} % | {:7} | {:4} | {:3} | {:13.1} % | {:3.1} % | {:14} | {:8} | {:10} | {:5}",
                     format!("{:?}", call.role),
                     format!("{:?}", call.flow),
                     call.bytes / 1024,
-                    median(goodput) as f64 / 10.0,
+                    middle as f64 / 10.0,
                     worst as f64 / 10.0,
                     median(cycles.clone()),
                     cycles.iter().max().copied().unwrap_or(0),
@@ -224,26 +227,46 @@ fn table(name: &str, sets: &[Vec<Call>], seeds: u64) -> String {
             }
         }
     }
-    rows
+    (rows, medians)
 }
 
-/// 20 seeds a rate; each seed both roles at once, and both directions of each. The snapshot changes with everything that changes a cycle of the engine: look at
-/// the goodput, then take it.
-#[test]
-fn one_three_and_ten_per_cent_lost_in_both_roles_and_directions() {
+/// What each seed of the promise carries: both roles at once, and both directions of each.
+fn promise() -> Vec<Vec<Call>> {
     let calls = ROLES.map(|role| {
         let port = 50_001 + role as u16;
         Call::new(role, Flow::Both, 8 * 1024, port)
     });
-    insta::assert_snapshot!("goodput", table("loss", &[calls.to_vec()], 20));
+    vec![calls.to_vec()]
 }
 
-/// The same alone on the line, a row for each role and direction.
+/// 20 seeds a rate. The goodput's floors are half of what was measured or less: most of it is the wait for timers.
+#[test]
+fn one_three_and_ten_per_cent_lost_in_both_roles_and_directions() {
+    let (table, medians) = table("loss", &promise(), 20);
+    println!("{table}");
+    for (percent, goodput) in medians {
+        let floor = match percent {
+            1 => 100,
+            3 => 80,
+            _ => 40,
+        };
+        assert!(goodput >= floor, "{percent} %: {goodput} of 1,000\n{table}");
+    }
+}
+
+/// The table itself. It changes with everything that changes a cycle of the engine: look at the goodput, then take it.
+#[test]
+#[ignore = "takes a minute: the test before it again, for its table, which every change to a cycle of the engine changes"]
+fn the_goodput_under_loss_is_the_one_kept() {
+    insta::assert_snapshot!("goodput", table("loss", &promise(), 20).0);
+}
+
+/// Alone on the line, a row for each role and direction.
 #[test]
 #[ignore = "takes ten minutes: 90 transfers of 32 KiB with loss, by role and direction"]
 fn one_three_and_ten_per_cent_lost_in_each_role_and_direction_alone() {
     let each = ROLES.map(|role| FLOWS.map(|flow| vec![Call::new(role, flow, 32 * 1024, 50_001)]));
-    insta::assert_snapshot!("goodput_alone", table("alone", &each.concat(), 5));
+    insta::assert_snapshot!("goodput_alone", table("alone", &each.concat(), 5).0);
 }
 
 /// The longest that an [`Endpoint`]'s packet is not looked at, in cycles: longer than a tick, and than two full packets.
