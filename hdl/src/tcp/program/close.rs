@@ -371,6 +371,26 @@ mod tests {
         s.expect(SYN | ACK, 2500, 101, 0);
     }
 
+    /// Nobody would answer at that port any more, so TIME-WAIT must not end for it.
+    #[test]
+    fn a_syn_for_a_port_not_listened_on_does_not_end_time_wait() {
+        let mut s = Script::new();
+        s.toe
+            .connect(5_000, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle();
+        assert_eq!(s.next().expect("SYN").flags, SYN);
+        s.inject(seg(SYN | ACK, 0, 1).with_target(5_000));
+        s.expect(ACK, 1, 1, 0);
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2).with_target(5_000));
+        s.expect(ACK, 2, 2, 0);
+        s.ticks(10).silence().state("TIME-WAIT");
+        s.inject(seg(SYN, 100, 0).with_target(5_000));
+        s.expect(ACK, 2, 2, 0);
+        s.silence().state("TIME-WAIT");
+    }
+
     #[test]
     fn echo_ends_with_its_peer() {
         let mut s = Script::new();

@@ -61,7 +61,6 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_slot")
         .note("silence: the peer's SYN comes again");
     a.count(Cause::NoSlot.number());
-    a.label("slots_are_short");
     a.ldi(1).st(SHORT);
     a.done();
 
@@ -153,6 +152,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         .note("all of it but SND.UNA and the ports as sent");
     a.timer_clear(timer::RETRANSMIT);
     a.timer_clear(timer::TIME_WAIT);
+    a.timer_clear(timer::KEEPALIVE);
     a.ld(SEG_PORTS).to(PORTS);
     a.ld(SND_UNA).st(RECOVER);
     a.ldi(1).add(SND_UNA).st(SND_NXT);

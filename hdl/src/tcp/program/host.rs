@@ -59,9 +59,10 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, T0);
     a.done();
     a.label("command.refused");
+    a.note("no slot, or the tuple is in use; COUNT clears OK");
+    a.ldi(1);
+    a.unless(OK).st(SHORT);
     a.count(Cause::ConnectRefused.number());
-    a.note("no slot, or the tuple is in use");
-    a.unless(OK).br("slots_are_short");
     a.done();
 }
 

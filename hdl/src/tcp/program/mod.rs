@@ -206,7 +206,7 @@ pub mod constant {
     /// R2 for a SYN (section 3.8.3: at least 3 minutes; deviation for want of slots): 127 s.
     pub const SYN_TRIES: u32 = 6;
     /// RFC 9293 section 3.4.1 has MSL at 2 minutes, so 240 s. Deviation: a TIME-WAIT holds a slot with its buffers, and there are few; an entry the application has released is
-    /// recycled on demand, and this bounds the rest. RFC 6191's reuse by SYN comes with timestamps.
+    /// recycled on demand, and this bounds the rest. A SYN above all that was sent opens anew (RFC 6191, without its timestamps).
     pub const TIME_WAIT: u32 = 1000;
     /// How long an active open waits before it asks the ARP cache for the second time; then twice as long, and so on, [`SYN_TRIES`] times: 12.7 s in all.
     pub const ARP_RETRY: u32 = 100;

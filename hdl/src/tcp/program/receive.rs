@@ -112,6 +112,10 @@ pub(super) fn exceptions(a: &mut Asm) {
     a.ld(ISN).sub(SND_MAX).or_sign(A);
     a.ldi(flags::RELEASED).and(FLAGS).or_zero(A);
     a.when(ACK).set(A);
+    a.note("and our port is still listened on")
+        .unless(A)
+        .cmd_a(cmd::LISTEN, SEG_PORTS);
+    a.unless(OK).set(A);
     a.unless(A).cmd(cmd::FREE);
     a.unless(A).br("no_connection");
     a.label("challenge")

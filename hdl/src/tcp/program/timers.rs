@@ -73,6 +73,8 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ld(SHORT).not_zero(A);
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
     a.timer_set(timer::KEEPALIVE, T0);
+    a.note("silence counts only while it is asked about");
+    a.unless(A).ld(k(0)).to(QUIET);
     a.unless(A).br("not_probed");
     a.ldi(constant::KEEPALIVE_PROBES + 1).xor(QUIET).zero(C);
     a.ld(QUIET).zero(A);
@@ -196,6 +198,64 @@ mod tests {
             }
         }
         assert_eq!(seen, [(ACK, u32::MAX, 0), (ACK, 0, 1)]);
+    }
+
+    /// An outage while slots were short, then an hour later another shortage: everybody is asked anew.
+    #[test]
+    fn probes_unanswered_in_an_earlier_shortage_do_not_count() {
+        let mut s = crowded();
+        s.ticks(SOONEST - 1);
+        while s.next().is_some() {}
+        s.inject(seg(RST, 1, 0).with_source(1003)).silence();
+        for port in [1004, 1005] {
+            s.counted(Cause::GaveUp, 0)
+                .inject(seg(SYN, 0, 0).with_source(port));
+            if let Some(answer) = s.next() {
+                assert_eq!((port, answer.flags), (1004, SYN | ACK));
+                s.inject(seg(ACK, 1, answer.seq.wrapping_add(1)).with_source(port));
+                s.silence().ticks(KEEPALIVE_BOUND).silence();
+            }
+        }
+        s.counted(Cause::NoSlot, 2).ticks(2 * KEEPALIVE_INTERVAL);
+        s.counted(Cause::GaveUp, 0).slots(4);
+        // A silent interval, then the first probe to each.
+        let probes = std::iter::from_fn(|| s.next()).collect::<Vec<_>>();
+        assert!(probes.iter().all(|p| p.flags == ACK) && (4..=8).contains(&probes.len()));
+    }
+
+    #[test]
+    fn a_tuple_in_use_is_no_shortage() {
+        let mut s = Script::established();
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle().counted(Cause::ConnectRefused, 1);
+        s.ticks(KEEPALIVE_BOUND).silence().state("ESTABLISHED");
+    }
+
+    #[test]
+    fn an_earlier_life_s_keepalive_ends_with_it() {
+        let mut s = Script::new();
+        for port in 1000..1004 {
+            s.inject(seg(SYN, 0, 0).with_source(port).mss(1000));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port))
+                .silence();
+        }
+        // The slot of 1003 becomes an active open's; its place is the fourth.
+        s.inject(seg(RST, 1, 0).with_source(1003)).silence();
+        s.toe
+            .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
+        s.settle();
+        assert_eq!(s.next().expect("SYN").flags, SYN);
+        s.inject(seg(SYN, 0, 0).with_source(1004)).silence();
+        s.counted(Cause::NoSlot, 1);
+        for _ in 0..KEEPALIVE_BOUND {
+            s.ticks(1);
+            while let Some(segment) = s.next() {
+                assert!(segment.ports.1 != PEER_PORT || segment.flags == SYN);
+            }
+        }
+        s.counted(Cause::GaveUp, 3);
     }
 
     #[test]
