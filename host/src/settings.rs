@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use serde::{Deserialize, Deserializer};
-use toe_hdl::config::{ConfigError, Owner, ToeConfig};
+use toe_hdl::config::{ConfigError, Owner, ToeConfig, MAX_CONNECTIONS};
 
 use crate::Refused;
 
@@ -29,6 +29,9 @@ struct Settings {
     gateway: Ipv4Addr,
     listeners: Vec<Listener>,
     icmp_bytes: usize,
+    #[serde(deserialize_with = "parsed")]
+    hash_key: Key,
+    tick_cycles: usize,
 }
 
 #[derive(Deserialize)]
@@ -63,10 +66,23 @@ impl FromStr for Mac {
     }
 }
 
+/// 64 bits, which a TOML integer cannot hold.
+struct Key(u64);
+
+impl FromStr for Key {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        (s.strip_prefix("0x"))
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .map(Self)
+            .ok_or_else(|| "up to 16 hexadecimal digits behind 0x".into())
+    }
+}
+
 fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     let text = String::deserialize(from)?;
     text.parse()
-        .map_err(|e| serde::de::Error::custom(format!("`{text}` is no address: {e}")))
+        .map_err(|e| serde::de::Error::custom(format!("`{text}` won't do: {e}")))
 }
 
 impl Default for Settings {
@@ -94,6 +110,8 @@ impl Default for Settings {
                 })
                 .collect(),
             icmp_bytes: c.icmp_bytes,
+            hash_key: Key(c.hash_key),
+            tick_cycles: c.tick_cycles,
         }
     }
 }
@@ -116,8 +134,8 @@ impl From<Settings> for ToeConfig {
             gateway: s.gateway.octets(),
             listeners: s.listeners.iter().map(|l| (l.port, owner(l.app))).collect(),
             icmp_bytes: s.icmp_bytes,
-            hash_key: ToeConfig::default().hash_key,
-            tick_cycles: ToeConfig::default().tick_cycles,
+            hash_key: s.hash_key.0,
+            tick_cycles: s.tick_cycles,
         }
     }
 }
@@ -218,7 +236,7 @@ pub fn example() -> String {
     format!(
         "# What the engine is built for. A field that is left out has the value given here.
 
-# Connections at once: a power of two, 1 to 32.
+# Connections at once: a power of two, 1 to {MAX_CONNECTIONS}.
 connections = {}
 # Receive and send buffer of each connection in bytes: powers of two, 256 to 32768.
 rx_ring_bytes = {}
@@ -236,8 +254,12 @@ listeners = [
 {listeners}]
 # Longest ICMP echo answered, in bytes: a power of two, 64 to 2048.
 icmp_bytes = {}
+# Key of the connection table's hash, a secret of 64 bits, not zero: this one is known to everybody, so take another for a device that strangers can reach.
+hash_key = \"{:#018x}\"
+# Clock cycles from one `tick` to the next, 16 a connection or more: what your clock makes of a millisecond.
+tick_cycles = {}
 ",
-        c.connections, c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes
+        c.connections, c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles
     )
 }
 
@@ -256,7 +278,7 @@ mod tests {
         let text = "connections = 8\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\" }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\n";
         let want = ToeConfig {
             connections: 8,
             rx_ring_bytes: 1024,
@@ -272,7 +294,8 @@ mod tests {
                 (82, Owner::Echo),
             ],
             icmp_bytes: 64,
-            ..ToeConfig::default()
+            hash_key: 0xFEDC_BA98_7654_3210,
+            tick_cycles: 50_000,
         };
         assert_eq!(parse(text), Ok(want));
     }
@@ -304,6 +327,9 @@ mod tests {
             ),
             ("gateway = \"192.168.69.2\"", &["gateway", "another"]),
             ("listeners = []", &["listeners", "1 to 8"]),
+            ("hash_key = \"12\"", &["hash_key", "12", "behind 0x"]),
+            ("hash_key = \"0x0\"", &["hash_key", "any other"]),
+            ("tick_cycles = 63", &["tick_cycles", "63", "64"]),
             (
                 "listeners = [{ port = 7, app = \"ftp\" }]",
                 &["ftp", "chargen"],
