@@ -188,7 +188,7 @@ pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
 pub const OVERHEAD: u64 = 8 + 14 + 4 + 12 + 20 + 20;
 
 /// What one direction of the line carried between the ends of its first and its last data frame. What came before the first data frame's end is not measured,
-/// so its own bytes do not count; nor is what follows the first FIN on either side, for from there on not everybody has something to send.
+/// so its own bytes do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
     /// Cycles between the two ends.
@@ -218,12 +218,17 @@ impl Use {
     }
 }
 
-/// The use of one direction of the line; `None` with fewer than two data frames.
+/// The use of one direction of the line up to the first FIN on either side, for from there on not everybody has something to send; `None` with fewer than
+/// two data frames.
 pub fn line_use(line: &[OnTheLine], outward: bool) -> Option<Use> {
-    const GAP: u64 = 12;
-    let is_data = |f: &&OnTheLine| f.segment.is_some_and(|h| h.length > 0);
     let fins = line.iter().filter(|f| f.segment.is_some_and(|h| h.fin));
     let end = fins.map(|f| f.stamp.last).min().unwrap_or(u64::MAX);
+    use_until(line, outward, end)
+}
+
+fn use_until(line: &[OnTheLine], outward: bool, end: u64) -> Option<Use> {
+    const GAP: u64 = 12;
+    let is_data = |f: &&OnTheLine| f.segment.is_some_and(|h| h.length > 0);
     let frames: Vec<_> = (line.iter())
         .filter(|f| f.outward() == outward && f.stamp.last <= end)
         .collect();
@@ -250,9 +255,9 @@ pub fn line_use(line: &[OnTheLine], outward: bool) -> Option<Use> {
     Some(found)
 }
 
-/// [`Use::goodput`] of one direction in segments of 1460 bytes.
+/// [`Use::goodput`] of one direction in segments of 1460 bytes, from its first data frame to its last, FIN or not.
 pub fn goodput(line: &[OnTheLine], outward: bool) -> Option<f64> {
-    line_use(line, outward).map(|found| found.goodput(1460))
+    use_until(line, outward, u64::MAX).map(|found| found.goodput(1460))
 }
 
 /// Cycles from the last byte of the first frame to the board that `asks` to the first byte of the first frame from it after that which `answers`.
@@ -383,6 +388,8 @@ mod tests {
             header(0, 1460),
         ));
         assert_eq!(line_use(&ended, false), Some(want));
+        // But it is in the goodput of a whole run.
+        assert!(goodput(&ended, false).unwrap() < share);
     }
 
     #[test]
