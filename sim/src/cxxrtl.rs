@@ -4,7 +4,7 @@
 //! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero.
 //!
 //! A cycle by CXXRTL's own interface evaluates the whole design three times. A design whose registers all follow the rising edge of
-//! `clock`, and that settles in one pass, gets a function of its own for a cycle ([`clocked`]): one evaluation for the edge, and what
+//! `clock`, and that settles in one pass, gets a function of its own for a cycle (`clocked`): one evaluation for the edge, and what
 //! the outputs need after it. Any other design, and a recorded one, runs the long way.
 use crate::machine::{mask, Machine, MachineError, PortDirection, PortId, PortInfo};
 use crate::tools::{self, FileLock, Tool, ToolError};

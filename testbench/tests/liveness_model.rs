@@ -57,12 +57,12 @@ impl Model {
     }
 
     /// A segment of the peer with this port, in order and acknowledging all that was sent.
-    fn from_peer(&mut self, port: u16, flags: u8, wnd: u16) {
+    fn peer_sends(&mut self, port: u16, flags: u8, wnd: u16) {
         let ack = self.word(port, words::SND_MAX);
-        self.from_peer_with(port, flags, wnd, ack);
+        self.peer_sends_with(port, flags, wnd, ack);
     }
 
-    fn from_peer_with(&mut self, port: u16, flags: u8, wnd: u16, ack: u32) {
+    fn peer_sends_with(&mut self, port: u16, flags: u8, wnd: u16, ack: u32) {
         let seq = self.word(port, words::RCV_NXT);
         self.put(Tcp {
             ports: (port, HOST),
@@ -92,7 +92,7 @@ impl Model {
 
     fn open(&mut self, port: u16) {
         self.syn(port);
-        self.from_peer(port, ACK, 8_192);
+        self.peer_sends(port, ACK, 8_192);
         assert_eq!(self.state(port), "ESTABLISHED");
     }
 
@@ -137,7 +137,7 @@ const STATES: [Way; 12] = [
     ("ESTABLISHED", |m, p| {
         // The window shut, and data to send.
         m.open(p);
-        m.from_peer(p, ACK, 0);
+        m.peer_sends(p, ACK, 0);
         m.write(p);
     }),
     ("ESTABLISHED", |m, p| {
@@ -148,7 +148,7 @@ const STATES: [Way; 12] = [
             let rto = m.word(p, words::RTO);
             m.ticks(rto - 1);
             while m.word(p, words::SND_UNA) != m.word(p, words::SND_MAX) {
-                m.from_peer(p, ACK, 8_192);
+                m.peer_sends(p, ACK, 8_192);
             }
         }
         m.write(p);
@@ -160,33 +160,33 @@ const STATES: [Way; 12] = [
     ("FIN-WAIT-2", |m, p| {
         m.open(p);
         m.close(p);
-        m.from_peer(p, ACK, 8_192);
+        m.peer_sends(p, ACK, 8_192);
     }),
     ("CLOSE-WAIT", |m, p| {
         m.open(p);
-        m.from_peer(p, ACK | FIN, 8_192);
+        m.peer_sends(p, ACK | FIN, 8_192);
     }),
     ("CLOSING", |m, p| {
         m.open(p);
         m.close(p);
         let una = m.word(p, words::SND_UNA);
-        m.from_peer_with(p, ACK | FIN, 8_192, una);
+        m.peer_sends_with(p, ACK | FIN, 8_192, una);
     }),
     ("LAST-ACK", |m, p| {
         m.open(p);
-        m.from_peer(p, ACK | FIN, 8_192);
+        m.peer_sends(p, ACK | FIN, 8_192);
         m.close(p);
     }),
     ("LAST-ACK", |m, p| {
         // The FIN waits behind a shut window.
         m.open(p);
-        m.from_peer(p, ACK | FIN, 0);
+        m.peer_sends(p, ACK | FIN, 0);
         m.close(p);
     }),
     ("TIME-WAIT", |m, p| {
         m.open(p);
         m.close(p);
-        m.from_peer(p, ACK | FIN, 8_192);
+        m.peer_sends(p, ACK | FIN, 8_192);
     }),
 ];
 
@@ -204,7 +204,7 @@ fn newcomer(m: &mut Model, what: &str) -> u32 {
         waited += 100;
     }
     let opened = m.toe.counter(Cause::Opened);
-    m.from_peer(NEWCOMER, ACK, 8_192);
+    m.peer_sends(NEWCOMER, ACK, 8_192);
     assert_eq!(m.toe.counter(Cause::Opened), opened + 1, "{what}");
     assert_eq!(m.state(NEWCOMER), "ESTABLISHED", "{what}");
     println!("{what}: {waited} ticks");
@@ -255,7 +255,7 @@ fn living_peers_keep_their_slots() {
         while let Some(packet) = m.toe.packet_out() {
             let t = Tcp::from_packet(&packet.bytes).expect("a segment");
             assert_ne!(t.flags & RST, RST);
-            m.from_peer(t.ports.1, ACK, 8_192);
+            m.peer_sends(t.ports.1, ACK, 8_192);
         }
     }
     assert_eq!(m.toe.counter(Cause::GaveUp), 0);
