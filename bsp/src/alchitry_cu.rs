@@ -30,6 +30,7 @@ pub fn config() -> ToeConfig {
         tx_ring_bytes: 512,
         mtu: 576,
         icmp_bytes: 512,
+        tick_cycles: (CLOCK_HZ / 1000) as usize,
         ..ToeConfig::default()
     }
 }
