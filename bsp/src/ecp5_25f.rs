@@ -252,14 +252,8 @@ mod tests {
         frame.extend([0; 6]);
         frame.extend(config.ip);
         frame.resize(60, 0);
-        let mut crc = u32::MAX;
-        for byte in &frame {
-            crc ^= u32::from(*byte);
-            for _ in 0..8 {
-                crc = (crc >> 1) ^ (0xEDB8_8320 * (crc & 1));
-            }
-        }
-        frame.extend((!crc).to_le_bytes());
+        let fcs = toe_sim::link::Frame::new(frame.clone()).right_fcs();
+        frame.extend(fcs.to_le_bytes());
         let mut wire = vec![0x55; 7];
         wire.push(0xd5);
         wire.extend(frame);

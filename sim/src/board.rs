@@ -316,21 +316,4 @@ mod tests {
             _ => panic!("found a pin that is not there"),
         }
     }
-
-    /// The cost of port and loop alone, printed: `cargo test -p toe-sim --lib -- --ignored --nocapture speed`.
-    #[test]
-    #[ignore = "prints a measurement"]
-    fn speed_of_the_loop_around_a_machine_that_costs_nothing() {
-        let machine = Repeater::new(&GMII, true);
-        let time = SimulatedTime::new(100_000);
-        let board = GmiiBoard::new(machine, time, GmiiPort::new()).unwrap();
-        let mut link = Queues::new(Medium::Ethernet);
-        link.incoming
-            .extend((0..10_000).map(|_| Frame::new(vec![0; 1514])));
-        let mut world = World::new(board, link, Clock::simulated(125_000_000));
-        let start = std::time::Instant::now();
-        world.run(10_000_000).unwrap();
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{:.1} M cycles/s", 10.0 / seconds);
-    }
 }

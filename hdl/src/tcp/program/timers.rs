@@ -114,8 +114,8 @@ mod tests {
     /// The bound on a connection just opened: its first interval is one RTO.
     const SOONEST: u32 = KEEPALIVE_BOUND - KEEPALIVE_INTERVAL + RTO_INITIAL;
 
-    /// Four established connections, of the ports 1000 to 1003, and a newcomer that has found no slot.
-    fn crowded() -> Script {
+    /// Four established connections, of the ports 1000 to 1003.
+    fn full() -> Script {
         let mut s = Script::new();
         for port in 1000..1004 {
             s.inject(seg(SYN, 0, 0).with_source(port).mss(1000));
@@ -123,6 +123,13 @@ mod tests {
             s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port))
                 .silence();
         }
+        s.slots(4);
+        s
+    }
+
+    /// And a newcomer that has found no slot.
+    fn crowded() -> Script {
+        let mut s = full();
         s.inject(seg(SYN, 0, 0)).silence();
         s.counted(Cause::NoSlot, 1).slots(4);
         s
@@ -234,13 +241,7 @@ mod tests {
 
     #[test]
     fn an_earlier_life_s_keepalive_ends_with_it() {
-        let mut s = Script::new();
-        for port in 1000..1004 {
-            s.inject(seg(SYN, 0, 0).with_source(port).mss(1000));
-            let ours = s.next().expect("SYN-ACK").seq;
-            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port))
-                .silence();
-        }
+        let mut s = full();
         // The slot of 1003 becomes an active open's; its place is the fourth.
         s.inject(seg(RST, 1, 0).with_source(1003)).silence();
         s.toe
