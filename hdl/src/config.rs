@@ -19,11 +19,43 @@ pub enum Owner {
     Host = 3,
 }
 
+/// A port that is listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub port: u16,
+    /// Who serves its connections.
+    pub owner: Owner,
+    /// Half-open connections it may have at once, 1 or more; with one more the oldest of them gives way. Without a number: as many as there are connections.
+    pub backlog: Option<usize>,
+}
+
+impl Listener {
+    /// A listener without a backlog of its own.
+    pub const fn new(port: u16, owner: Owner) -> Self {
+        Self {
+            port,
+            owner,
+            backlog: None,
+        }
+    }
+
+    /// With this backlog.
+    pub const fn backlog(self, backlog: usize) -> Self {
+        Self {
+            backlog: Some(backlog),
+            ..self
+        }
+    }
+}
+
 /// What the engine is built for. Sizes cost memory, not logic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToeConfig {
     /// Connections at once: a power of two, 1 to [`MAX_CONNECTIONS`].
     pub connections: usize,
+    /// Connections in TIME-WAIT that are remembered besides, without buffers; at most [`ToeConfig::most_time_wait`]. None: as many as that. With 0 a connection keeps its
+    /// slot in TIME-WAIT until another needs it.
+    pub time_wait: Option<usize>,
     /// Receive buffer of each connection in bytes: a power of two, 256 to 32,768.
     pub rx_ring_bytes: usize,
     /// Send buffer of each connection in bytes: a power of two, 256 to 32,768.
@@ -38,8 +70,8 @@ pub struct ToeConfig {
     pub netmask: [u8; 4],
     /// Gateway, all zero for none.
     pub gateway: [u8; 4],
-    /// Ports listened on and who owns them; at most 8.
-    pub listeners: Vec<(u16, Owner)>,
+    /// Ports listened on; at most 8.
+    pub listeners: Vec<Listener>,
     /// Longest ICMP echo payload answered, a power of two, 64 to 2048.
     pub icmp_bytes: usize,
     /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach.
@@ -53,6 +85,7 @@ impl Default for ToeConfig {
     fn default() -> Self {
         Self {
             connections: 4,
+            time_wait: None,
             rx_ring_bytes: 8192,
             tx_ring_bytes: 8192,
             mtu: 1500,
@@ -60,7 +93,11 @@ impl Default for ToeConfig {
             ip: [192, 168, 69, 2],
             netmask: [255, 255, 255, 0],
             gateway: [0, 0, 0, 0],
-            listeners: vec![(7, Owner::Echo), (9, Owner::Discard), (19, Owner::Chargen)],
+            listeners: vec![
+                Listener::new(7, Owner::Echo),
+                Listener::new(9, Owner::Discard),
+                Listener::new(19, Owner::Chargen),
+            ],
             icmp_bytes: 512,
             hash_key: 0x5DEE_CE66_D1CE_4E5B,
             tick_cycles: 125_000,
@@ -102,6 +139,27 @@ impl ToeConfig {
         (self.mtu - 40).min((self.tx_ring_bytes / 2) as u16)
     }
 
+    /// The largest `time_wait` beside these connections: one less than they are, for which the engine's state has room anyway, and no more than a number of 10 bits can tell apart.
+    pub fn most_time_wait(&self) -> usize {
+        let beside = MAX_CONNECTIONS.saturating_sub(self.connections);
+        self.connections.saturating_sub(1).min(beside)
+    }
+
+    /// Connections remembered in TIME-WAIT without buffers.
+    pub fn time_wait(&self) -> usize {
+        self.time_wait.unwrap_or(self.most_time_wait())
+    }
+
+    /// Entries of the connection table: connections, then those in TIME-WAIT. The numbers of the latter begin with [`ToeConfig::connections`].
+    pub fn entries(&self) -> usize {
+        self.connections + self.time_wait()
+    }
+
+    /// Half-open connections that a listener may have.
+    pub fn backlog(&self, listener: &Listener) -> usize {
+        listener.backlog.unwrap_or(self.connections)
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -119,18 +177,29 @@ impl ToeConfig {
             }
         };
         power("connections", self.connections, 1, MAX_CONNECTIONS)?;
+        if self.time_wait() > self.most_time_wait() {
+            return Err(ConfigError {
+                field: "time_wait",
+                value: self.time_wait().to_string(),
+                limit: format!(
+                    "at most {} with {} connections",
+                    self.most_time_wait(),
+                    self.connections
+                ),
+            });
+        }
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
         // Four timers, two cycles each, and as much again for the commands between them.
-        let scan = 16 * self.connections;
+        let scan = 16 * self.entries();
         if self.tick_cycles < scan {
             return Err(ConfigError {
                 field: "tick_cycles",
                 value: self.tick_cycles.to_string(),
                 limit: format!(
                     "at least {scan}, in which the timers of {} connections are looked at: tick more slowly, or have fewer connections",
-                    self.connections
+                    self.entries()
                 ),
             });
         }
@@ -177,12 +246,24 @@ impl ToeConfig {
                 limit: "1 to 8 ports".into(),
             });
         }
-        for (i, (port, _)) in self.listeners.iter().enumerate() {
-            if *port == 0 || self.listeners[..i].iter().any(|(p, _)| p == port) {
+        for (i, l) in self.listeners.iter().enumerate() {
+            let port = l.port;
+            if port == 0 || self.listeners[..i].iter().any(|o| o.port == port) {
                 return Err(ConfigError {
                     field: "listeners",
                     value: format!("port {port}"),
                     limit: "ports from 1 to 65535, each once".into(),
+                });
+            }
+            let backlog = self.backlog(l);
+            if !(1..=self.connections).contains(&backlog) {
+                return Err(ConfigError {
+                    field: "listeners",
+                    value: format!("port {port} with a backlog of {backlog}"),
+                    limit: format!(
+                        "given a backlog from 1 to {}, the number of connections",
+                        self.connections
+                    ),
                 });
             }
         }
@@ -222,13 +303,35 @@ mod tests {
         };
         assert_eq!(c.check().unwrap_err().field, "netmask");
         let mut c = ToeConfig::default();
-        c.listeners.push((7, Owner::Discard));
+        c.listeners.push(Listener::new(7, Owner::Discard));
         assert_eq!(c.check().unwrap_err().value, "port 7");
+        for (connections, time_wait, sound) in [
+            (4, 3, true),
+            (4, 4, false),
+            (1, 0, true),
+            (512, 511, true),
+            (1024, 0, true),
+            (1024, 1, false),
+        ] {
+            let c = ToeConfig {
+                connections,
+                time_wait: Some(time_wait),
+                ..ToeConfig::default()
+            };
+            assert_eq!(c.check().is_ok(), sound, "{connections}, {time_wait}");
+        }
+        for (backlog, sound) in [(0, false), (1, true), (4, true), (5, false)] {
+            let mut c = ToeConfig::default();
+            c.listeners[1] = c.listeners[1].backlog(backlog);
+            let said = c.check().map_err(|e| e.to_string());
+            assert_eq!(said.is_ok(), sound);
+            assert!(sound || said.unwrap_err().contains("port 9 with a backlog of"));
+        }
         for (connections, tick_cycles, sound) in [
             (1024, 16_384, true),
             (1024, 16_383, false),
-            (4, 64, true),
-            (4, 63, false),
+            (4, 112, true),
+            (4, 111, false),
         ] {
             let c = ToeConfig {
                 connections,

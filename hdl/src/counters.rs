@@ -66,7 +66,7 @@ causes! {
     39 PureAckOut "segment without payload sent";
     40 OutOfOrder "segment received ahead of a gap";
     41 ArpWait "active open waiting for ARP";
-    42 Recycled "TIME-WAIT entry taken for a new connection";
+    42 Recycled "half-open connection or TIME-WAIT that made way for another";
     43 StaleRecord "segment dropped: its connection ended before its turn";
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";

@@ -107,6 +107,8 @@ pub struct Endpoint {
     builder: Builder,
     ipv4_tx: Ipv4Tx,
     counters: CounterRam<9>,
+    place_conn: Signal<Local, Bits<11>>,
+    connections: Constant<Bits<11>>,
 }
 
 impl Endpoint {
@@ -158,10 +160,10 @@ impl Endpoint {
             table: Table::new(config),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes),
             records: Records::default(),
-            events: Events::new(config.connections),
-            timers: Timers::new(config.connections),
+            events: Events::new(config.entries()),
+            timers: Timers::new(config.entries()),
             engine: Engine::new(
-                config.connections,
+                config.entries(),
                 program::PROGRAM_WORDS.next_power_of_two(),
                 &program.words,
                 &program.shared,
@@ -174,6 +176,8 @@ impl Endpoint {
             builder: Builder::new(config.ip),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
+            place_conn: Default::default(),
+            connections: Constant::new((config.connections as u64).into()),
         })
     }
 }
@@ -242,7 +246,10 @@ impl Logic for Endpoint {
         self.records.push_flags.next = self.parser.record_flags.val();
         self.rx_ring.place_valid.next = self.parser.place_valid.val();
         self.rx_ring.place_conn.next = self.parser.place_conn.val();
-        self.rx_ring.place_hit.next = self.parser.place_hit.val();
+        // TIME-WAIT has entries without buffers, and takes no payload.
+        self.place_conn.next = bit_cast::<11, 10>(self.parser.place_conn.val());
+        self.rx_ring.place_hit.next =
+            self.parser.place_hit.val() & (self.place_conn.val() < self.connections.val());
         self.rx_ring.place_seq.next = self.parser.place_seq.val();
         self.rx_ring.place_length.next = self.parser.place_length.val();
         self.rx_ring.place_slot.next = self.parser.place_slot.val();

@@ -182,6 +182,9 @@ struct Pins {
     command_ports: PortId,
     command_ip: PortId,
     command_owner: PortId,
+    program_write: PortId,
+    program_address: PortId,
+    program_data: PortId,
 }
 
 /// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
@@ -220,6 +223,9 @@ impl SimulatedBoard {
             command_ports: p("command_ports")?,
             command_ip: p("command_ip")?,
             command_owner: p("command_owner")?,
+            program_write: p("program_write")?,
+            program_address: p("program_address")?,
+            program_data: p("program_data")?,
         };
         machine.poke(reset, 1);
         machine.cycle();
@@ -250,6 +256,16 @@ impl SimulatedBoard {
         }
         self.board.machine.poke(self.pins.reset, 0);
         self.wake();
+    }
+
+    /// Writes a word of the engine's program, while it runs.
+    pub fn write_program(&mut self, address: u16, word: u32) {
+        let machine = &mut self.board.machine;
+        machine.poke(self.pins.program_address, address.into());
+        machine.poke(self.pins.program_data, word.into());
+        machine.poke(self.pins.program_write, 1);
+        self.cycle();
+        self.board.machine.poke(self.pins.program_write, 0);
     }
 
     /// Cycles run since reset.

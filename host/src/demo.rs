@@ -199,14 +199,14 @@ pub fn fresh_board(config: &ToeConfig, backend: Backend) -> Result<SimulatedBoar
 /// # Errors
 /// When the configuration has none.
 pub fn listener(config: &ToeConfig, owner: Owner) -> Result<u16> {
-    let found = config.listeners.iter().find(|(_, o)| *o == owner);
+    let found = config.listeners.iter().find(|l| l.owner == owner);
     let app = format!("{owner:?}").to_lowercase();
     let none = || {
         crate::Refused(format!(
             "no port in `listeners` has the application {app}, which this needs; add one to the configuration, say {{ port = 7, app = \"{app}\" }}"
         ))
     };
-    Ok(found.ok_or_else(none)?.0)
+    Ok(found.ok_or_else(none)?.port)
 }
 
 /// The three latencies, each on an idle line of its own.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use serde::{Deserialize, Deserializer};
-use toe_hdl::config::{ConfigError, Owner, ToeConfig, MAX_CONNECTIONS};
+use toe_hdl::config::{self, ConfigError, Owner, ToeConfig, MAX_CONNECTIONS};
 
 use crate::Refused;
 
@@ -16,6 +16,7 @@ use crate::Refused;
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     connections: usize,
+    time_wait: Option<usize>,
     rx_ring_bytes: usize,
     tx_ring_bytes: usize,
     mtu: u16,
@@ -39,6 +40,7 @@ struct Settings {
 struct Listener {
     port: u16,
     app: App,
+    backlog: Option<usize>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -96,6 +98,7 @@ impl Default for Settings {
         let listeners = c.listeners.iter();
         Self {
             connections: c.connections,
+            time_wait: c.time_wait,
             rx_ring_bytes: c.rx_ring_bytes,
             tx_ring_bytes: c.tx_ring_bytes,
             mtu: c.mtu,
@@ -104,9 +107,10 @@ impl Default for Settings {
             netmask: c.netmask.into(),
             gateway: c.gateway.into(),
             listeners: listeners
-                .map(|&(port, owner)| Listener {
-                    port,
-                    app: app(owner),
+                .map(|l| Listener {
+                    port: l.port,
+                    app: app(l.owner),
+                    backlog: l.backlog,
                 })
                 .collect(),
             icmp_bytes: c.icmp_bytes,
@@ -125,6 +129,7 @@ impl From<Settings> for ToeConfig {
         };
         Self {
             connections: s.connections,
+            time_wait: s.time_wait,
             rx_ring_bytes: s.rx_ring_bytes,
             tx_ring_bytes: s.tx_ring_bytes,
             mtu: s.mtu,
@@ -132,7 +137,13 @@ impl From<Settings> for ToeConfig {
             ip: s.ip.octets(),
             netmask: s.netmask.octets(),
             gateway: s.gateway.octets(),
-            listeners: s.listeners.iter().map(|l| (l.port, owner(l.app))).collect(),
+            listeners: (s.listeners.iter())
+                .map(|l| config::Listener {
+                    port: l.port,
+                    owner: owner(l.app),
+                    backlog: l.backlog,
+                })
+                .collect(),
             icmp_bytes: s.icmp_bytes,
             hash_key: s.hash_key.0,
             tick_cycles: s.tick_cycles,
@@ -228,8 +239,8 @@ pub fn example() -> String {
     let [ip, netmask, gateway] = [c.ip, c.netmask, c.gateway].map(Ipv4Addr::from);
     let mac = c.mac.map(|octet| format!("{octet:02x}")).join(":");
     let listeners: String = (c.listeners.iter())
-        .map(|(port, owner)| {
-            let app = format!("{owner:?}").to_lowercase();
+        .map(|l| {
+            let (port, app) = (l.port, format!("{:?}", l.owner).to_lowercase());
             format!("    {{ port = {port}, app = \"{app}\" }},\n")
         })
         .collect();
@@ -238,6 +249,9 @@ pub fn example() -> String {
 
 # Connections at once: a power of two, 1 to {MAX_CONNECTIONS}.
 connections = {}
+# Connections in TIME-WAIT remembered besides, without buffers: at most one less than there are connections, and no more than {MAX_CONNECTIONS} with them.
+# Left out: as many as that.
+# time_wait = {}
 # Receive and send buffer of each connection in bytes: powers of two, 256 to 32768.
 rx_ring_bytes = {}
 tx_ring_bytes = {}
@@ -249,7 +263,8 @@ mac = \"{mac}\"
 ip = \"{ip}\"
 netmask = \"{netmask}\"
 gateway = \"{gateway}\"
-# Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen.
+# Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen. `backlog = 2` beside them bounds its half-open
+# connections to 2, the oldest of which gives way to a third; left out, there may be as many as there are connections.
 listeners = [
 {listeners}]
 # Longest ICMP echo answered, in bytes: a power of two, 64 to 2048.
@@ -259,7 +274,7 @@ hash_key = \"{:#018x}\"
 # Clock cycles from one `tick` to the next, 16 a connection or more: what your clock makes of a millisecond.
 tick_cycles = {}
 ",
-        c.connections, c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles
     )
 }
 
@@ -275,12 +290,13 @@ mod tests {
 
     #[test]
     fn every_field_is_read() {
-        let text = "connections = 8\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
+        let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
-            listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\" }, { port = 82, app = \"echo\" }]\n\
+            listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
             icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\n";
         let want = ToeConfig {
             connections: 8,
+            time_wait: Some(5),
             rx_ring_bytes: 1024,
             tx_ring_bytes: 512,
             mtu: 1400,
@@ -289,9 +305,9 @@ mod tests {
             netmask: [255, 0, 0, 0],
             gateway: [10, 0, 0, 1],
             listeners: vec![
-                (80, Owner::Discard),
-                (81, Owner::Chargen),
-                (82, Owner::Echo),
+                config::Listener::new(80, Owner::Discard),
+                config::Listener::new(81, Owner::Chargen).backlog(3),
+                config::Listener::new(82, Owner::Echo),
             ],
             icmp_bytes: 64,
             hash_key: 0xFEDC_BA98_7654_3210,
@@ -329,7 +345,12 @@ mod tests {
             ("listeners = []", &["listeners", "1 to 8"]),
             ("hash_key = \"12\"", &["hash_key", "12", "behind 0x"]),
             ("hash_key = \"0x0\"", &["hash_key", "any other"]),
-            ("tick_cycles = 63", &["tick_cycles", "63", "64"]),
+            ("tick_cycles = 111", &["tick_cycles", "111", "112"]),
+            ("time_wait = 4", &["time_wait", "4", "at most 3"]),
+            (
+                "listeners = [{ port = 7, app = \"echo\", backlog = 5 }]",
+                &["port 7", "backlog of 5", "from 1 to 4"],
+            ),
             (
                 "listeners = [{ port = 7, app = \"ftp\" }]",
                 &["ftp", "chargen"],

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use toe_hdl::config::{ConfigError, Owner, ToeConfig};
+use toe_hdl::config::{ConfigError, Listener, Owner, ToeConfig};
 use toe_sim::gmii::GmiiPort;
 use toe_sim::link::{Link, Medium};
 use toe_sim::pcap::PcapWriter;
@@ -89,9 +89,9 @@ pub fn config(base: &ToeConfig, ip: Cidr, app: Option<&str>) -> Result<ToeConfig
     };
     config.listeners = match app {
         None => config.listeners,
-        Some("echo") => vec![(7, Owner::Echo)],
-        Some("discard") => vec![(9, Owner::Discard)],
-        Some("chargen") => vec![(19, Owner::Chargen)],
+        Some("echo") => vec![Listener::new(7, Owner::Echo)],
+        Some("discard") => vec![Listener::new(9, Owner::Discard)],
+        Some("chargen") => vec![Listener::new(19, Owner::Chargen)],
         Some(other) => {
             return Err(Refused(format!(
                 "there is no application `{other}`; there are echo (port 7), discard (9) and chargen (19)"
@@ -168,7 +168,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let ports: Vec<String> = config
         .listeners
         .iter()
-        .map(|(p, o)| format!("{o:?} on {p}").to_lowercase())
+        .map(|l| format!("{:?} on {}", l.owner, l.port).to_lowercase())
         .collect();
     eprintln!(
         "the board is at {}, this machine at {host_ip} on {}; {}; {} back end ({machine}); Ctrl-C ends",

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
-use toe_hdl::config::{Owner, ToeConfig};
+use toe_hdl::config::{Listener, Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::asm::Program;
 use toe_hdl::tcp::model::blocks::Attached;
@@ -206,7 +206,7 @@ pub struct ModelWorld {
 /// The configuration of a [`ModelWorld`]: the default, and port 100 for the host.
 pub fn config() -> ToeConfig {
     let mut config = ToeConfig::default();
-    config.listeners.push((100, Owner::Host));
+    config.listeners.push(Listener::new(100, Owner::Host));
     config
 }
 

@@ -1,5 +1,5 @@
 //! Slots are never lost to peers that vanish: all slots filled with connections whose peers fall silent, in each state, then a newcomer opens within the stated bound.
-use toe_hdl::config::{Owner, ToeConfig};
+use toe_hdl::config::{Listener, Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::model::toe::ModelToe;
 use toe_hdl::tcp::program::constant::KEEPALIVE_BOUND;
@@ -24,7 +24,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let mut config = ToeConfig::default();
-        config.listeners.push((HOST, Owner::Host));
+        config.listeners.push(Listener::new(HOST, Owner::Host));
         let mut toe = ModelToe::new(&config, &program(&config));
         let peer = u32::from_be_bytes(IP);
         toe.blocks.neighbours.insert(peer, MAC);

@@ -96,15 +96,16 @@ pub struct Events {
 }
 
 impl Events {
-    /// For `connections` connections.
+    /// For `connections` connections, those in TIME-WAIT among them.
     ///
     /// # Panics
-    /// If `connections` is not a power of two from 1 to 1024.
+    /// If `connections` is not from 1 to 1024.
     pub fn new(connections: usize) -> Self {
         assert!(
-            connections.is_power_of_two() && connections <= 1024,
-            "Events: connections is {connections}, but must be a power of two from 1 to 1024"
+            (1..=1024).contains(&connections),
+            "Events: connections is {connections}, but must be from 1 to 1024"
         );
+        let depth = connections.next_power_of_two().max(2);
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -118,8 +119,8 @@ impl Events {
             head_mask: Default::default(),
             pop: Default::default(),
             turn: Default::default(),
-            pending: Memory::new(connections.max(2)),
-            queue: Memory::new(connections.max(2)),
+            pending: Memory::new(depth),
+            queue: Memory::new(depth),
             step: Default::default(),
             whose: Default::default(),
             post_valid: Default::default(),
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_and_nothing_invented() {
         use rand::SeedableRng;
-        for connections in [1_usize, 2, 4, 16] {
+        for connections in [1_usize, 2, 3, 4, 7, 16] {
             let mut rng = rand::rngs::StdRng::seed_from_u64(connections as u64);
             let mut uut = Events::new(connections);
             uut.connect_all();
@@ -469,9 +470,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "connections is 3, but must be a power of two")]
-    fn connections_are_a_power_of_two() {
-        let _ = Events::new(3);
+    #[should_panic(expected = "connections is 1025, but must be from 1 to 1024")]
+    fn connections_have_numbers_of_ten_bits() {
+        let _ = Events::new(1025);
     }
 
     #[test]

@@ -196,14 +196,14 @@ impl Logic for FromTimer {
 }
 
 impl Timers {
-    /// For `connections` connections.
+    /// For `connections` connections, those in TIME-WAIT among them.
     ///
     /// # Panics
-    /// If `connections` is not a power of two from 1 to 1024.
+    /// If `connections` is not from 1 to 1024.
     pub fn new(connections: usize) -> Self {
         assert!(
-            connections.is_power_of_two() && connections <= 1024,
-            "Timers: connections is {connections}, but must be a power of two from 1 to 1024"
+            (1..=1024).contains(&connections),
+            "Timers: connections is {connections}, but must be from 1 to 1024"
         );
         Self {
             clock: Default::default(),
@@ -213,7 +213,7 @@ impl Timers {
             command: Default::default(),
             post: Default::default(),
             scan: Default::default(),
-            memory: Memory::new(4 * connections),
+            memory: Memory::new(4 * connections.next_power_of_two()),
             read_timer: Default::default(),
             write_timer: Default::default(),
             command_at: Default::default(),

@@ -1,7 +1,7 @@
 //! The blocks beside the rings, modelled: segments in and out, connection table, timers, events, applications.
 use super::rx_ring::SLOTS;
 use super::tx_ring::{fold, sum_of};
-use crate::config::Owner;
+use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::isa::{out, pending, seg};
 use crate::tcp::{table, toeplitz};
@@ -279,31 +279,51 @@ struct Entry {
     ip: u32,
     /// The address of its slot, if it is in use.
     slot: Option<usize>,
-    /// Not in the list of those that ALLOC may take.
-    kept: bool,
+    /// In a list of those that ALLOC may take.
+    listed: bool,
 }
 
 /// Which connection a segment belongs to.
 #[derive(Clone, Debug)]
 pub struct Table {
     key: u64,
+    connections: usize,
+    /// Connections, then those in TIME-WAIT only.
     entries: Vec<Entry>,
     /// By address: see [`table::probe_address`].
     slots: Vec<Option<u16>>,
-    /// Free ones, then the recyclable ones, oldest first.
-    list: VecDeque<u16>,
-    listeners: Vec<(u16, Owner)>,
+    /// The free ones; those that may be recycled for each listener, and in TIME-WAIT, the oldest first.
+    lists: Vec<VecDeque<u16>>,
+    /// Of each listener, what its list may hold.
+    listeners: Vec<(Listener, usize)>,
+    /// The list of the last LISTEN.
+    listened: usize,
+    /// The entry of the next MOVE.
+    next_wait: usize,
 }
 
 impl Table {
-    /// An empty table.
-    pub fn new(connections: usize, key: u64, listeners: &[(u16, Owner)]) -> Self {
+    /// An empty table of this configuration.
+    pub fn new(config: &ToeConfig) -> Self {
+        let n = config.connections;
+        let listeners = config.listeners.iter().map(|l| (*l, config.backlog(l)));
+        let mut lists = vec![VecDeque::new(); table::lists(config)];
+        lists[0] = (0..n as u16).collect();
         Self {
-            key,
-            entries: vec![Entry::default(); connections],
-            slots: vec![None; 8 * connections.max(table::LEAST)],
-            list: (0..connections as u16).collect(),
-            listeners: listeners.to_vec(),
+            key: config.hash_key,
+            connections: n,
+            entries: vec![
+                Entry {
+                    listed: true,
+                    ..Entry::default()
+                };
+                config.entries()
+            ],
+            slots: vec![None; 8 * table::rows(config)],
+            lists,
+            listeners: listeners.collect(),
+            listened: 1,
+            next_wait: n,
         }
     }
 
@@ -327,27 +347,32 @@ impl Table {
         let place = self
             .probes(ports, ip)
             .find(|at| self.slots[*at].is_none())?;
-        let conn = self.list.pop_front()?;
-        let before = std::mem::replace(
-            &mut self.entries[conn as usize],
-            Entry {
-                ports,
-                ip,
-                slot: Some(place),
-                kept: true,
-            },
-        );
-        if let Some(slot) = before.slot {
+        let others = self.lists.len() - 1;
+        let next = (0..others).map(|k| 1 + (self.listened - 1 + k) % others);
+        let list = [0]
+            .into_iter()
+            .chain(next)
+            .find(|k| !self.lists[*k].is_empty())?;
+        let conn = self.lists[list].pop_front()?;
+        if let Some(slot) = self.entries[conn as usize].slot {
             self.slots[slot] = None;
         }
+        self.entries[conn as usize] = Entry {
+            ports,
+            ip,
+            slot: Some(place),
+            listed: false,
+        };
         self.slots[place] = Some(conn);
-        Some((conn, before.slot.is_some()))
+        Some((conn, list != 0))
     }
 
-    /// Takes an entry in use out of the list.
+    /// Takes an entry in use out of its list.
     fn leave(&mut self, conn: u16) {
-        self.list.retain(|c| *c != conn);
-        self.entries[conn as usize].kept = true;
+        for list in &mut self.lists {
+            list.retain(|c| *c != conn);
+        }
+        self.entries[conn as usize].listed = false;
     }
 
     /// `FREE`.
@@ -355,18 +380,34 @@ impl Table {
         if let Some(slot) = self.entries[conn as usize].slot {
             self.leave(conn);
             self.slots[slot] = None;
-            self.entries[conn as usize] = Entry::default();
-            self.list.push_front(conn);
+            self.entries[conn as usize] = Entry {
+                listed: true,
+                ..Entry::default()
+            };
+            if usize::from(conn) < self.connections {
+                self.lists[0].push_front(conn);
+            }
         }
     }
 
-    /// `RECYCLABLE`.
-    pub fn recyclable(&mut self, conn: u16) {
-        if self.entries[conn as usize].slot.is_some() {
-            self.leave(conn);
-            self.entries[conn as usize].kept = false;
-            self.list.push_back(conn);
+    /// `RECYCLABLE` for the listener of the last LISTEN, or in TIME-WAIT: who had to go for it.
+    pub fn recyclable(&mut self, conn: u16, time_wait: bool) -> Option<u16> {
+        self.entries[conn as usize].slot?;
+        let to = if time_wait {
+            self.lists.len() - 1
+        } else {
+            self.listened
+        };
+        self.leave(conn);
+        self.entries[conn as usize].listed = true;
+        self.lists[to].push_back(conn);
+        let (_, most) = self.listeners.get(to - 1)?;
+        if self.lists[to].len() <= *most {
+            return None;
         }
+        let oldest = self.lists[to].front().copied()?;
+        self.free(oldest);
+        Some(oldest)
     }
 
     /// `KEEP`.
@@ -376,15 +417,45 @@ impl Table {
         }
     }
 
-    /// `LISTEN`.
-    pub fn listen(&self, port: u16) -> Option<Owner> {
-        let found = self.listeners.iter().find(|(p, _)| *p == port);
-        found.map(|(_, owner)| *owner)
+    /// `MOVE`: the tuple of a connection that is kept becomes that of the next entry behind them: which, and whether another's had to go.
+    pub fn move_out(&mut self, conn: u16) -> (u16, bool) {
+        let entry = self.next_wait as u16;
+        self.next_wait += 1;
+        if self.next_wait == self.entries.len() {
+            self.next_wait = self.connections;
+        }
+        let before = self.entries[entry as usize].slot.is_some();
+        self.free(entry);
+        let moved = self.entries[conn as usize];
+        self.free(conn);
+        self.entries[entry as usize] = moved;
+        if let Some(slot) = moved.slot {
+            self.slots[slot] = Some(entry);
+        }
+        (entry, before)
     }
 
-    /// Entries in use, those that may be recycled not counted.
+    /// `LISTEN`.
+    pub fn listen(&mut self, port: u16) -> Option<Owner> {
+        let found = self.listeners.iter().position(|(l, _)| l.port == port)?;
+        self.listened = found + 1;
+        Some(self.listeners[found].0.owner)
+    }
+
+    /// Connections in use, those that may be recycled not counted.
     pub fn used(&self) -> usize {
-        self.entries.iter().filter(|e| e.kept).count()
+        self.entries[..self.connections]
+            .iter()
+            .filter(|e| !e.listed)
+            .count()
+    }
+
+    /// Entries beside the connections that are in TIME-WAIT.
+    pub fn waiting(&self) -> usize {
+        self.entries[self.connections..]
+            .iter()
+            .filter(|e| e.slot.is_some())
+            .count()
     }
 }
 
@@ -406,6 +477,12 @@ impl Timers {
             deadlines: vec![[None; 4]; connections],
             expired: vec![0; connections],
         }
+    }
+
+    /// For how many entries.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.expired.len()
     }
 
     /// Ticks since start.
@@ -705,22 +782,21 @@ mod tests {
 
     #[test]
     fn the_table_finds_recycles_the_oldest_and_refuses_when_full() {
-        let mut t = Table::new(
-            2,
-            0x5DEE_CE66_D1CE_4E5B,
-            &[(7, Owner::Echo), (19, Owner::Chargen)],
-        );
+        let mut t = Table::new(&ToeConfig {
+            connections: 2,
+            ..ToeConfig::default()
+        });
         assert_eq!(t.lookup(0, 0), None, "a free entry matches nothing");
         assert_eq!(t.alloc(1, 1), Some((0, false)));
         assert_eq!(t.alloc(2, 1), Some((1, false)));
         assert_eq!(t.alloc(3, 1), None);
         assert_eq!((t.lookup(1, 1), t.lookup(2, 1)), (Some(0), Some(1)));
         assert_eq!((t.lookup(1, 2), t.lookup(3, 1)), (None, None));
-        t.recyclable(1);
+        t.recyclable(1, false);
         t.keep(1);
         assert_eq!(t.alloc(3, 1), None, "a kept entry is not taken");
-        t.recyclable(1);
-        t.recyclable(0);
+        t.recyclable(1, false);
+        t.recyclable(0, false);
         assert_eq!(t.lookup(2, 1), Some(1), "recyclable is still there");
         assert_eq!(t.used(), 0);
         assert_eq!(t.alloc(3, 1), Some((1, true)));

@@ -59,8 +59,14 @@ impl Coprocessors for Blocks {
             a,
             b,
         } = request;
-        // A new connection's number is only known after ALLOC, so nothing that names one may come with a number out of range.
-        if conn as usize >= self.attached.len() {
+        // A new connection's number is only known after ALLOC, so nothing that names one may come with a number out of range; and an entry in TIME-WAIT has neither buffers nor application.
+        let bufferless = code < cmd::RX_INIT && code != cmd::NOTIFY || code >= cmd::OUT;
+        let known = if bufferless {
+            self.timers.len()
+        } else {
+            self.attached.len()
+        };
+        if conn as usize >= known {
             self.complaints
                 .push(format!("command {code:#04x} for connection {conn}"));
             return no();
@@ -96,7 +102,7 @@ impl Coprocessors for Blocks {
                 .alloc(a, b)
                 .map_or_else(no, |(c, recycled)| yes(u32::from(c), u32::from(recycled))),
             cmd::FREE => {
-                if self.attached[conn as usize].owner.is_some() {
+                if self.known_to_application(conn) {
                     self.complaints.push(format!(
                         "FREE of connection {conn}, which its application still knows"
                     ));
@@ -104,9 +110,18 @@ impl Coprocessors for Blocks {
                 self.table.free(conn);
                 no()
             }
-            cmd::RECYCLABLE => {
-                self.table.recyclable(conn);
-                no()
+            cmd::RECYCLABLE => self
+                .table
+                .recyclable(conn, imm == 1)
+                .map_or_else(no, |oldest| yes(u32::from(oldest), 0)),
+            cmd::MOVE => {
+                if self.known_to_application(conn) {
+                    self.complaints.push(format!(
+                        "MOVE of connection {conn}, which its application still knows"
+                    ));
+                }
+                let (entry, before) = self.table.move_out(conn);
+                yes(entry.into(), before.into())
             }
             cmd::KEEP => {
                 self.table.keep(conn);
@@ -198,8 +213,16 @@ impl Blocks {
         self.counters[cause as usize] += 1;
     }
 
+    fn known_to_application(&self, conn: u16) -> bool {
+        let attached = self.attached.get(usize::from(conn));
+        attached.is_some_and(|c| c.owner.is_some())
+    }
+
     fn send(&mut self, conn: u16, a: u32, b: u32) -> Answer {
-        let payload = self.tx.payload(conn, self.builder.seq(), a as u16);
+        let payload = match a as u16 {
+            0 => Vec::new(),
+            length => self.tx.payload(conn, self.builder.seq(), length),
+        };
         match self.builder.send(self.own_ip, &payload, b as u16) {
             Ok(packet) => {
                 self.packets.push_back(packet);
@@ -289,16 +312,16 @@ pub struct ModelToe {
 impl ModelToe {
     /// An engine built as `config` says, with `program` loaded.
     pub fn new(config: &ToeConfig, program: &Program) -> Self {
-        let n = config.connections;
+        let (n, entries) = (config.connections, config.entries());
         Self {
-            machine: Machine::new(program, n),
+            machine: Machine::new(program, entries),
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
-                table: Table::new(n, config.hash_key, &config.listeners),
+                table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes),
-                timers: Timers::new(n),
-                events: Events::new(n),
+                timers: Timers::new(entries),
+                events: Events::new(entries),
                 records: Records::default(),
                 builder: Builder::default(),
                 packets: VecDeque::new(),
@@ -337,7 +360,10 @@ impl ModelToe {
         let word = |n: u8| segment.record[n as usize];
         let conn = b.table.lookup(word(seg::PORTS), word(seg::IP));
         // SYN and RST are never placed.
-        if let (Some(conn), false, 0) = (conn, segment.payload.is_empty(), segment.flags & 0b110) {
+        let buffered = conn.filter(|c| usize::from(*c) < b.attached.len());
+        if let (Some(conn), false, 0) =
+            (buffered, segment.payload.is_empty(), segment.flags & 0b110)
+        {
             b.rx.place(conn, slot, word(seg::SEQ), &segment.payload);
         }
         b.records.push(Head {

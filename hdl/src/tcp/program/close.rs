@@ -20,8 +20,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::Closed.number());
     a.label("finish")
         .note("both directions are over: tell the application once it has read all, at the latest when this timer expires");
-    a.ldi(constant::TIME_WAIT).st(T0);
     a.timer_clear(timer::RETRANSMIT);
+    a.ldi(constant::UNREAD / 8).st(T0);
+    a.shl3(T0).st(T0);
     a.timer_set(timer::TIME_WAIT, T0);
     a.label("finish_read");
     a.cmd(cmd::RX_WINDOW);
@@ -41,6 +42,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(B).call("tell_closed");
     a.unless(B).cmd(cmd::FREE);
     a.done();
+
+    if config.time_wait() > 0 {
+        time_wait(a, config);
+    }
 
     a.label("end_by_reset")
         .note("the connection is over; its entry is freed when the application has let go");
@@ -104,11 +109,47 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br("end_unless_c_with_rst");
 }
 
+/// TIME-WAIT without buffers.
+fn time_wait(a: &mut Asm, config: &ToeConfig) {
+    a.label("remember")
+        .note("the application has let go: what TIME-WAIT needs moves to the oldest entry behind the connections, the slot is free");
+    a.timer_clear(timer::TIME_WAIT);
+    a.ld(PORTS).to(T_SEQ);
+    a.ld(IP).to(T_CTL);
+    a.ld(MAC_LO).to(T_LEN);
+    a.ld(MAC_HI).to(T_SUM);
+    a.ld(SND_MAX).to(T0);
+    a.ld(RCV_NXT).to(T1);
+    a.ld(ACK_DUE).not_zero(ACK_NOW);
+    a.note("segments that wait in the queue must not find it here");
+    zero(a, STATE);
+    zero(a, PORTS);
+    a.cmd(cmd::MOVE);
+    a.ld(RESULT2).zero(A);
+    a.ld(OUT_PORTS);
+    a.cmd_a(cmd::SETCONN, RESULT);
+    a.or(k(0)).to(OUT_PORTS);
+    a.ld(T_SEQ).to(PORTS);
+    a.ld(T_CTL).to(IP);
+    a.ld(T_LEN).to(MAC_LO);
+    a.ld(T_SUM).to(MAC_HI);
+    a.ld(T0).to(SND_MAX);
+    a.ld(T1).st(RCV_NXT);
+    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    a.ldi(state::TIME_WAIT).st(STATE);
+    a.ldi(flags::RELEASED).st(FLAGS);
+    a.timer_set(timer::TIME_WAIT, k(constant::TIME_WAIT));
+    a.unless(A).count(Cause::Recycled.number());
+    a.when(ACK_NOW).br("send_ack");
+    a.done();
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::constant::{TIME_WAIT, UNREAD};
     use super::super::script::*;
     use super::super::words::*;
-    use crate::config::Owner;
+    use crate::config::{Owner, ToeConfig};
     use crate::counters::Cause;
 
     /// The application knows nothing of connection 0 any more.
@@ -131,15 +172,89 @@ mod tests {
         assert!(!forgotten(&s), "there is something to read");
         assert_eq!(s.read(), b"late");
         assert!(forgotten(&s));
-        s.inject(seg(ACK | FIN, 5, 2));
-        s.expect(ACK, 2, 6, 0);
-        s.inject(seg(RST, 6, 0)).silence().state("TIME-WAIT");
-        s.ticks(999)
-            .state("TIME-WAIT")
+        s.silence().waiting(1).slots(0);
+        // Every FIN is answered and begins TIME-WAIT anew; RST does not cut it short.
+        s.ticks(TIME_WAIT - 1).inject(seg(ACK | FIN, 5, 2));
+        assert_eq!(s.expect(ACK, 2, 6, 0).wnd, 8192);
+        s.inject(seg(RST, 6, 0)).silence().waiting(1);
+        s.ticks(TIME_WAIT - 1)
+            .waiting(1)
             .ticks(1)
             .silence()
-            .state("CLOSED");
+            .waiting(0);
         s.counted(Cause::Closed, 1).slots(0);
+    }
+
+    /// RFC 9293 section 3.10.7.4: in TIME-WAIT there is nothing to come but the FIN again.
+    #[test]
+    fn time_wait_answers_text_and_takes_none() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK | FIN, 1, 2));
+        s.expect(ACK, 2, 2, 0);
+        s.waiting(1);
+        // Another connection has the slot and its rings.
+        s.inject(seg(SYN, 0, 0).with_source(1000).mss(1000));
+        let ours = s.next().expect("SYN-ACK").seq;
+        s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(1000));
+        s.write(b"not for the peer that is gone");
+        s.next().expect("its text");
+        s.state("ESTABLISHED");
+        s.inject(seg(ACK, 2, 2)).silence();
+        s.inject(seg(ACK, 2, 1)).silence();
+        s.inject(seg(ACK, 2, 2).data(b"no"));
+        assert_eq!(s.expect(ACK, 2, 2, 0).ports, (HOST_PORT, PEER_PORT));
+        s.inject(seg(ACK | FIN, 2, 2));
+        s.expect(ACK, 2, 2, 0);
+        s.counted(Cause::BadAck, 0).inject(seg(ACK, 2, 3));
+        s.expect(ACK, 2, 2, 0);
+        s.counted(Cause::BadAck, 1);
+        s.inject(seg(0, 2, 0)).silence().counted(Cause::NoAck, 1);
+        assert_eq!(s.silence().read(), b"");
+        assert_eq!(s.toe.blocks.table.waiting(), 1);
+        s.slots(1);
+    }
+
+    #[test]
+    fn a_fin_that_waits_in_the_queue_while_its_connection_moves_is_answered() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        for _ in 0..3 {
+            s.arrive(seg(ACK | FIN, 1, 2));
+        }
+        s.settle();
+        for _ in 0..3 {
+            s.expect(ACK, 2, 2, 0);
+        }
+        s.silence().waiting(1).slots(0);
+    }
+
+    /// The table of TIME-WAIT has three entries beside four connections: the oldest makes way, its FIN is a stranger's then.
+    #[test]
+    fn the_oldest_time_wait_makes_way() {
+        let mut s = Script::new();
+        for port in 1000..1005 {
+            s.inject(seg(SYN, 0, 0).with_source(port));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port));
+            s.close();
+            s.expect(FIN | ACK, ours.wrapping_add(1), 1, 0);
+            s.inject(seg(ACK | FIN, 1, ours.wrapping_add(2)).with_source(port));
+            s.expect(ACK, ours.wrapping_add(2), 2, 0);
+            s.silence().slots(0);
+        }
+        s.waiting(3)
+            .counted(Cause::Recycled, 2)
+            .counted(Cause::Opened, 5);
+        for port in 1000..1005 {
+            s.inject(seg(ACK | FIN, 1, 2).with_source(port));
+            let answer = s.next().expect("an answer");
+            let flags = if port < 1002 { RST } else { ACK };
+            assert_eq!(answer.flags, flags, "{port}");
+        }
+        s.ticks(TIME_WAIT).waiting(0).slots(0);
     }
 
     #[test]
@@ -168,8 +283,8 @@ mod tests {
         s.inject(seg(ACK | FIN, 1, 1));
         s.expect(ACK, 2, 2, 0);
         s.silence().state("CLOSING");
-        s.inject(seg(ACK, 2, 2)).silence().state("TIME-WAIT");
-        s.ticks(1001).state("CLOSED").slots(0);
+        s.inject(seg(ACK, 2, 2)).silence().waiting(1).slots(0);
+        s.ticks(TIME_WAIT).waiting(0);
     }
 
     #[test]
@@ -179,7 +294,7 @@ mod tests {
         s.expect(FIN | ACK, 1, 1, 0);
         s.inject(seg(ACK | FIN, 1, 2));
         s.expect(ACK, 2, 2, 0);
-        s.silence().state("TIME-WAIT").ticks(1001).slots(0);
+        s.silence().waiting(1).slots(0).ticks(TIME_WAIT).waiting(0);
     }
 
     #[test]
@@ -245,8 +360,12 @@ mod tests {
         s.inject(seg(ACK | FIN, 1, 2).data(b"unread"));
         s.expect(ACK, 2, 8, 0);
         s.state("TIME-WAIT");
+        // FINs that come again give it no more time.
+        s.ticks(UNREAD - 1).inject(seg(ACK | FIN, 7, 2));
+        s.expect(ACK, 2, 8, 0);
+        s.state("TIME-WAIT").slots(1);
         assert!(!forgotten(&s));
-        s.ticks(1001).silence().slots(0);
+        s.ticks(1).silence().waiting(0).slots(0);
         assert!(forgotten(&s));
     }
 
@@ -273,12 +392,14 @@ mod tests {
         let mut s = Script::established();
         s.close();
         s.expect(FIN | ACK, 1, 1, 0);
-        s.inject(seg(ACK | FIN, 1, 2));
-        s.expect(ACK, 2, 2, 0);
+        s.inject(seg(ACK | FIN, 1, 2).data(b"x"));
+        s.expect(ACK, 2, 3, 0);
         s.state("TIME-WAIT");
+        assert_eq!(s.toe.host_read(0, 1), b"x");
+        assert_eq!(s.toe.step(), Ok(true));
         assert!(forgotten(&s));
-        s.abort();
-        s.silence().state("CLOSED").slots(0);
+        s.toe.host_abort(0);
+        s.settle().silence().waiting(0).slots(0);
     }
 
     #[test]
@@ -298,8 +419,11 @@ mod tests {
     }
 
     #[test]
-    fn a_time_wait_is_recycled_when_its_application_has_let_go() {
-        let mut s = Script::new();
+    fn without_a_table_of_their_own_a_time_wait_is_recycled_when_its_application_has_let_go() {
+        let mut s = Script::with(ToeConfig {
+            time_wait: Some(0),
+            ..config()
+        });
         for port in 1000..1005 {
             s.inject(seg(SYN, 0, 0).with_source(port));
             let ours = s.next().expect("SYN-ACK").seq;
@@ -315,17 +439,17 @@ mod tests {
             s.silence();
         }
         s.counted(Cause::Recycled, 1).counted(Cause::Opened, 5);
-        s.ticks(2000).slots(0);
+        s.state("TIME-WAIT").ticks(TIME_WAIT).waiting(0).slots(0);
     }
 
-    /// Connection 0 in TIME-WAIT, both sides at 2, our clock ten ticks on.
+    /// What was connection 0 in TIME-WAIT, both sides at 2, our clock ten ticks on.
     fn time_wait() -> Script {
         let mut s = Script::established();
         s.close();
         s.expect(FIN | ACK, 1, 1, 0);
         s.inject(seg(ACK | FIN, 1, 2));
         s.expect(ACK, 2, 2, 0);
-        s.ticks(10).silence().state("TIME-WAIT");
+        s.ticks(10).silence().waiting(1);
         s
     }
 
@@ -340,7 +464,8 @@ mod tests {
             s.expect(ACK, 2501, seq + 2, 0);
             s.state("ESTABLISHED").counted(Cause::Opened, 2).slots(1);
             assert_eq!(s.read(), b"x");
-            s.ticks(2000).state("ESTABLISHED");
+            s.ticks(TIME_WAIT + 1).state("ESTABLISHED");
+            assert_eq!(s.toe.blocks.table.waiting(), 0);
         }
     }
 
@@ -350,14 +475,14 @@ mod tests {
             let mut s = time_wait();
             s.inject(seg(flags, seq, 0));
             s.expect(ACK, 2, 2, 0);
-            s.silence().state("TIME-WAIT").slots(0);
+            s.silence().waiting(1).slots(0);
         }
         // Our first number would lie among those of the connection before.
         let mut s = time_wait();
         s.toe.set_isn(US);
         s.inject(seg(SYN, 100, 0));
         s.expect(ACK, 2, 2, 0);
-        s.silence().state("TIME-WAIT");
+        s.silence().waiting(1);
         // The application still has something to read.
         let mut s = Script::established();
         s.close();
@@ -385,10 +510,10 @@ mod tests {
         s.expect(FIN | ACK, 1, 1, 0);
         s.inject(seg(ACK | FIN, 1, 2).with_target(5_000));
         s.expect(ACK, 2, 2, 0);
-        s.ticks(10).silence().state("TIME-WAIT");
+        s.ticks(10).silence().waiting(1);
         s.inject(seg(SYN, 100, 0).with_target(5_000));
         s.expect(ACK, 2, 2, 0);
-        s.silence().state("TIME-WAIT");
+        s.silence().waiting(1);
     }
 
     #[test]

@@ -50,8 +50,13 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     a.call("peer_syn");
-    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself");
-    a.cmd(cmd::RECYCLABLE);
+    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself,");
+    a.note("and when its listener has more than its backlog")
+        .cmd_imm(cmd::RECYCLABLE, 0);
+    a.unless(OK).done();
+    a.cmd_a(cmd::SETCONN, RESULT);
+    zero(a, STATE);
+    a.count(Cause::Recycled.number());
     a.done();
 
     a.label(".refused");
@@ -277,6 +282,39 @@ mod tests {
         s.counted(Cause::Opened, 3).slots(3);
         s.inject(seg(ACK, 1, 1).with_source(1000).data(b"x"));
         s.expect(ACK, 1, 2, 0);
+    }
+
+    #[test]
+    fn a_listener_s_oldest_half_open_connection_gives_way_at_its_backlog() {
+        let mut c = config();
+        c.listeners[1] = c.listeners[1].backlog(2);
+        let mut s = Script::with(c);
+        for (n, port) in (1000..1006).enumerate() {
+            s.inject(seg(SYN, 0, 0).with_source(port));
+            s.expect(SYN | ACK, 0, 1, 0);
+            s.silence().slots(0);
+            s.counted(Cause::Recycled, (n as u64).saturating_sub(1));
+        }
+        // There were free slots all the time, which another listener's may have.
+        for port in [1, 2] {
+            s.inject(seg(SYN, 0, 0).with_source(port).with_target(7));
+            s.expect(SYN | ACK, 0, 1, 0);
+        }
+        s.counted(Cause::Recycled, 4);
+        for port in 1000..1006 {
+            s.inject(seg(ACK, 1, 1).with_source(port));
+            if port < 1004 {
+                s.expect(RST, 1, 0, 0);
+            }
+            s.silence();
+        }
+        for port in [1, 2] {
+            s.inject(seg(ACK, 1, 1).with_source(port).with_target(7))
+                .silence();
+        }
+        s.counted(Cause::Opened, 4).slots(4);
+        // Those that had to go send nothing more.
+        s.ticks(30_000).silence();
     }
 
     // ---- SYN-RECEIVED ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@ use super::marks::*;
 use super::words::*;
 use super::{flags, state, zero};
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify};
 
 /// From the vector to the ACK check: straight on in the common case.
@@ -76,6 +76,8 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.when(RST).br("rst_in");
     a.when(SYN).br("syn_in");
     a.unless(ACK).br("no_ack");
+    a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
+    a.when(A).br("time_wait");
     a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
     a.when(A).br("acknowledgement");
 }
@@ -98,11 +100,21 @@ pub(super) fn exceptions(a: &mut Asm) {
     a.when(RST).br("drop_unacceptable");
     a.when(SYN).br("syn_in");
     a.unless(FIN).br("challenge");
-    a.note("TIME-WAIT begins anew with every FIN");
-    a.ldi(super::constant::TIME_WAIT).st(T0);
-    a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
-    a.when(A).timer_set(super::timer::TIME_WAIT, T0);
+    a.note("TIME-WAIT begins anew with every FIN, but not the time that an application has to read to the end");
+    a.ldi(flags::RELEASED).and(FLAGS).not_zero(A);
+    a.when(A)
+        .timer_set(super::timer::TIME_WAIT, k(super::constant::TIME_WAIT));
     a.br("challenge");
+
+    a.label("time_wait")
+        .note("fifth to eighth check: all of ours is acknowledged, all of theirs has come");
+    a.ld(SEG_ACK).rsb(SND_MAX).sign(A);
+    a.when(A).br("bad_ack");
+    a.count(Cause::Accepted.number());
+    a.ld(SEG_LEN).zero(A);
+    a.when(FIN).clear(A);
+    a.unless(A).br("send_ack");
+    a.done();
 
     a.label("syn_in")
         .note("RFC 1122 section 4.2.2.13, RFC 6191: in TIME-WAIT a SYN above all that the peer has sent opens anew,")
@@ -176,6 +188,7 @@ pub(super) fn exceptions(a: &mut Asm) {
     a.ldi(state::PEER_FIN).or(STATE).to(STATE);
     a.when(B).call("enter_time_wait");
     a.when(BUSY).br("busy");
+    a.note("all of ours is acknowledged").when(B).br("send_ack");
     a.br("output_now");
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Sequence numbers in scripts are relative: ours begin at 0xFFFF_FF00 ([`US`]), the peer's at 0xFFFF_FFF0 ([`PEER`]), so that every script crosses the wrap.
 use super::words;
-use crate::config::{Owner, ToeConfig};
+use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Operand;
 use crate::tcp::model::toe::ModelToe;
@@ -154,7 +154,10 @@ pub struct Script {
 /// The usual configuration with a listener of the host's.
 pub fn config() -> ToeConfig {
     ToeConfig {
-        listeners: vec![(7, Owner::Echo), (HOST_PORT, Owner::Host)],
+        listeners: vec![
+            Listener::new(7, Owner::Echo),
+            Listener::new(HOST_PORT, Owner::Host),
+        ],
         ..ToeConfig::default()
     }
 }
@@ -248,6 +251,14 @@ impl Script {
     #[track_caller]
     pub fn state(&mut self, name: &str) -> &mut Self {
         assert_eq!(super::state::name(self.word(words::STATE)), name);
+        self
+    }
+
+    /// So many connections are remembered in TIME-WAIT; connection 0 is not among them.
+    #[track_caller]
+    pub fn waiting(&mut self, entries: usize) -> &mut Self {
+        self.state("CLOSED");
+        assert_eq!(self.toe.blocks.table.waiting(), entries, "in TIME-WAIT");
         self
     }
 

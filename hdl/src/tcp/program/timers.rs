@@ -24,10 +24,17 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.br("output");
 
     a.label(".released")
-        .note("TIME-WAIT: from now on the entry may be taken");
+        .note("section 3.10.5: an ABORT ends TIME-WAIT, too; else its slot, or all of it, may be taken from now on");
     a.ldi(flags::RELEASED).or(FLAGS).to(FLAGS);
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
-    a.when(A).cmd(cmd::RECYCLABLE);
+    a.when(P_ABORT).clear(A);
+    if config.time_wait() > 0 {
+        a.when(A).br("remember");
+    } else {
+        a.when(A)
+            .timer_set(timer::TIME_WAIT, k(constant::TIME_WAIT));
+        a.when(A).cmd_imm(cmd::RECYCLABLE, 1);
+    }
     a.br(".after_released");
 
     a.label(".close")
@@ -61,6 +68,11 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1 << timer::RETRANSMIT).and(RESULT).not_zero(B);
     a.ldi(1 << timer::TIME_WAIT).and(RESULT).not_zero(A);
     a.when(A).br("time_wait_over");
+    a.note("released and in TIME-WAIT: begun anew as it expired")
+        .ldi(flags::RELEASED)
+        .and(FLAGS)
+        .not_zero(A);
+    a.when(A).done();
     a.ldi(1 << timer::KEEPALIVE).and(RESULT).not_zero(A);
     a.when(A).br("keepalive");
     a.label("not_probed");
