@@ -150,6 +150,7 @@ fn time_wait_makes_way() {
     assert_eq!(w.model.toe.counter(Cause::Opened), 20);
     assert_eq!(w.model.toe.counter(Cause::NoSlot), 0, "{}", w.counters());
     assert!(w.model.toe.counter(Cause::Recycled) > 0, "{}", w.counters());
+    assert_eq!(w.model.toe.blocks.table.waiting(), 3);
     w.come_to_rest(MINUTE).unwrap();
 }
 
@@ -483,7 +484,7 @@ fn no_segment_wedges_it() {
         let mut now = Instant::ZERO;
         let mut answers = 0;
         for _ in 0..5000 {
-            let conn = r.random_range(0..4);
+            let conn = r.random_range(0..config().entries());
             let known = word(&w, conn, words::PORTS);
             let ports = if known != 0 && r.random_bool(0.9) {
                 known
@@ -529,7 +530,7 @@ fn no_segment_wedges_it() {
             if let Some(error) = &w.model.error {
                 panic!("seed {seed}: {error}");
             }
-            states.extend((0..4).map(|c| word(&w, c, words::STATE)));
+            states.extend((0..config().entries()).map(|c| word(&w, c, words::STATE)));
         }
         assert!(answers > 1000, "{answers} answers");
         // Every connection that is left is reset exactly in the window.
