@@ -41,6 +41,10 @@ pub struct AppOut {
     pub tx_valid: Signal<In, Bit>,
     pub tx_data: Signal<In, Bits<8>>,
     pub tx_ready: Signal<Out, Bit>,
+    /// An offer for this connection is wanted; both held until the cycle of `wake_ready`.
+    pub wake_valid: Signal<In, Bit>,
+    pub wake_conn: Signal<In, Bits<10>>,
+    pub wake_ready: Signal<Out, Bit>,
 }
 
 /// The application's end.
@@ -64,4 +68,7 @@ pub struct AppIn {
     pub tx_valid: Signal<Out, Bit>,
     pub tx_data: Signal<Out, Bits<8>>,
     pub tx_ready: Signal<In, Bit>,
+    pub wake_valid: Signal<Out, Bit>,
+    pub wake_conn: Signal<Out, Bits<10>>,
+    pub wake_ready: Signal<In, Bit>,
 }
