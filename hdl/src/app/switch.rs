@@ -1296,7 +1296,7 @@ mod tests {
 
     impl Collisions {
         fn of(uut: &Switch) -> Self {
-            let mask = number(Bits::<10>::from(uut.id_mask.val())).max(1);
+            let mask = number(uut.id_mask.val()).max(1);
             let same = |a: Bits<10>, b: Bits<10>| (number(a) ^ number(b)) & mask == 0;
             let (s, q) = (&uut.status, &uut.queue);
             Self {
