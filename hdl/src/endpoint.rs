@@ -337,6 +337,7 @@ impl Logic for Endpoint {
         self.switch.command.slot.next = self.engine.command.slot.val();
         self.switch.command.a.next = self.engine.command.a.val();
         self.switch.command.b.next = self.engine.command.b.val();
+        self.switch.ring_ok.next = self.rx_ring.command.ok.val() | self.tx_ring.command.ok.val();
         self.arp.valid.next = self.engine.command.valid.val();
         self.arp.code.next = self.engine.command.code.val();
         self.arp.imm.next = self.engine.command.imm.val();

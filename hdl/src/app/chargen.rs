@@ -142,6 +142,8 @@ impl Logic for Chargen {
         }
         self.app.take_close.next = self.app.offer_fin.val();
         self.app.take_abort.next = false;
+        self.app.wake_valid.next = false;
+        self.app.wake_conn.next = bits::<10>(0);
         self.app.rx_ready.next = true;
         self.character.next = bit_cast::<8, 7>(self.r.q.val().character);
         if self.control.val() {
@@ -335,6 +337,9 @@ mod tests {
         )
         .unwrap_or_else(|error| panic!("{error}"));
         driver.borrow().check();
-        assert_eq!(report.never_changed(), ["app$take_abort"]);
+        assert_eq!(
+            report.never_changed(),
+            ["app$take_abort", "app$wake_valid", "app$wake_conn"]
+        );
     }
 }

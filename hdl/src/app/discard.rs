@@ -18,6 +18,8 @@ impl Logic for Discard {
         self.app.take_write.next = 0.into();
         self.app.take_close.next = self.app.offer_fin.val();
         self.app.take_abort.next = false;
+        self.app.wake_valid.next = false;
+        self.app.wake_conn.next = 0.into();
         self.app.rx_ready.next = true;
         self.app.tx_valid.next = false;
         self.app.tx_data.next = 0.into();

@@ -29,6 +29,8 @@ impl Logic for Echo {
         // All that came before the FIN has been read, and what is read is written in the same turn.
         self.app.take_close.next = self.app.offer_fin.val();
         self.app.take_abort.next = false;
+        self.app.wake_valid.next = false;
+        self.app.wake_conn.next = bits::<10>(0);
         self.app.tx_valid.next = self.app.rx_valid.val();
         self.app.tx_data.next = self.app.rx_data.val();
         self.app.rx_ready.next = self.app.tx_ready.val();
@@ -106,6 +108,9 @@ mod tests {
             },
         )
         .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(report.never_changed(), ["app$take_abort"]);
+        assert_eq!(
+            report.never_changed(),
+            ["app$take_abort", "app$wake_valid", "app$wake_conn"]
+        );
     }
 }

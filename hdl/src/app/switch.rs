@@ -1,15 +1,22 @@
-//! The application switch: visits the connections in turn and lets each one's owner read and write.
+//! The application switch: lets each connection's owner read and write, one turn after another.
 //!
-//! A visit reads the connection's status, asks both rings, makes the owner its offer, runs both bursts and passes on. What the engine notifies is only noted in the
-//! status, at any time, and found at the next visit. The status is read *before* the rings are asked, and the engine commits data before it
+//! Whose turn is next says a queue, as in `tcp/events`: ids in RAM, each at most once (a bit of the status says that it is in), so it can't overflow, and a turn costs the same however many connections are open.
+//! A connection is put in when something may have changed for its application: at `NOTIFY`, when the receive ring's `rcv_nxt` has moved, when the send ring has freed or cut, at the application's own `wake`, and
+//! at the end of a turn in which bytes were taken or the connection was closed. After an offer of which nothing is taken it is out until one of these.
+//!
+//! A turn takes the connection from the queue, asks both rings, makes the owner its offer, runs both bursts and passes on. What the engine notifies is only noted in the
+//! status, at any time, and found in the turn that it asks for. The status is read *before* the rings are asked, and the engine commits data before it
 //! notifies the FIN behind them: so a FIN that is seen with nothing readable has nothing before it.
 //!
-//! A connection without space or bytes costs its turn and no more: none waits for another's peer. A connection of owner 3 (the host) is noted, but gets no offers here.
+//! **No wake is lost.** The bit in the status is cleared before the rings are asked: what comes later puts the connection in again, what came before is seen. Who changes a status reads it in the cycle before;
+//! the command bus is never kept waiting, so a turn or an application's wake that the bus comes between reads again.
 //!
-//! **Latency.** `NOTIFY` 2 cycles, 3 if a visit is at the status; after a reset the status is cleared first, a cycle a connection. A connection without owner: 2 cycles a visit. An open one: 4 cycles, the
-//! longer query, the application's answer, and the longer burst from the cycle after its start to `burst_done`, at least 2. An event posted: until it is accepted. `any_open` follows after a round.
-//! **Throughput.** A byte in and a byte out a cycle, [`TURN`] at most a visit.
-//! **Abort.** After `CLOSED` or `RESET` the next visit forgets the connection and posts `released`; a burst under way ends first.
+//! A connection without space or bytes is not in the queue: none waits for another's peer. A connection of owner 3 (the host) is noted, but gets no offers here: its turn ends after 2 cycles.
+//!
+//! **Latency.** `NOTIFY` 2 cycles, 3 right behind a ring's answer; after a reset the status is cleared first, a cycle a connection. With the queue empty, from `NOTIFY` or a ring's answer to the query 5 cycles, from `wake_valid` 5 to 8.
+//! A turn: 3 cycles (4 alone), the longer query, the application's answer, and the longer burst from the cycle after its start to `burst_done`; more for the cycles of the bus. An event posted: until it is accepted.
+//! A `wake` is taken between two turns, the applications in turn: within four. **Throughput.** A byte in and a byte out a cycle, [`TURN`] at most a turn.
+//! **Abort.** After `CLOSED` or `RESET` the next turn forgets the connection and posts `released`; a burst under way ends first.
 use super::AppOut;
 use crate::memory::Memory;
 use crate::stream::{StreamIn, StreamOut};
@@ -34,19 +41,23 @@ struct Status {
     closed: Bit,
     /// The engine is through with the connection; `released` is owed.
     over: Bit,
+    /// Its id is in the queue.
+    queued: Bit,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum State {
     /// After a reset: status by status.
     Clear,
+    /// For an application's wake and for the queue's first.
     Look,
+    /// The status of what is woken is there.
+    Wake,
+    /// The status of the queue's first is there.
     Check,
     Query,
     Offer,
-    /// The status again: it may have changed meanwhile.
-    Again,
-    Modify,
+    /// At its end the status again: it may have changed meanwhile.
     Burst,
     Post,
 }
@@ -54,8 +65,19 @@ enum State {
 #[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
 struct Registers {
     state: State,
-    /// The second cycle of a `NOTIFY`.
+    /// The second cycle of a note, and of a `NOTIFY` among them.
     noting: Bit,
+    telling: Bit,
+    note_conn: Bits<10>,
+    /// The cycle after: what is read is what was read beside the note.
+    noted: Bit,
+    /// The queue's, one bit wider than an id: equal when it is empty.
+    first: Bits<11>,
+    last: Bits<11>,
+    /// The queue's first id is read.
+    loaded: Bit,
+    /// The application whose wake may be taken; 3: none, so that turns come between.
+    whose: Bits<2>,
     conn: Bits<10>,
     owner: Bits<2>,
     fin: Bit,
@@ -67,11 +89,11 @@ struct Registers {
     tx_asked: Bit,
     rx_busy: Bit,
     tx_busy: Bit,
+    moved: Bit,
     closing: Bit,
     aborting: Bit,
     post_bit: Bits<3>,
-    seen: Bit,
-    any_open: Bit,
+    opened: Bits<11>,
 }
 
 /// The switch.
@@ -82,6 +104,8 @@ pub struct Switch {
 
     /// `NOTIFY`; other commands are not answered. `OPEN` only for a connection that is not open, or was released.
     pub command: CommandIn,
+    /// A ring answers the command with `ok`: in its fourth cycle at the earliest, so that turns find a cycle between. `RX_COMMIT`, `TX_CUT` and `TX_FREE` wake the connection.
+    pub ring_ok: Signal<In, Bit>,
     /// `close`, `abort`, `released`.
     pub post: PostOut,
 
@@ -112,14 +136,36 @@ pub struct Switch {
     pub app1: AppOut,
     pub app2: AppOut,
 
-    /// A connection was open in the last round.
+    /// A connection is open.
     pub any_open: Signal<Out, Bit>,
 
     r: DFF<Registers>,
     status: Memory<Status, 10>,
+    queue: Memory<Bits<10>, 10>,
 
     notify: Signal<Local, Bit>,
+    changed: Signal<Local, Bit>,
     note: Signal<Local, Bit>,
+    safe: Signal<Local, Bit>,
+    told_conn: Signal<Local, Bits<10>>,
+    wake: Signal<Local, Bit>,
+    wake_port: Signal<Local, Bits<10>>,
+    wake_conn: Signal<Local, Bits<10>>,
+    woken: Signal<Local, Bit>,
+    first_address: Signal<Local, Bits<10>>,
+    last_address: Signal<Local, Bits<10>>,
+    first_conn: Signal<Local, Bits<10>>,
+    after_first: Signal<Local, Bits<11>>,
+    after_last: Signal<Local, Bits<11>>,
+    filled: Signal<Local, Bit>,
+    dequeue: Signal<Local, Bit>,
+    subject: Signal<Local, Bits<10>>,
+    push: Signal<Local, Bit>,
+    again: Signal<Local, Bit>,
+    bursts_over: Signal<Local, Bit>,
+    opens: Signal<Local, Bit>,
+    ends: Signal<Local, Bit>,
+    opened: Signal<Local, Bits<11>>,
     known: Signal<Local, Status>,
     written: Signal<Local, Status>,
     readable_high: Signal<Local, Bits<5>>,
@@ -143,12 +189,15 @@ pub struct Switch {
     rx_ready: Signal<Local, Bit>,
     tx_valid: Signal<Local, Bit>,
     tx_data: Signal<Local, Bits<8>>,
-    pass: Signal<Local, Bit>,
-    at_last: Signal<Local, Bit>,
-    seen: Signal<Local, Bit>,
 
+    // Bits that are always zero cost nothing.
+    id_mask: Constant<Bits<10>>,
+    count_mask: Constant<Bits<11>>,
     last_conn: Constant<Bits<10>>,
     notify_code: Constant<Bits<6>>,
+    commit_code: Constant<Bits<6>>,
+    cut_code: Constant<Bits<6>>,
+    free_code: Constant<Bits<6>>,
     close_bit: Constant<Bits<3>>,
     abort_bit: Constant<Bits<3>>,
     released_bit: Constant<Bits<3>>,
@@ -170,6 +219,7 @@ impl Switch {
             clock: Default::default(),
             reset: Default::default(),
             command: Default::default(),
+            ring_ok: Default::default(),
             post: Default::default(),
             rx_query_valid: Default::default(),
             rx_query_conn: Default::default(),
@@ -195,8 +245,30 @@ impl Switch {
             any_open: Default::default(),
             r: Default::default(),
             status: Memory::new(connections.max(2)),
+            queue: Memory::new(connections.max(2)),
             notify: Default::default(),
+            changed: Default::default(),
             note: Default::default(),
+            safe: Default::default(),
+            told_conn: Default::default(),
+            wake: Default::default(),
+            wake_port: Default::default(),
+            wake_conn: Default::default(),
+            woken: Default::default(),
+            first_address: Default::default(),
+            last_address: Default::default(),
+            first_conn: Default::default(),
+            after_first: Default::default(),
+            after_last: Default::default(),
+            filled: Default::default(),
+            dequeue: Default::default(),
+            subject: Default::default(),
+            push: Default::default(),
+            again: Default::default(),
+            bursts_over: Default::default(),
+            opens: Default::default(),
+            ends: Default::default(),
+            opened: Default::default(),
             known: Default::default(),
             written: Default::default(),
             readable_high: Default::default(),
@@ -220,11 +292,13 @@ impl Switch {
             rx_ready: Default::default(),
             tx_valid: Default::default(),
             tx_data: Default::default(),
-            pass: Default::default(),
-            at_last: Default::default(),
-            seen: Default::default(),
+            id_mask: Constant::new((connections as u64 - 1).into()),
+            count_mask: Constant::new((2 * connections as u64 - 1).into()),
             last_conn: Constant::new((connections as u64 - 1).into()),
             notify_code: Constant::new((isa::cmd::NOTIFY as u64).into()),
+            commit_code: Constant::new((isa::cmd::RX_COMMIT as u64).into()),
+            cut_code: Constant::new((isa::cmd::TX_CUT as u64).into()),
+            free_code: Constant::new((isa::cmd::TX_FREE as u64).into()),
             close_bit: Constant::new((isa::pending::CLOSE as u64).into()),
             abort_bit: Constant::new((isa::pending::ABORT as u64).into()),
             released_bit: Constant::new((isa::pending::RELEASED as u64).into()),
@@ -240,6 +314,7 @@ impl Logic for Switch {
         // ---- registers ----
         dff_setup!(self, clock, r);
         self.status.clock.next = self.clock.val();
+        self.queue.clock.next = self.clock.val();
         self.known.next = self.status.read_data.val();
 
         // ---- named wires ----
@@ -256,7 +331,6 @@ impl Logic for Switch {
         self.readable.next = bit_cast::<16, 12>(self.r.q.val().readable);
         self.writable.next = bit_cast::<16, 12>(self.r.q.val().writable);
         self.fin.next = self.r.q.val().fin & !self.readable.val().any();
-        self.at_last.next = self.r.q.val().conn == self.last_conn.val();
 
         // ---- the owner's answer and its bytes ----
         self.taken.next = false;
@@ -301,95 +375,195 @@ impl Logic for Switch {
         self.tx_start_now.next = self.taken.val() & self.take_write.val().any();
 
         // ---- the engine's notes ----
-        // A visit in `Check` or `Modify` writes what it has read the cycle before: the note waits. While one is noted, no visit reads.
-        self.note.next = self.notify.val()
+        // Nothing keeps them waiting but the note before: a ring's answer comes in a command's last cycle, so that no other follows in the next.
+        self.told_conn.next = self.command.conn.val() & self.id_mask.val();
+        self.changed.next = self.command.valid.val()
+            & self.ring_ok.val()
+            & ((self.command.code.val() == self.commit_code.val())
+                | (self.command.code.val() == self.cut_code.val())
+                | (self.command.code.val() == self.free_code.val()));
+        self.note.next = (self.notify.val() | self.changed.val())
             & !self.r.q.val().noting
-            & (self.r.q.val().state != State::Clear)
-            & (self.r.q.val().state != State::Check)
-            & (self.r.q.val().state != State::Modify);
+            & (self.r.q.val().state != State::Clear);
         self.r.d.next.noting = self.note.val();
-        self.command.done.next = self.r.q.val().noting;
+        self.r.d.next.telling = self.note.val() & self.notify.val();
+        self.r.d.next.noted = self.r.q.val().noting;
+        if self.note.val() {
+            self.r.d.next.note_conn = self.told_conn.val();
+        }
+        self.command.done.next = self.r.q.val().telling;
         self.command.ok.next = false;
         self.command.result.next = bits::<32>(0);
         self.command.result2.next = bits::<32>(0);
+        // What a turn or a wake has read the cycle before is still so, and it may be written.
+        self.safe.next = !self.note.val() & !self.r.q.val().noting & !self.r.q.val().noted;
+
+        // ---- the applications' wakes ----
+        self.wake.next = false;
+        self.wake_port.next = self.app0.wake_conn.val();
+        if self.r.q.val().whose == bits::<2>(0) {
+            self.wake.next = self.app0.wake_valid.val();
+        }
+        if self.r.q.val().whose == bits::<2>(1) {
+            self.wake.next = self.app1.wake_valid.val();
+            self.wake_port.next = self.app1.wake_conn.val();
+        }
+        if self.r.q.val().whose == bits::<2>(2) {
+            self.wake.next = self.app2.wake_valid.val();
+            self.wake_port.next = self.app2.wake_conn.val();
+        }
+        self.wake_conn.next = self.wake_port.val() & self.id_mask.val();
+        self.woken.next = (self.r.q.val().state == State::Wake) & self.safe.val();
+
+        // ---- queue ----
+        self.first_address.next = bit_cast::<10, 11>(self.r.q.val().first);
+        self.last_address.next = bit_cast::<10, 11>(self.r.q.val().last);
+        self.queue.read_address.next = self.first_address.val();
+        self.first_conn.next = self.queue.read_data.val() & self.id_mask.val();
+        // An id is read from the cycle on in which it stands there.
+        self.filled.next = self.r.q.val().first != self.r.q.val().last;
+        self.dequeue.next =
+            (self.r.q.val().state == State::Look) & self.r.q.val().loaded & !self.wake.val();
+        self.r.d.next.loaded = self.filled.val() & !self.dequeue.val();
 
         // ---- status ----
+        self.bursts_over.next = (self.r.q.val().state == State::Burst)
+            & !self.r.q.val().rx_busy
+            & !self.r.q.val().tx_busy
+            & self.safe.val();
+        self.again.next = self.bursts_over.val() & (self.r.q.val().moved | self.r.q.val().closing);
+        self.opens.next = self.r.q.val().telling & (self.command.imm.val() == self.open_kind.val());
+        self.ends.next = (self.r.q.val().state == State::Check)
+            & self.safe.val()
+            & self.known.val().over
+            & self.known.val().open;
         self.status.read_address.next = self.r.q.val().conn;
-        if self.notify.val() {
-            self.status.read_address.next = self.command.conn.val();
+        if self.note.val() {
+            self.status.read_address.next = self.told_conn.val();
+        } else if self.r.q.val().state == State::Wake {
+            self.status.read_address.next = self.wake_conn.val();
+        } else if self.r.q.val().state == State::Look {
+            self.status.read_address.next = self.first_conn.val();
+            if self.wake.val() {
+                self.status.read_address.next = self.wake_conn.val();
+            }
         }
-        self.status.write_address.next = self.r.q.val().conn;
-        self.status.write_enable.next = false;
+        self.subject.next = self.r.q.val().conn;
+        if self.r.q.val().noting {
+            self.subject.next = self.r.q.val().note_conn;
+        } else if self.r.q.val().state == State::Wake {
+            self.subject.next = self.wake_conn.val();
+        }
+        self.status.write_address.next = self.subject.val();
+        self.status.write_enable.next = self.r.q.val().noting | self.woken.val();
         self.written.next.open = self.known.val().open;
         self.written.next.owner = self.known.val().owner;
         self.written.next.fin = self.known.val().fin;
         self.written.next.new = self.known.val().new;
         self.written.next.closed = self.known.val().closed;
         self.written.next.over = self.known.val().over;
-        if self.r.q.val().noting {
-            self.status.write_address.next = self.command.conn.val();
-            self.status.write_enable.next = true;
-            if self.command.imm.val() == self.open_kind.val() {
-                self.written.next.open = true;
-                self.written.next.owner = bit_cast::<2, 32>(self.command.b.val());
-                self.written.next.fin = false;
-                self.written.next.new = true;
-                self.written.next.closed = false;
-                self.written.next.over = false;
-            } else if self.command.imm.val() == self.fin_kind.val() {
+        self.written.next.queued = true;
+        if self.opens.val() {
+            self.written.next.open = true;
+            self.written.next.owner = bit_cast::<2, 32>(self.command.b.val());
+            self.written.next.fin = false;
+            self.written.next.new = true;
+            self.written.next.closed = false;
+            self.written.next.over = false;
+        } else if self.r.q.val().telling {
+            if self.command.imm.val() == self.fin_kind.val() {
                 self.written.next.fin = true;
             } else {
                 self.written.next.over = true;
             }
-        } else if self.r.q.val().state == State::Modify {
+        }
+        if self.bursts_over.val() {
             self.status.write_enable.next = true;
             self.written.next.new = false;
             self.written.next.closed =
                 self.r.q.val().closed | self.r.q.val().closing | self.r.q.val().aborting;
-        } else {
-            self.status.write_enable.next = (self.r.q.val().state == State::Clear)
-                | ((self.r.q.val().state == State::Check) & self.known.val().over);
+            self.written.next.queued = self.known.val().queued | self.again.val();
+        }
+        if self.r.q.val().state == State::Check {
+            self.status.write_enable.next = self.r.q.val().noting | self.safe.val();
+            if self.safe.val() {
+                self.written.next.queued = false;
+                if self.known.val().over {
+                    self.written.next.open = false;
+                    self.written.next.over = false;
+                }
+            }
+        }
+        if self.r.q.val().state == State::Clear {
+            self.status.write_address.next = self.last_address.val();
+            self.status.write_enable.next = true;
             self.written.next.open = false;
-            self.written.next.owner = bits::<2>(0);
-            self.written.next.fin = false;
-            self.written.next.new = false;
-            self.written.next.closed = false;
             self.written.next.over = false;
+            self.written.next.queued = false;
         }
         self.status.write_data.next = self.written.val();
+        self.push.next = (self.r.q.val().noting | self.woken.val() | self.again.val())
+            & !self.known.val().queued;
+        self.queue.write_address.next = self.last_address.val();
+        self.queue.write_data.next = self.subject.val();
+        self.queue.write_enable.next = self.push.val();
+        self.after_last.next = self.r.q.val().last + bits::<11>(1);
+        self.after_first.next = self.r.q.val().first + bits::<11>(1);
+        if self.push.val() | (self.r.q.val().state == State::Clear) {
+            self.r.d.next.last = self.after_last.val() & self.count_mask.val();
+        }
+        if self.dequeue.val() | (self.r.q.val().state == State::Clear) {
+            self.r.d.next.first = self.after_first.val() & self.count_mask.val();
+        }
+        self.opened.next = self.r.q.val().opened;
+        if self.opens.val() {
+            self.opened.next = self.r.q.val().opened + bits::<11>(1);
+        }
+        if self.ends.val() {
+            self.opened.next = self.r.q.val().opened - bits::<11>(1);
+        }
+        self.r.d.next.opened = self.opened.val() & self.count_mask.val();
 
         // ---- state machine ----
-        self.pass.next = false;
-        self.seen.next = self.r.q.val().seen;
         match self.r.q.val().state {
             State::Clear => {
-                self.pass.next = true;
-                if !self.at_last.val() {
-                    self.r.d.next.state = State::Clear;
+                if self.last_address.val() == self.last_conn.val() {
+                    self.r.d.next.state = State::Look;
                 }
             }
             State::Look => {
-                if !self.notify.val() {
+                self.r.d.next.conn = self.first_conn.val();
+                if self.wake.val() {
+                    self.r.d.next.state = State::Wake;
+                } else {
+                    self.r.d.next.whose = self.r.q.val().whose + bits::<2>(1);
+                }
+                if self.dequeue.val() {
                     self.r.d.next.state = State::Check;
                 }
             }
+            State::Wake => {
+                if self.safe.val() {
+                    self.r.d.next.whose = self.r.q.val().whose + bits::<2>(1);
+                    self.r.d.next.state = State::Look;
+                }
+            }
             State::Check => {
-                self.seen.next = self.r.q.val().seen | self.known.val().open;
                 self.r.d.next.owner = self.known.val().owner;
                 self.r.d.next.fin = self.known.val().fin;
                 self.r.d.next.new = self.known.val().new;
                 self.r.d.next.closed = self.known.val().closed;
                 self.r.d.next.post_bit = self.released_bit.val();
                 self.r.d.next.writable = bits::<12>(0);
-                self.pass.next = true;
-                if self.known.val().over {
-                    self.pass.next = false;
-                    self.r.d.next.state = State::Post;
-                } else if self.known.val().open & (self.known.val().owner != bits::<2>(3)) {
-                    self.pass.next = false;
-                    self.r.d.next.rx_asked = true;
-                    self.r.d.next.tx_asked = !self.known.val().closed;
-                    self.r.d.next.state = State::Query;
+                if self.safe.val() {
+                    self.r.d.next.state = State::Look;
+                    if self.known.val().over {
+                        self.r.d.next.state = State::Post;
+                    } else if self.known.val().open & (self.known.val().owner != bits::<2>(3)) {
+                        self.r.d.next.rx_asked = true;
+                        self.r.d.next.tx_asked = !self.known.val().closed;
+                        self.r.d.next.state = State::Query;
+                    }
                 }
             }
             State::Query => {
@@ -407,42 +581,38 @@ impl Logic for Switch {
                         self.r.d.next.writable = bits::<12>(0x800);
                     }
                 }
-                if !self.r.q.val().rx_asked & !self.r.q.val().tx_asked {
+                if (!self.r.q.val().rx_asked | self.rx_query_done.val())
+                    & (!self.r.q.val().tx_asked | self.tx_query_done.val())
+                {
                     self.r.d.next.state = State::Offer;
                 }
             }
             State::Offer => {
                 self.r.d.next.rx_busy = self.rx_start_now.val();
                 self.r.d.next.tx_busy = self.tx_start_now.val();
+                self.r.d.next.moved = self.rx_start_now.val() | self.tx_start_now.val();
                 self.r.d.next.closing = self.take_close.val() & !self.r.q.val().closed;
                 self.r.d.next.aborting = self.take_abort.val();
                 if self.taken.val() {
-                    self.r.d.next.state = State::Again;
+                    self.r.d.next.state = State::Burst;
                 }
             }
-            State::Again => {
-                if !self.notify.val() {
-                    self.r.d.next.state = State::Modify;
-                }
-            }
-            State::Modify => {
+            State::Burst => {
                 self.r.d.next.post_bit = self.close_bit.val();
                 if self.r.q.val().aborting {
                     self.r.d.next.post_bit = self.abort_bit.val();
                 }
-                self.r.d.next.state = State::Burst;
-            }
-            State::Burst => {
-                if !self.r.q.val().rx_busy & !self.r.q.val().tx_busy {
+                if self.bursts_over.val() {
+                    self.r.d.next.state = State::Look;
                     if self.r.q.val().closing | self.r.q.val().aborting {
                         self.r.d.next.state = State::Post;
-                    } else {
-                        self.pass.next = true;
                     }
                 }
             }
             State::Post => {
-                self.pass.next = self.post.ready.val();
+                if self.post.ready.val() {
+                    self.r.d.next.state = State::Look;
+                }
             }
             _ => {
                 self.r.d.next.state = State::Clear;
@@ -453,19 +623,6 @@ impl Logic for Switch {
         }
         if self.tx_burst_done.val() {
             self.r.d.next.tx_busy = false;
-        }
-        self.r.d.next.seen = self.seen.val();
-        if self.pass.val() {
-            self.r.d.next.conn = self.r.q.val().conn + bits::<10>(1);
-            if self.r.q.val().state != State::Clear {
-                self.r.d.next.state = State::Look;
-            }
-            if self.at_last.val() {
-                self.r.d.next.conn = bits::<10>(0);
-                self.r.d.next.state = State::Look;
-                self.r.d.next.any_open = self.seen.val();
-                self.r.d.next.seen = false;
-            }
         }
 
         // ---- outputs: rings and events ----
@@ -487,7 +644,7 @@ impl Logic for Switch {
         self.post.valid.next = self.r.q.val().state == State::Post;
         self.post.conn.next = self.r.q.val().conn;
         self.post.bit.next = self.r.q.val().post_bit;
-        self.any_open.next = self.r.q.val().any_open;
+        self.any_open.next = self.r.q.val().opened.any();
 
         // ---- outputs: offers and bytes ----
         self.app0.offer_valid.next = self.offering.val() & self.is_0.val();
@@ -496,6 +653,7 @@ impl Logic for Switch {
         self.app0.offer_writable.next = self.writable.val();
         self.app0.offer_fin.next = self.fin.val();
         self.app0.offer_new.next = self.r.q.val().new;
+        self.app0.wake_ready.next = self.woken.val() & (self.r.q.val().whose == bits::<2>(0));
         self.app0.rx_valid.next = self.rx.valid.val() & self.r.q.val().rx_busy & self.is_0.val();
         self.app0.rx_data.next = self.rx.data.val();
         self.app0.tx_ready.next = self.tx.ready.val() & self.r.q.val().tx_busy & self.is_0.val();
@@ -505,6 +663,7 @@ impl Logic for Switch {
         self.app1.offer_writable.next = self.writable.val();
         self.app1.offer_fin.next = self.fin.val();
         self.app1.offer_new.next = self.r.q.val().new;
+        self.app1.wake_ready.next = self.woken.val() & (self.r.q.val().whose == bits::<2>(1));
         self.app1.rx_valid.next = self.rx.valid.val() & self.r.q.val().rx_busy & self.is_1.val();
         self.app1.rx_data.next = self.rx.data.val();
         self.app1.tx_ready.next = self.tx.ready.val() & self.r.q.val().tx_busy & self.is_1.val();
@@ -514,6 +673,7 @@ impl Logic for Switch {
         self.app2.offer_writable.next = self.writable.val();
         self.app2.offer_fin.next = self.fin.val();
         self.app2.offer_new.next = self.r.q.val().new;
+        self.app2.wake_ready.next = self.woken.val() & (self.r.q.val().whose == bits::<2>(2));
         self.app2.rx_valid.next = self.rx.valid.val() & self.r.q.val().rx_busy & self.is_2.val();
         self.app2.rx_data.next = self.rx.data.val();
         self.app2.tx_ready.next = self.tx.ready.val() & self.r.q.val().tx_busy & self.is_2.val();
@@ -522,13 +682,14 @@ impl Logic for Switch {
         if self.reset.val() {
             self.r.d.next.state = State::Clear;
             self.r.d.next.noting = false;
-            self.r.d.next.conn = bits::<10>(0);
+            self.r.d.next.telling = false;
+            self.r.d.next.first = bits::<11>(0);
+            self.r.d.next.last = bits::<11>(0);
             self.r.d.next.rx_asked = false;
             self.r.d.next.tx_asked = false;
             self.r.d.next.rx_busy = false;
             self.r.d.next.tx_busy = false;
-            self.r.d.next.seen = false;
-            self.r.d.next.any_open = false;
+            self.r.d.next.opened = bits::<11>(0);
         }
     }
 }
@@ -548,6 +709,7 @@ mod tests {
         pub clock: Signal<In, Clock>,
         pub reset: Signal<In, Bit>,
         pub command: CommandIn,
+        pub ring_ok: Signal<In, Bit>,
         pub post: PostOut,
         pub rx_query_valid: Signal<Out, Bit>,
         pub rx_query_conn: Signal<Out, Bits<10>>,
@@ -580,6 +742,7 @@ mod tests {
                 clock: Default::default(),
                 reset: Default::default(),
                 command: Default::default(),
+                ring_ok: Default::default(),
                 post: Default::default(),
                 rx_query_valid: Default::default(),
                 rx_query_conn: Default::default(),
@@ -619,6 +782,7 @@ mod tests {
             AppOut::join(&mut self.switch.app1, &mut self.discard.app);
             AppOut::join(&mut self.switch.app2, &mut self.chargen.app);
             CommandIn::link(&mut self.command, &mut self.switch.command);
+            self.switch.ring_ok.next = self.ring_ok.val();
             PostOut::link(&mut self.post, &mut self.switch.post);
             StreamIn::link(&mut self.rx, &mut self.switch.rx);
             StreamOut::link(&mut self.tx, &mut self.switch.tx);
@@ -647,6 +811,21 @@ mod tests {
     const CHARGEN: usize = 2;
     const HOST: usize = 3;
 
+    /// Beside the kinds of `NOTIFY`: the rings' commands that wake a connection. `TX_CUT` changes nothing here.
+    const COMMIT: u8 = 4;
+    const CUT: u8 = 5;
+    const FREE: u8 = 6;
+
+    /// A command's `code` and `imm`.
+    fn encoded(kind: u8) -> (u8, u8) {
+        match kind {
+            COMMIT => (isa::cmd::RX_COMMIT, 0),
+            CUT => (isa::cmd::TX_CUT, 0),
+            FREE => (isa::cmd::TX_FREE, 0),
+            _ => (isa::cmd::NOTIFY, kind),
+        }
+    }
+
     #[derive(Clone, Copy, Debug, PartialEq, Default)]
     enum Life {
         /// The engine may open it.
@@ -665,8 +844,9 @@ mod tests {
         /// Bytes in the receive ring, and all that ever were.
         ring: VecDeque<u8>,
         sent: Vec<u8>,
-        /// Bytes the peer still wants to send before its FIN.
+        /// Bytes the peer still wants to send before its FIN, and those that the next `RX_COMMIT` brings.
         to_send: usize,
+        coming: usize,
         fin: bool,
         space: usize,
         never_space: bool,
@@ -698,11 +878,15 @@ mod tests {
         delays: u32,
         command: Option<(usize, u8)>,
         command_since: u64,
+        /// Cycles until a ring answers.
+        answer_in: u32,
         other_command: bool,
         post_held: Option<(u64, u64)>,
         rx_offered: bool,
         tx_held: Option<u8>,
         starts: Vec<(&'static str, usize, usize)>,
+        /// Cycles in which the send ring was asked.
+        asked: Vec<u64>,
         lives: bool,
         cycle: u64,
         longest_note: u64,
@@ -725,11 +909,13 @@ mod tests {
                 delays,
                 command: None,
                 command_since: 0,
+                answer_in: 0,
                 other_command: false,
                 post_held: None,
                 rx_offered: false,
                 tx_held: None,
                 starts: vec![],
+                asked: vec![],
                 lives: true,
                 cycle: 0,
                 longest_note: 0,
@@ -749,6 +935,7 @@ mod tests {
         fn choose(&mut self, rng: &mut impl Rng) -> Option<(usize, u8)> {
             let conn = rng.random_range(0..self.peers.len());
             let lives = self.lives;
+            self.answer_in = rng.random_range(3..9);
             let peer = &mut self.peers[conn];
             match peer.life {
                 Life::Free if lives => {
@@ -760,6 +947,16 @@ mod tests {
                         ..Peer::default()
                     };
                     Some((conn, isa::notify::OPEN))
+                }
+                Life::Open
+                    if peer.to_send > 0 && peer.ring.len() < 4096 && rng.random_bool(0.5) =>
+                {
+                    let room = 4096 - peer.ring.len();
+                    peer.coming = rng.random_range(1..=peer.to_send).min(room);
+                    Some((conn, COMMIT))
+                }
+                Life::Open if !peer.never_space && rng.random_bool(0.1) => {
+                    Some((conn, [CUT, FREE][rng.random_range(0..2)]))
                 }
                 Life::Open if !peer.wants_end => None,
                 Life::Open if !peer.fin && peer.to_send == 0 => {
@@ -779,22 +976,6 @@ mod tests {
 
         fn drive(&mut self, uut: &mut Joined, rng: &mut impl Rng) {
             uut.reset.next = self.cycle < 2;
-            // Peers.
-            for peer in &mut self.peers {
-                if peer.life == Life::Open && peer.to_send > 0 && rng.random_bool(0.05) {
-                    let count = rng.random_range(1..=peer.to_send);
-                    let room = 4096 - peer.ring.len();
-                    for _ in 0..count.min(room) {
-                        let byte = rng.random();
-                        peer.ring.push_back(byte);
-                        peer.sent.push(byte);
-                        peer.to_send -= 1;
-                    }
-                }
-                if !peer.never_space && rng.random_bool(0.003) {
-                    peer.space = (peer.space + rng.random_range(1..200)).min(3000);
-                }
-            }
             // Engine.
             if self.command.is_none()
                 && self.cycle > self.peers.len() as u64 + 3
@@ -809,9 +990,13 @@ mod tests {
             uut.command.imm.next = rng.random_range(0..4_u64).into();
             uut.command.conn.next = (rng.random_range(0..self.peers.len()) as u64).into();
             uut.command.b.next = u64::from(rng.random::<u32>()).into();
+            // Answers to commands that change nothing for an application.
+            uut.ring_ok.next = self.other_command && rng.random();
             if let Some((conn, kind)) = self.command {
-                uut.command.code.next = (isa::cmd::NOTIFY as u64).into();
-                uut.command.imm.next = u64::from(kind).into();
+                let (code, imm) = encoded(kind);
+                uut.ring_ok.next = kind >= COMMIT && self.answer_in == 0;
+                uut.command.code.next = u64::from(code).into();
+                uut.command.imm.next = u64::from(imm).into();
                 uut.command.conn.next = (conn as u64).into();
                 uut.command.b.next = (self.peers[conn].owner as u64).into();
             }
@@ -860,7 +1045,7 @@ mod tests {
             }
             self.receive_ring(uut, rng);
             self.send_ring(uut, rng);
-            self.engine(uut);
+            self.engine(uut, rng);
         }
 
         fn receive_ring(&mut self, uut: &Joined, rng: &mut impl Rng) {
@@ -917,7 +1102,10 @@ mod tests {
             let valid = uut.tx.valid.val();
             let data = number(uut.tx.data.val()) as u8;
             self.tx = match self.tx {
-                Side::Idle if asked => Side::Query(conn, 3 + delay),
+                Side::Idle if asked => {
+                    self.asked.push(self.cycle);
+                    Side::Query(conn, 3 + delay)
+                }
                 Side::Idle => {
                     assert!(!valid, "a byte outside a burst");
                     Side::Idle
@@ -964,7 +1152,7 @@ mod tests {
             }
         }
 
-        fn engine(&mut self, uut: &Joined) {
+        fn engine(&mut self, uut: &Joined, rng: &mut impl Rng) {
             let post = (
                 number(uut.post.conn.val()) as u64,
                 number(uut.post.bit.val()) as u64,
@@ -982,6 +1170,15 @@ mod tests {
                     self.post_held = Some(post);
                 }
             }
+            if let Some((conn, kind @ COMMIT..)) = self.command {
+                assert!(!uut.command.done.val(), "done for a ring");
+                if self.answer_in == 0 {
+                    self.command = None;
+                    self.rings_answer(conn, kind, rng);
+                }
+                self.answer_in = self.answer_in.saturating_sub(1);
+                return;
+            }
             if !uut.command.done.val() {
                 assert!(self.cycle - self.command_since < 50 || self.command.is_none());
                 return;
@@ -998,6 +1195,23 @@ mod tests {
             self.saw(["open", "fin", "closed", "reset"][kind as usize]);
             if bursting {
                 self.saw("noted in its own burst");
+            }
+        }
+
+        fn rings_answer(&mut self, conn: usize, kind: u8, rng: &mut impl Rng) {
+            let peer = &mut self.peers[conn];
+            match kind {
+                COMMIT => {
+                    for _ in 0..peer.coming {
+                        let byte = rng.random();
+                        peer.ring.push_back(byte);
+                        peer.sent.push(byte);
+                        peer.to_send -= 1;
+                    }
+                    peer.coming = 0;
+                }
+                FREE => peer.space = (peer.space + rng.random_range(1..200)).min(3000),
+                _ => {}
             }
         }
 
@@ -1040,6 +1254,7 @@ mod tests {
         fn tell(&mut self, uut: &mut Joined, rng: &mut StdRng, conn: usize, kind: u8) {
             self.command = Some((conn, kind));
             self.command_since = self.cycle;
+            self.answer_in = 3;
             while self.command.is_some() {
                 self.step(uut, rng);
             }
@@ -1049,8 +1264,10 @@ mod tests {
             self.drive(uut, rng);
             settle(uut);
             self.observe(uut, rng);
+            let collides = Collisions::of(&uut.switch);
             uut.clock.next = Clock { clk: true };
             settle(uut);
+            collides.spoil(&mut uut.switch, rng);
             uut.clock.next = Clock { clk: false };
             settle(uut);
         }
@@ -1071,7 +1288,43 @@ mod tests {
         }
     }
 
-    fn settle(uut: &mut Joined) {
+    /// Words read at the edge that writes them: undefined on hardware, so here too.
+    struct Collisions {
+        status: bool,
+        queue: bool,
+    }
+
+    impl Collisions {
+        fn of(uut: &Switch) -> Self {
+            let mask = number(uut.id_mask.val()).max(1);
+            let same = |a: Bits<10>, b: Bits<10>| (number(a) ^ number(b)) & mask == 0;
+            let (s, q) = (&uut.status, &uut.queue);
+            Self {
+                status: s.write_enable.val() && same(s.read_address.val(), s.write_address.val()),
+                queue: q.write_enable.val() && same(q.read_address.val(), q.write_address.val()),
+            }
+        }
+
+        /// To be settled after.
+        fn spoil(&self, uut: &mut Switch, rng: &mut impl Rng) {
+            if self.status {
+                uut.status.read_data.next = Status {
+                    open: rng.random(),
+                    owner: rng.random_range(0..4_u64).into(),
+                    fin: rng.random(),
+                    new: rng.random(),
+                    closed: rng.random(),
+                    over: rng.random(),
+                    queued: rng.random(),
+                };
+            }
+            if self.queue {
+                uut.queue.read_data.next = rng.random_range(0..1024_u64).into();
+            }
+        }
+    }
+
+    fn settle<B: Block>(uut: &mut B) {
         for _ in 0..50 {
             uut.update_all();
             if !uut.has_changed() {
@@ -1193,6 +1446,7 @@ mod tests {
             peer.check();
         }
         world.peers[0].space = 5;
+        world.tell(&mut uut, &mut rng, 0, CUT);
         for _ in 0..200 {
             world.step(&mut uut, &mut rng);
         }
@@ -1200,51 +1454,62 @@ mod tests {
         world.peers[0].check();
     }
 
-    /// The header's numbers.
+    /// The header's numbers of a turn; what stays open and has nothing to do costs nothing.
     #[test]
     fn takes_the_cycles_it_says() {
         let (mut world, mut uut, mut rng) = quiet(8, 0);
-        let mut asked = vec![];
-        let peer = |owner| Peer {
-            owner,
-            never_space: true,
-            ..Peer::default()
-        };
-        world.open(&mut uut, &mut rng, 3, peer(ECHO));
-        let mut before = false;
+        for conn in 0..8 {
+            let peer = Peer {
+                owner: ECHO,
+                never_space: true,
+                ..Peer::default()
+            };
+            world.open(&mut uut, &mut rng, conn, peer);
+        }
         for _ in 0..200 {
             world.step(&mut uut, &mut rng);
-            let now = uut.tx_query_valid.val();
-            if now && !before {
-                asked.push(world.cycle);
-            }
-            before = now;
         }
-        // Seven without owner; query 5 in this model, answer 1, no burst.
-        for pair in asked.windows(2) {
-            assert_eq!(pair[1] - pair[0], 7 * 2 + 4 + 5 + 1 + 2);
-        }
-        assert!(asked.len() > 3 && uut.any_open.val());
-        // The longer burst: 3 cycles of this model, the bytes, 3 more.
-        asked.clear();
-        world.peers[3].ring = vec![9; 1000].into();
-        world.peers[3].sent = vec![9; 1000];
-        world.peers[3].space = 1000;
-        while asked.len() < 3 {
+        assert_eq!(world.counts["query"], 8);
+        for _ in 0..2000 {
             world.step(&mut uut, &mut rng);
-            let now = uut.tx_query_valid.val();
-            if now && !before {
-                asked.push(world.cycle);
-            }
-            before = now;
         }
-        let longest = asked.windows(2).map(|pair| pair[1] - pair[0]).max();
-        assert_eq!(longest, Some(7 * 2 + 4 + 5 + 1 + 3 + 1000 + 3));
-        world.tell(&mut uut, &mut rng, 3, isa::notify::CLOSED);
+        assert!(uut.any_open.val());
+        assert_eq!(world.counts["query"], 8, "asked without a reason");
+        // From the answer of `RX_COMMIT` to the query.
+        world.peers[3].to_send = 1000;
+        world.peers[3].coming = 1000;
+        world.peers[3].space = 1000;
+        world.tell(&mut uut, &mut rng, 3, COMMIT);
+        let (answered, asked) = (world.cycle, world.asked.len());
+        for _ in 0..1200 {
+            world.step(&mut uut, &mut rng);
+        }
+        let asked = world.asked.split_off(asked);
+        assert_eq!(asked[0] - answered, 5);
+        // The longer query is 5 cycles in this model, the answer 1, the longer burst 3, the bytes, 3 more. Then once in vain.
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[1] - asked[0], 4 + 5 + 1 + 3 + 1000 + 3);
+        // One after another: a cycle less.
+        let asked = world.asked.len();
+        for conn in [1, 2, 4] {
+            world.tell(&mut uut, &mut rng, conn, FREE);
+        }
+        for _ in 0..200 {
+            world.step(&mut uut, &mut rng);
+        }
+        let asked = world.asked.split_off(asked);
+        for pair in asked.windows(2) {
+            assert_eq!(pair[1] - pair[0], 3 + 5 + 1);
+        }
+        assert_eq!(asked.len(), 3);
+        for conn in 0..8 {
+            world.tell(&mut uut, &mut rng, conn, isa::notify::CLOSED);
+            assert!(uut.any_open.val());
+        }
         for _ in 0..100 {
             world.step(&mut uut, &mut rng);
         }
-        assert_eq!(world.counts["released"], 1);
+        assert_eq!(world.counts["released"], 8);
         assert!(!uut.any_open.val());
     }
 
@@ -1414,5 +1679,713 @@ mod tests {
                 .all(|port| constant.iter().any(|name| port.contains(name))),
             "{still:?}"
         );
+    }
+
+    /// Wakes, answers of the rings and all of the queue's ways, also with one connection.
+    #[test]
+    fn its_queue_equals_its_verilog() {
+        for connections in [1, 8] {
+            let rig = RefCell::new(Rig::new(connections));
+            let other = RefCell::new(StdRng::seed_from_u64(4));
+            let report = toe_sim::lockstep::lockstep_observed(
+                &format!("switch_queue_{connections}"),
+                || Switch::new(connections),
+                |uut, clk| uut.clock.next = Clock { clk },
+                20_000,
+                1,
+                |uut, cycle, rng| {
+                    let mut rig = rig.borrow_mut();
+                    rig.plan = Plan::Random;
+                    let busy = cycle as usize / 1_000 % 3;
+                    rig.commands = [0.9, 0.02, 0.3][busy];
+                    rig.wakes = [0.01, 0.002, 0.6][busy];
+                    rig.drive(uut, rng);
+                },
+                |uut, _| rig.borrow_mut().observe(uut, &mut *other.borrow_mut()),
+            )
+            .unwrap_or_else(|error| panic!("{error}"));
+            assert!(rig.borrow().turns > 300);
+            let still = report.never_changed();
+            let constant = ["ok", "result", "last", "error", "conn"];
+            assert!(
+                still
+                    .iter()
+                    .all(|port| constant.iter().any(|name| port.contains(name))),
+                "{still:?}"
+            );
+        }
+    }
+
+    // ---- the queue alone ----
+
+    /// What an application does with its offers.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Plan {
+        Random,
+        Nothing,
+        /// All that is offered, in the first cycle.
+        All,
+        /// Bytes to write in the next turn.
+        Write(u16),
+    }
+
+    #[derive(Clone, Default)]
+    struct Known {
+        life: Life,
+        owner: usize,
+        told_fin: bool,
+        closed: bool,
+        /// A turn is owed: how many turns there had been, and the cycle.
+        owed: Option<(usize, u64)>,
+        /// `released` is owed.
+        over: bool,
+        readable: u16,
+        writable: u16,
+    }
+
+    /// The switch with rings, engine and applications of which only the times are simulated, and what it owes to whom.
+    struct Rig {
+        conns: Vec<Known>,
+        plan: Plan,
+        /// Chances of a command and of an application's wake in a cycle.
+        commands: f64,
+        wakes: f64,
+        cycle: u64,
+        turns: usize,
+        reasons: usize,
+        command: Option<(usize, u8, u32)>,
+        wake: [Option<usize>; 3],
+        woken: Vec<(usize, usize, u64)>,
+        /// Cycles until a query, a burst is done.
+        rx_query: Option<u32>,
+        tx_query: Option<u32>,
+        rx_burst: Option<u32>,
+        tx_burst: Option<u32>,
+        offer_wait: Option<u32>,
+        taking: bool,
+        before: bool,
+        visiting: usize,
+        /// Cycles in which turns began, of whom.
+        began: Vec<(u64, usize)>,
+        offers: Vec<(u64, usize, usize, usize)>,
+        longest: usize,
+        counts: BTreeMap<&'static str, u64>,
+    }
+
+    impl Rig {
+        fn new(connections: usize) -> Self {
+            Self {
+                conns: vec![Known::default(); connections],
+                plan: Plan::Nothing,
+                commands: 0.0,
+                wakes: 0.0,
+                cycle: 0,
+                turns: 0,
+                reasons: 0,
+                command: None,
+                wake: [None; 3],
+                woken: vec![],
+                rx_query: None,
+                tx_query: None,
+                rx_burst: None,
+                tx_burst: None,
+                offer_wait: None,
+                taking: false,
+                before: false,
+                visiting: 0,
+                began: vec![],
+                offers: vec![],
+                longest: 0,
+                counts: BTreeMap::new(),
+            }
+        }
+
+        fn saw(&mut self, what: &'static str) {
+            *self.counts.entry(what).or_default() += 1;
+        }
+
+        fn random(&self) -> bool {
+            self.plan == Plan::Random
+        }
+
+        fn delay(&self, least: u32, most: u32, rng: &mut impl Rng) -> u32 {
+            if self.random() {
+                rng.random_range(least..=most)
+            } else {
+                least
+            }
+        }
+
+        fn choose(&self, rng: &mut impl Rng) -> Option<(usize, u8, u32)> {
+            // Few of many, so that they meet.
+            let conn = rng.random_range(0..self.conns.len());
+            let known = &self.conns[conn];
+            let kind = match rng.random_range(0..10) {
+                _ if known.life == Life::Free && rng.random_bool(0.7) => isa::notify::OPEN,
+                0 => isa::notify::OPEN,
+                1 => isa::notify::PEER_FIN,
+                2 => isa::notify::CLOSED,
+                3 => isa::notify::RESET,
+                4..7 => COMMIT,
+                7 => CUT,
+                _ => FREE,
+            };
+            let legal = match kind {
+                isa::notify::OPEN => known.life == Life::Free,
+                isa::notify::PEER_FIN => known.life == Life::Open && !known.told_fin,
+                isa::notify::CLOSED => known.life == Life::Open && rng.random_bool(0.3),
+                // Also without `OPEN`.
+                isa::notify::RESET => known.life != Life::Over && rng.random_bool(0.1),
+                _ => true,
+            };
+            legal.then(|| (conn, kind, rng.random_range(3..9)))
+        }
+
+        /// Inputs of this cycle; the outputs it reads come from registers.
+        fn drive(&mut self, uut: &mut Switch, rng: &mut impl Rng) {
+            let ready = self.cycle > self.conns.len() as u64 + 3;
+            uut.reset.next = self.cycle < 2;
+            uut.post.ready.next = !self.random() || rng.random_bool(0.4);
+            // Engine.
+            if self.command.is_none() && ready && rng.random_bool(self.commands) {
+                self.command = self.choose(rng);
+                if let Some((conn, isa::notify::OPEN, _)) = self.command {
+                    self.conns[conn].owner = rng.random_range(0..4);
+                }
+            }
+            uut.command.valid.next = self.command.is_some();
+            uut.command.code.next = u64::from(rng.random::<u8>() & 63).into();
+            uut.command.conn.next = rng.random_range(0..1024_u64).into();
+            uut.command.imm.next = rng.random_range(0..64_u64).into();
+            uut.command.b.next = u64::from(rng.random::<u32>()).into();
+            uut.ring_ok.next = false;
+            if let Some((conn, kind, wait)) = self.command {
+                let (code, imm) = encoded(kind);
+                uut.command.code.next = u64::from(code).into();
+                uut.command.imm.next = u64::from(imm).into();
+                uut.command.conn.next = (conn as u64).into();
+                uut.command.b.next = (self.conns[conn].owner as u64).into();
+                uut.ring_ok.next = kind >= COMMIT && wait == 0;
+            } else if self.commands > 0.0 && rng.random_bool(0.1) {
+                // Another's command.
+                uut.command.valid.next = true;
+                uut.command.code.next = (isa::cmd::TX_PEEK as u64).into();
+                uut.ring_ok.next = true;
+            }
+            // Applications' wakes, of any connection.
+            for who in 0..3 {
+                if self.wake[who].is_none() && ready && rng.random_bool(self.wakes) {
+                    self.wake[who] = Some(rng.random_range(0..self.conns.len()));
+                }
+                let app = app(uut, who);
+                app.wake_valid.next = self.wake[who].is_some();
+                app.wake_conn.next = (self.wake[who].unwrap_or(0) as u64).into();
+            }
+            // Rings.
+            let (rx, tx) = (uut.rx_query_valid.val(), uut.tx_query_valid.val());
+            let conn = number(uut.rx_query_conn.val());
+            if rx && self.rx_query.is_none() {
+                self.rx_query = Some(self.delay(2, 6, rng));
+            }
+            if tx && self.tx_query.is_none() {
+                self.tx_query = Some(self.delay(3, 6, rng));
+            }
+            if self.random() && self.rx_query == Some(0) {
+                self.conns[conn].readable = [0, 0, 1, 3000][rng.random_range(0..4)];
+            }
+            if self.random() && self.tx_query == Some(0) {
+                self.conns[conn].writable = [0, 0, 1, 3000][rng.random_range(0..4)];
+            }
+            uut.rx_query_done.next = self.rx_query == Some(0);
+            uut.rx_readable.next = u64::from(rng.random::<u16>()).into();
+            if self.rx_query == Some(0) {
+                uut.rx_readable.next = u64::from(self.conns[conn].readable).into();
+            }
+            uut.tx_query_done.next = self.tx_query == Some(0);
+            uut.tx_writable.next = u64::from(rng.random::<u16>()).into();
+            if self.tx_query == Some(0) {
+                uut.tx_writable.next = u64::from(self.conns[conn].writable).into();
+            }
+            uut.rx_burst_done.next = self.rx_burst == Some(0);
+            uut.tx_burst_done.next = self.tx_burst == Some(0);
+            uut.rx.valid.next = rng.random();
+            uut.rx.data.next = u64::from(rng.random::<u8>()).into();
+            uut.tx.ready.next = rng.random();
+            // Applications' answers.
+            self.taking = false;
+            for who in 0..3 {
+                let offered = app(uut, who).offer_valid.val();
+                if offered && self.offer_wait.is_none() {
+                    self.offer_wait = Some(self.delay(0, 3, rng));
+                }
+                let answers = offered && self.offer_wait == Some(0);
+                let of = |bits: Bits<16>| number(bits) as u64;
+                let readable = of(app(uut, who).offer_readable.val());
+                let writable = of(app(uut, who).offer_writable.val());
+                let (mut read, mut write) = (0, 0);
+                match self.plan {
+                    Plan::Random if rng.random_bool(0.4) => {
+                        read = rng.random_range(0..=readable);
+                        write = rng.random_range(0..=writable);
+                    }
+                    Plan::All => (read, write) = (readable, writable),
+                    Plan::Write(count) => write = u64::from(count).min(writable),
+                    _ => {}
+                }
+                let (close, abort) = (rng.random_bool(0.1), rng.random_bool(0.02));
+                let app = app(uut, who);
+                app.take_valid.next = answers;
+                app.take_read.next = read.into();
+                app.take_write.next = write.into();
+                app.take_close.next = self.plan == Plan::Random && close;
+                app.take_abort.next = self.plan == Plan::Random && abort;
+                app.tx_valid.next = rng.random();
+                app.tx_data.next = u64::from(rng.random::<u8>()).into();
+                app.rx_ready.next = rng.random();
+                self.taking |= answers;
+            }
+        }
+
+        fn owe(&mut self, conn: usize) {
+            self.reasons += 1;
+            if self.conns[conn].owed.is_none() {
+                self.conns[conn].owed = Some((self.turns, self.cycle));
+            }
+        }
+
+        fn serve(&mut self, conn: usize) {
+            self.turns += 1;
+            let (turns, _) = self.conns[conn]
+                .owed
+                .take()
+                .expect("a turn without a reason");
+            let waited = self.turns - turns;
+            assert!(waited <= self.conns.len(), "{waited} turns until its own");
+            self.longest = self.longest.max(waited);
+            self.visiting = conn;
+        }
+
+        /// Just before the rising edge.
+        fn observe(&mut self, uut: &Switch, rng: &mut impl Rng) {
+            self.cycle += 1;
+            if self.cycle <= 2 {
+                return;
+            }
+            // Turns come before what happens in the cycle of their beginning: the rings are asked now, or later.
+            let asks = uut.rx_query_valid.val();
+            let conn = number(uut.rx_query_conn.val());
+            if asks && !self.before {
+                assert_eq!(self.conns[conn].life, Life::Open, "a turn of nobody");
+                assert_ne!(self.conns[conn].owner, HOST);
+                self.serve(conn);
+                self.began.push((self.cycle, conn));
+            }
+            self.before = asks;
+            self.count_down(uut, rng);
+            self.take(uut);
+            if uut.post.valid.val() && uut.post.ready.val() {
+                let conn = number(uut.post.conn.val());
+                if number(uut.post.bit.val()) == usize::from(isa::pending::RELEASED) {
+                    assert!(self.conns[conn].over, "released unasked");
+                    self.serve(conn);
+                    self.conns[conn] = Known::default();
+                    self.saw("released");
+                }
+            }
+            self.events(uut);
+            for conn in 0..self.conns.len() {
+                if let Some((_, since)) = self.conns[conn].owed {
+                    let turn = if self.random() { 120 } else { 2300 };
+                    let bound = turn * (self.conns.len() as u64 + 1);
+                    assert!(
+                        self.cycle - since < bound,
+                        "{conn} has waited since {since}"
+                    );
+                }
+            }
+        }
+
+        fn count_down(&mut self, uut: &Switch, rng: &mut impl Rng) {
+            let down = |left: &mut Option<u32>| match left {
+                Some(0) => *left = None,
+                Some(left) => *left -= 1,
+                None => {}
+            };
+            for left in [
+                &mut self.rx_query,
+                &mut self.tx_query,
+                &mut self.rx_burst,
+                &mut self.tx_burst,
+            ] {
+                down(left);
+            }
+            if self.taking {
+                self.offer_wait = None;
+            }
+            if let Some(1..) = self.offer_wait {
+                down(&mut self.offer_wait);
+            }
+            let bytes = |count: Bits<16>| number(count) as u32;
+            if uut.rx_start.val() {
+                let whole = bytes(uut.rx_start_count.val()) + 5;
+                self.rx_burst = Some(if self.random() {
+                    rng.random_range(1..40)
+                } else {
+                    whole
+                });
+            }
+            if uut.tx_start.val() {
+                let whole = bytes(uut.tx_start_count.val()) + 5;
+                self.tx_burst = Some(if self.random() {
+                    rng.random_range(1..40)
+                } else {
+                    whole
+                });
+            }
+        }
+
+        fn take(&mut self, uut: &Switch) {
+            for (who, app) in [&uut.app0, &uut.app1, &uut.app2].into_iter().enumerate() {
+                if !(app.offer_valid.val() && app.take_valid.val()) {
+                    continue;
+                }
+                let conn = number(app.offer_conn.val());
+                assert_eq!((conn, who), (self.visiting, self.conns[conn].owner));
+                let read = number(app.take_read.val());
+                let write = number(app.take_write.val());
+                self.offers.push((self.cycle, conn, read, write));
+                let closes = app.take_close.val() && !self.conns[conn].closed;
+                self.conns[conn].closed |= closes || app.take_abort.val();
+                if read > 0 || write > 0 || closes {
+                    self.owe(conn);
+                }
+                if closes && read == 0 && write == 0 {
+                    self.saw("closed");
+                }
+                if let Plan::Write(_) = self.plan {
+                    self.plan = Plan::Nothing;
+                }
+            }
+        }
+
+        /// What happened in this cycle for which a turn is owed.
+        fn events(&mut self, uut: &Switch) {
+            let known = |rig: &Rig, conn: usize| {
+                let known = &rig.conns[conn];
+                known.over || (known.life == Life::Open && known.owner != HOST)
+            };
+            if let Some((conn, kind, wait)) = self.command {
+                if kind >= COMMIT {
+                    self.command = Some((conn, kind, wait.saturating_sub(1)));
+                    if wait == 0 {
+                        self.command = None;
+                        self.meets(uut, conn);
+                        if known(self, conn) {
+                            self.owe(conn);
+                        }
+                    }
+                } else {
+                    self.command = Some((conn, kind, wait + 1));
+                    if uut.command.done.val() {
+                        self.command = None;
+                        let now = &mut self.conns[conn];
+                        match kind {
+                            isa::notify::OPEN => now.life = Life::Open,
+                            isa::notify::PEER_FIN => now.told_fin = true,
+                            _ => (now.life, now.over) = (Life::Over, true),
+                        }
+                        if known(self, conn) {
+                            self.owe(conn);
+                        }
+                    }
+                }
+            }
+            for (who, app) in [&uut.app0, &uut.app1, &uut.app2].into_iter().enumerate() {
+                if !app.wake_ready.val() {
+                    continue;
+                }
+                let conn = self.wake[who].take().expect("a wake answered unasked");
+                self.woken.push((who, conn, self.cycle));
+                self.saw("woken");
+                if known(self, conn) {
+                    self.owe(conn);
+                }
+            }
+        }
+
+        /// Where a ring's answer meets the connection's own turn.
+        fn meets(&mut self, uut: &Switch, conn: usize) {
+            let r = uut.r.q.val();
+            let own = number(r.conn) == conn;
+            match r.state {
+                State::Look if uut.dequeue.val() && number(uut.first_conn.val()) == conn => {
+                    self.saw("at its dequeue");
+                }
+                State::Check if own => self.saw("as its status is there"),
+                State::Query | State::Offer if own => self.saw("before its bytes"),
+                State::Burst if own && (r.rx_busy || r.tx_busy) => self.saw("in its burst"),
+                State::Burst if own => self.saw("at its end"),
+                State::Wake => self.saw("beside an application's wake"),
+                _ => {}
+            }
+        }
+
+        fn step(&mut self, uut: &mut Switch, rng: &mut StdRng) {
+            self.drive(uut, rng);
+            settle(uut);
+            self.observe(uut, rng);
+            let collides = Collisions::of(uut);
+            uut.clock.next = Clock { clk: true };
+            settle(uut);
+            collides.spoil(uut, rng);
+            uut.clock.next = Clock { clk: false };
+            settle(uut);
+        }
+
+        /// Waits until no turn is owed.
+        fn rest(&mut self, uut: &mut Switch, rng: &mut StdRng) {
+            while self.command.is_some() || self.conns.iter().any(|known| known.owed.is_some()) {
+                self.step(uut, rng);
+            }
+            for _ in 0..20 {
+                self.step(uut, rng);
+            }
+        }
+
+        fn tell(&mut self, uut: &mut Switch, rng: &mut StdRng, conn: usize, kind: u8) {
+            self.command = Some((conn, kind, 3));
+            while self.command.is_some() {
+                self.step(uut, rng);
+            }
+        }
+
+        /// All connections open, of this owner, and at rest.
+        fn open_all(connections: usize, owner: usize) -> (Self, Switch, StdRng) {
+            let mut rig = Self::new(connections);
+            let mut rng = StdRng::seed_from_u64(7);
+            let mut uut = Switch::new(connections);
+            uut.connect_all();
+            for _ in 0..connections + 6 {
+                rig.step(&mut uut, &mut rng);
+            }
+            for conn in 0..connections {
+                rig.conns[conn].owner = owner;
+                rig.tell(&mut uut, &mut rng, conn, isa::notify::OPEN);
+            }
+            rig.rest(&mut uut, &mut rng);
+            (rig, uut, rng)
+        }
+    }
+
+    fn app(uut: &mut Switch, who: usize) -> &mut AppOut {
+        match who {
+            0 => &mut uut.app0,
+            1 => &mut uut.app1,
+            _ => &mut uut.app2,
+        }
+    }
+
+    /// A turn for each reason, none without one, and none later than once round the queue; whenever the reason comes. Once nothing happens any more, nobody is asked.
+    #[test]
+    fn whoever_has_work_is_served() {
+        let mut counts = BTreeMap::new();
+        for connections in [1_usize, 2, 4, 64, 1024] {
+            let mut rng = StdRng::seed_from_u64(connections as u64);
+            let mut rig = Rig::new(connections);
+            let mut uut = Switch::new(connections);
+            uut.connect_all();
+            settle(&mut uut);
+            rig.plan = Plan::Random;
+            let rounds = if connections < 1024 { 60_000 } else { 30_000 };
+            for round in 0..rounds {
+                let busy = round / 2_000 % 3;
+                rig.commands = [0.9, 0.02, 0.3][busy];
+                rig.wakes = [0.01, 0.002, 0.6][busy];
+                rig.step(&mut uut, &mut rng);
+            }
+            assert!(rig.turns > 500, "{}", rig.turns);
+            assert!(rig.turns <= rig.reasons);
+            assert!(
+                connections == 1 || rig.longest * 8 > connections,
+                "{}",
+                rig.longest
+            );
+            rig.plan = Plan::Nothing;
+            (rig.commands, rig.wakes) = (0.0, 0.0);
+            while rig.wake.iter().any(Option::is_some) {
+                rig.step(&mut uut, &mut rng);
+            }
+            rig.rest(&mut uut, &mut rng);
+            let turns = rig.turns;
+            for _ in 0..3_000 {
+                rig.step(&mut uut, &mut rng);
+            }
+            assert_eq!(rig.turns, turns);
+            let open = rig.conns.iter().any(|known| known.life == Life::Open);
+            assert_eq!(uut.any_open.val(), open);
+            for (what, count) in rig.counts {
+                *counts.entry(what).or_insert(0) += count;
+            }
+        }
+        for what in [
+            "at its dequeue",
+            "as its status is there",
+            "before its bytes",
+            "in its burst",
+            "at its end",
+            "beside an application's wake",
+            "released",
+            "closed",
+            "woken",
+        ] {
+            assert!(
+                counts.get(what).is_some_and(|n| *n > 10),
+                "{what}: {counts:?}"
+            );
+        }
+    }
+
+    /// One that talks among many open ones: so many cycles a turn, however many they are.
+    #[test]
+    fn a_turn_costs_the_same_among_any_number() {
+        for connections in [1_usize, 2, 4, 64, 1024] {
+            let (mut rig, mut uut, mut rng) = Rig::open_all(connections, DISCARD);
+            let busy = connections / 2;
+            rig.plan = Plan::All;
+            rig.conns[busy].readable = 5000;
+            rig.tell(&mut uut, &mut rng, busy, COMMIT);
+            rig.began.clear();
+            while rig.began.len() < 5 {
+                rig.step(&mut uut, &mut rng);
+            }
+            for pair in rig.began.windows(2) {
+                assert_eq!((pair[0].1, pair[1].1), (busy, busy));
+                // The query 4 cycles in this model, the answer 1, and the burst 6 more than its bytes.
+                let bytes = u64::from(TURN);
+                assert_eq!(
+                    pair[1].0 - pair[0].0,
+                    4 + 4 + 1 + bytes + 6,
+                    "{connections}"
+                );
+            }
+        }
+    }
+
+    /// Those with work in turn, whatever the order in which they came by it, and whatever one of them has.
+    #[test]
+    fn turns_go_round() {
+        let (mut rig, mut uut, mut rng) = Rig::open_all(64, DISCARD);
+        rig.plan = Plan::All;
+        let busy = [9, 3, 60, 31];
+        for conn in busy {
+            rig.conns[conn].readable = 5000;
+            rig.tell(&mut uut, &mut rng, conn, COMMIT);
+        }
+        rig.began.clear();
+        while rig.began.len() < 16 {
+            // More for one that has enough: no turn before its own.
+            rig.tell(&mut uut, &mut rng, 60, COMMIT);
+        }
+        let order: Vec<usize> = rig.began.iter().map(|began| began.1).collect();
+        for four in order.windows(4) {
+            let mut four = four.to_vec();
+            four.sort_unstable();
+            assert_eq!(four, [3, 9, 31, 60], "{order:?}");
+        }
+    }
+
+    /// An application that wanted nothing, and later has something to say.
+    #[test]
+    fn an_application_wakes_its_connection() {
+        let (mut rig, mut uut, mut rng) = Rig::open_all(4, ECHO);
+        rig.conns[2].writable = 100;
+        rig.tell(&mut uut, &mut rng, 2, FREE);
+        rig.rest(&mut uut, &mut rng);
+        rig.offers.clear();
+        for _ in 0..1_000 {
+            rig.step(&mut uut, &mut rng);
+        }
+        assert!(
+            rig.offers.is_empty(),
+            "offered again unasked: {:?}",
+            rig.offers
+        );
+        let mut latencies = vec![];
+        for pause in 0..8 {
+            for _ in 0..pause {
+                rig.step(&mut uut, &mut rng);
+            }
+            rig.offers.clear();
+            rig.began.clear();
+            rig.plan = Plan::Write(3);
+            rig.wake[0] = Some(2);
+            let since = rig.cycle + 1;
+            for _ in 0..100 {
+                rig.step(&mut uut, &mut rng);
+            }
+            // Served, and asked once more, for it had taken.
+            let took: Vec<_> = rig.offers.iter().map(|o| (o.1, o.2, o.3)).collect();
+            assert_eq!(took, [(2, 0, 3), (2, 0, 0)]);
+            latencies.push(rig.began[0].0 - since);
+        }
+        assert!(
+            latencies.iter().all(|n| (5..=8).contains(n)),
+            "{latencies:?}"
+        );
+        assert!(
+            latencies.contains(&5) && latencies.contains(&8),
+            "{latencies:?}"
+        );
+        // In the turn itself, behind an answer of nothing: once more.
+        rig.offers.clear();
+        rig.tell(&mut uut, &mut rng, 2, FREE);
+        while rig.offers.is_empty() {
+            if uut.app0.offer_valid.val() {
+                rig.wake[0] = Some(2);
+            }
+            rig.step(&mut uut, &mut rng);
+        }
+        rig.rest(&mut uut, &mut rng);
+        assert_eq!(rig.offers.len(), 2);
+        // For a connection that is gone: taken, and without consequence.
+        rig.tell(&mut uut, &mut rng, 2, isa::notify::RESET);
+        rig.rest(&mut uut, &mut rng);
+        rig.offers.clear();
+        rig.wake[0] = Some(2);
+        for _ in 0..100 {
+            rig.step(&mut uut, &mut rng);
+        }
+        assert!(rig.offers.is_empty() && rig.wake[0].is_none());
+        assert_eq!(rig.counts["released"], 1);
+    }
+
+    /// Three that wake without end: each in turn, and turns of others between them.
+    #[test]
+    fn wakes_hold_nobody() {
+        let (mut rig, mut uut, mut rng) = Rig::open_all(8, DISCARD);
+        rig.plan = Plan::All;
+        rig.conns[7].readable = 5;
+        rig.tell(&mut uut, &mut rng, 7, COMMIT);
+        rig.began.clear();
+        for _ in 0..5_000 {
+            for who in 0..3 {
+                rig.wake[who] = Some(rig.wake[who].unwrap_or(who));
+            }
+            rig.step(&mut uut, &mut rng);
+        }
+        for who in 0..3 {
+            let mine: Vec<_> = rig.woken.iter().filter(|woken| woken.0 == who).collect();
+            assert!(mine.len() > 100);
+            for pair in mine.windows(2) {
+                let turns = rig
+                    .began
+                    .iter()
+                    .filter(|began| (pair[0].2..pair[1].2).contains(&began.0));
+                assert!(turns.count() <= 4, "more than four turns for a wake");
+            }
+        }
+        // The busy one has every fourth turn.
+        let order: Vec<usize> = rig.began.iter().map(|began| began.1).collect();
+        assert!(order.windows(4).all(|four| four.contains(&7)), "{order:?}");
     }
 }
