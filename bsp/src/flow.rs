@@ -202,6 +202,17 @@ fn json(tool: &'static str, path: &Path) -> Result<serde_json::Value, FlowError>
     })
 }
 
+/// The Yosys commands that read a design from these files. Where it has large memories (`toe_hdl::memory`) their first zeros are put in as one value each: read word by word
+/// they take Yosys minutes.
+fn reading(verilog: &str, files: &str, top: &str) -> String {
+    if !verilog.contains("zeroed *)") {
+        return format!("read_verilog {files}");
+    }
+    format!(
+        "read_verilog -D TOE_ZEROED {files}; hierarchy -top {top}; proc; memory_collect; setundef -zero -params t:$mem_v2 a:zeroed %i"
+    )
+}
+
 /// Builds in `dir`; `step` is told what begins.
 ///
 /// # Errors
@@ -228,16 +239,15 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
 
     step("synthesis");
     let (define, synth) = job.device.synthesis();
+    let read = reading(&job.verilog, &format!("-D {define} top.v"), "top");
     let script = format!(
-        "read_verilog -D {define} top.v; {synth} -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json"
+        "{read}; {synth} -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json"
     );
     let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("synthesis.log"), &log)?;
 
     step("cost of each module");
-    let script = format!(
-        "read_verilog -D {define} top.v; {synth} -top top -noflatten; tee -o modules.json stat -json"
-    );
+    let script = format!("{read}; {synth} -top top -noflatten; tee -o modules.json stat -json");
     let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("modules.log"), &log)?;
     let modules = modules(&json("yosys", &dir.join("modules.json"))?)?;
@@ -332,9 +342,9 @@ pub fn alone<'a>(
             what: format!("the ports of {kind}"),
         })?;
         write(&dir.join("alone.v"), &text)?;
-        let script = format!(
-            "read_verilog -D {define} top.v alone.v; {synth} -top alone; delete t:$scopeinfo; write_json alone.json"
-        );
+        let read = reading(&job.verilog, &format!("-D {define} top.v alone.v"), "alone");
+        let script =
+            format!("{read}; {synth} -top alone; delete t:$scopeinfo; write_json alone.json");
         let log = yosys.run(dir, &["-p", &script])?;
         write(&dir.join("alone-synthesis.log"), &log)?;
         let seed = job.seeds.first().copied().unwrap_or(1);

@@ -148,6 +148,12 @@ fn sixty_four_at_once_and_again() {
     everyone_at_once("many_64", &config(64, 256, 256));
 }
 
+#[test]
+#[ignore = "1,024 connections take minutes; 16 run in their place"]
+fn a_thousand_and_twenty_four_at_once_and_again() {
+    everyone_at_once("many_1024", &config(1024, 256, 256));
+}
+
 /// Takes whatever comes, and acknowledges it.
 struct Sink {
     port: u16,
