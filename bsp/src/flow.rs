@@ -849,4 +849,37 @@ endmodule
             assert_eq!(quick, first(&format!("read_verilog {files}")), "{device:?}");
         }
     }
+
+    /// Sixteen times the connections widen numbers and addresses by four bits each, and no more: the blocks that keep something for each connection take some LUTs more for each bit. (The
+    /// rings and the engine's state are RAM, and so left out.)
+    #[test]
+    fn logic_grows_with_the_logarithm_of_the_connections() {
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let luts = |connections: usize, kind: &str| {
+            let config = toe_hdl::config::ToeConfig {
+                connections,
+                rx_ring_bytes: 256,
+                tx_ring_bytes: 256,
+                ..Default::default()
+            };
+            let verilog = crate::ecp5_25f::verilog(&config).unwrap();
+            let alone = frame(&verilog, &format!("top$toe$endpoint${kind}")).unwrap();
+            let alone = alone.replace("module alone(", "module top(");
+            // The name of the whole design's top is another then.
+            let verilog = verilog.replace("module top(", "module whole(");
+            let dir = tempfile::tempdir().unwrap();
+            let text = [verilog, alone].concat();
+            (synthesise(Device::Lfe5u25f, &text, dir.path()).unwrap()).luts
+        };
+        for kind in ["table", "timers"] {
+            // From 16 on their memories are in block RAM, and not in LUTs.
+            let (few, many) = (luts(64, kind), luts(1024, kind));
+            println!("{kind}: {few} LUTs for 64 connections, {many} for 1,024");
+            assert!(few > 100, "{kind}: {few}");
+            assert!(many <= few + 4 * 40, "{kind}: {few}, then {many}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! line: the last few openings, and one byte each to a few connections far apart, which echo it.
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -175,7 +176,9 @@ impl Asker<'_> {
         port: u16,
         mut enough: impl FnMut(&Header) -> bool,
     ) -> Result<(Vec<(u64, Header)>, Vec<Event>)> {
+        // What came unasked, as the announcement of the board's address, would be taken for the first answer.
         self.board.line_mut().restart_measurement();
+        while self.board.line_mut().take().is_some() {}
         self.board.take_engine_trace();
         self.board.line_mut().queue(frame);
         let (mut answers, mut done) = (vec![], false);
@@ -370,11 +373,12 @@ pub fn run(
     let steps = sizes.len() * (1 + usize::from(with_synthesis));
     let bar = crate::demo::bar(steps as u64, "bench");
     // Synthesis and simulation have nothing to do with each other, and each takes one core.
+    let failed = AtomicBool::new(false);
     let (costs, measured) = std::thread::scope(|scope| {
         let synthesis = scope.spawn(|| {
             sizes
                 .iter()
-                .map(|&n| cost(n, with_synthesis, out, &bar))
+                .map(|&n| cost(n, with_synthesis && !failed.load(Relaxed), out, &bar))
                 .collect()
         });
         let measured: Result<Vec<Size>> = (sizes.iter())
@@ -382,6 +386,7 @@ pub fn run(
                 bar.set_message(format!("{backend}: {n} connections"));
                 let size = measure(n, backend);
                 bar.inc(1);
+                failed.fetch_or(size.is_err(), Relaxed);
                 size
             })
             .collect();
