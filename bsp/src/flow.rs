@@ -216,7 +216,7 @@ pub struct Cost {
     pub memory_bits: u64,
 }
 
-/// Synthesises the module `top` of this Verilog in `dir`, without placing.
+/// Synthesises the module `top` of this Verilog in `dir`, without placing; what the same Yosys made of the same Verilog there is taken again.
 ///
 /// # Errors
 /// As [`build`].
@@ -226,15 +226,27 @@ pub fn synthesise(device: Device, verilog: &str, dir: &Path) -> Result<Cost, Flo
         path: dir.into(),
         source,
     })?;
-    write(&dir.join("top.v"), verilog)?;
+    let yosys = tools::yosys()?;
+    let (source_file, log_file) = (dir.join("top.v"), dir.join("synthesis.log"));
     let (define, synth) = device.synthesis();
     let source = reading(verilog, &format!("-D {define} top.v"), "top");
-    let script = format!(
-        "read_verilog -D TOE_ZEROED top.v; hierarchy -top top; proc; tee -o memory.json stat -json; design -reset; \
-         {source}; {synth} -top top; tee -o cost.json stat -json"
-    );
-    let log = tools::yosys()?.run(dir, &["-p", &script])?;
-    write(&dir.join("synthesis.log"), &log)?;
+    // The log is written last, and begins with the version and the script's first command.
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let version: Vec<_> = yosys.version.split('.').take(2).collect();
+    let log = text(&log_file);
+    let done = log.contains(&format!("Yosys {} ", version.join(".")))
+        && log.contains(&format!("-D {define} top.v"))
+        && text(&source_file) == verilog;
+    if !done {
+        let _ = std::fs::remove_file(&log_file);
+        write(&source_file, verilog)?;
+        let script = format!(
+            "read_verilog -D TOE_ZEROED top.v; hierarchy -top top; proc; tee -o memory.json stat -json; design -reset; \
+             {source}; {synth} -top top; tee -o cost.json stat -json"
+        );
+        let log = yosys.run(dir, &["-p", &script])?;
+        write(&log_file, &log)?;
+    }
     let of_design = |file: &str, what: &str| {
         let stat = json("yosys", &dir.join(file))?;
         let found = stat["design"].get(what).cloned();

@@ -161,6 +161,9 @@ struct Peer {
     rcv_nxt: u32,
 }
 
+/// What the board answered, each with its latency.
+type Answers = Vec<(u64, Header)>;
+
 /// A board and what is asked of it.
 struct Asker<'a> {
     config: &'a ToeConfig,
@@ -175,7 +178,7 @@ impl Asker<'_> {
         frame: Frame,
         port: u16,
         mut enough: impl FnMut(&Header) -> bool,
-    ) -> Result<(Vec<(u64, Header)>, Vec<Event>)> {
+    ) -> Result<(Answers, Vec<Event>)> {
         // What came unasked, as the announcement of the board's address, would be taken for the first answer.
         self.board.line_mut().restart_measurement();
         while self.board.line_mut().take().is_some() {}
@@ -460,8 +463,10 @@ pub fn table(found: &Connections) -> String {
     text
 }
 
-/// One panel of the chart: what it shows, and its lines by name and colour.
-type Panel<'a> = (&'a str, bool, Vec<(&'a str, &'a str, Vec<Option<u64>>)>);
+/// A line of the chart: its name, its colour, a value for each size.
+type Line<'a> = (&'a str, &'a str, Vec<Option<u64>>);
+/// One panel of the chart: what it shows, whether on a logarithmic scale, and its lines.
+type Panel<'a> = (&'a str, bool, Vec<Line<'a>>);
 
 const WIDE: f64 = 250.0;
 const HIGH: f64 = 190.0;
