@@ -498,9 +498,9 @@ pub fn chart(found: &Connections) -> String {
             "cycles, all connections open",
             false,
             vec![
-                ("data → ACK", "#2f6f9f", of(|s| Some(s.ack))),
-                ("SYN → SYN-ACK", "#c4572e", of(|s| Some(s.syn))),
-                ("event: data", "#4f8a3c", of(|s| Some(s.data_event))),
+                ("ACK", "#2f6f9f", of(|s| Some(s.ack))),
+                ("SYN-ACK", "#c4572e", of(|s| Some(s.syn))),
+                ("data event", "#4f8a3c", of(|s| Some(s.data_event))),
             ],
         ),
     ];
