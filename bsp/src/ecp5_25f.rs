@@ -183,18 +183,26 @@ impl Logic for Ecp5Bare {
     }
 }
 
+/// The Verilog of the top for a configuration, with a tick a millisecond.
+///
+/// # Errors
+/// As [`job`].
+pub fn verilog(config: &ToeConfig) -> anyhow::Result<String> {
+    let mut top = Ecp5Bare::with(config, CLOCK_HZ / 1000)?;
+    top.connect_all();
+    toe_sim::lockstep::check(&top).map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(generate_verilog(&top))
+}
+
 /// What the flow needs to build it.
 ///
 /// # Errors
 /// When rust-hdl finds an unconnected signal or a loop, or the configuration is bad.
 pub fn job(seeds: &[u32]) -> anyhow::Result<Job> {
-    let mut top = Ecp5Bare::new()?;
-    top.connect_all();
-    toe_sim::lockstep::check(&top).map_err(|e| anyhow::anyhow!("{e}"))?;
     Ok(Job {
         board: "ecp5-25f",
         device: Device::Lfe5u25f,
-        verilog: generate_verilog(&top),
+        verilog: verilog(&config())?,
         constraints: String::new(),
         needed_mhz: f64::from(CLOCK_HZ) / 1e6,
         seeds: seeds.into(),

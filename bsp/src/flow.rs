@@ -120,6 +120,9 @@ pub struct Bitstream {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub board: String,
+    /// Of the Verilog that was built ([`digest`]), so that an old report is known for one; empty in reports of before there was one.
+    #[serde(default)]
+    pub verilog_sha256: String,
     pub device: String,
     pub cells: u64,
     pub cells_available: u64,
@@ -202,6 +205,96 @@ fn json(tool: &'static str, path: &Path) -> Result<serde_json::Value, FlowError>
     })
 }
 
+/// What a design takes of a device after synthesis alone, fit or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// LUTs, those of carry chains and of small memories among them.
+    pub luts: u64,
+    pub registers: u64,
+    pub block_rams: u64,
+    /// Bits of all memories of the description, whatever they became.
+    pub memory_bits: u64,
+}
+
+/// Synthesises the module `top` of this Verilog in `dir`, without placing; what the same Yosys made of the same Verilog there is taken again.
+///
+/// # Errors
+/// As [`build`].
+pub fn synthesise(device: Device, verilog: &str, dir: &Path) -> Result<Cost, FlowError> {
+    std::fs::create_dir_all(dir).map_err(|source| FlowError::File {
+        action: "create",
+        path: dir.into(),
+        source,
+    })?;
+    let yosys = tools::yosys()?;
+    let (source_file, log_file) = (dir.join("top.v"), dir.join("synthesis.log"));
+    let (define, synth) = device.synthesis();
+    let source = reading(verilog, &format!("-D {define} top.v"), "top");
+    // The log is written last, and begins with the version and the script's first command.
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let version: Vec<_> = yosys.version.split('.').take(2).collect();
+    let log = text(&log_file);
+    let done = log.contains(&format!("Yosys {} ", version.join(".")))
+        && log.contains(&format!("-D {define} top.v"))
+        && text(&source_file) == verilog;
+    if !done {
+        let _ = std::fs::remove_file(&log_file);
+        write(&source_file, verilog)?;
+        let script = format!(
+            "read_verilog -D TOE_ZEROED top.v; hierarchy -top top; proc; tee -o memory.json stat -json; design -reset; \
+             {source}; {synth} -top top; tee -o cost.json stat -json"
+        );
+        let log = yosys.run(dir, &["-p", &script])?;
+        write(&log_file, &log)?;
+    }
+    let of_design = |file: &str, what: &str| {
+        let stat = json("yosys", &dir.join(file))?;
+        let found = stat["design"].get(what).cloned();
+        found.ok_or_else(|| FlowError::Report {
+            tool: "yosys",
+            what: format!("no {what}"),
+        })
+    };
+    let mut sum = Cost {
+        luts: 0,
+        registers: 0,
+        block_rams: 0,
+        memory_bits: of_design("memory.json", "num_memory_bits")?
+            .as_u64()
+            .unwrap_or(0),
+    };
+    let kinds = of_design("cost.json", "num_cells_by_type")?;
+    for (kind, n) in kinds.as_object().into_iter().flatten() {
+        let (luts, registers, block_rams) = cost(kind.trim_start_matches('\\'));
+        let n = n.as_u64().unwrap_or(0);
+        sum.luts += n * luts;
+        sum.registers += n * registers;
+        sum.block_rams += n * block_rams;
+    }
+    Ok(sum)
+}
+
+/// A name for a description that no other has: the SHA-256 of its text.
+pub fn digest(verilog: &str) -> String {
+    sha256(verilog.as_bytes())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The Yosys commands that read a design from these files. Where it has large memories (`toe_hdl::memory`) their first zeros are put in as one value each: read word by word
+/// they take Yosys minutes.
+fn reading(verilog: &str, files: &str, top: &str) -> String {
+    if !verilog.contains("zeroed *)") {
+        return format!("read_verilog {files}");
+    }
+    format!(
+        "read_verilog -D TOE_ZEROED {files}; hierarchy -top {top}; proc; memory_collect; setundef -zero -params t:$mem_v2 a:zeroed %i"
+    )
+}
+
 /// Builds in `dir`; `step` is told what begins.
 ///
 /// # Errors
@@ -228,16 +321,15 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
 
     step("synthesis");
     let (define, synth) = job.device.synthesis();
+    let source = reading(&job.verilog, &format!("-D {define} top.v"), "top");
     let script = format!(
-        "read_verilog -D {define} top.v; {synth} -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json"
+        "{source}; {synth} -top top; delete t:$scopeinfo; write_json top.json; tee -o whole.json stat -json"
     );
     let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("synthesis.log"), &log)?;
 
     step("cost of each module");
-    let script = format!(
-        "read_verilog -D {define} top.v; {synth} -top top -noflatten; tee -o modules.json stat -json"
-    );
+    let script = format!("{source}; {synth} -top top -noflatten; tee -o modules.json stat -json");
     let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("modules.log"), &log)?;
     let modules = modules(&json("yosys", &dir.join("modules.json"))?)?;
@@ -270,10 +362,7 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
             path: path.clone(),
             source,
         })?;
-        let sha256 = Sha256::digest(read(&path)?)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let sha256 = sha256(&read(&path)?);
         report.bitstream = Some(Bitstream { path, sha256 });
     }
     Ok(report)
@@ -332,9 +421,9 @@ pub fn alone<'a>(
             what: format!("the ports of {kind}"),
         })?;
         write(&dir.join("alone.v"), &text)?;
-        let script = format!(
-            "read_verilog -D {define} top.v alone.v; {synth} -top alone; delete t:$scopeinfo; write_json alone.json"
-        );
+        let source = reading(&job.verilog, &format!("-D {define} top.v alone.v"), "alone");
+        let script =
+            format!("{source}; {synth} -top alone; delete t:$scopeinfo; write_json alone.json");
         let log = yosys.run(dir, &["-p", &script])?;
         write(&dir.join("alone-synthesis.log"), &log)?;
         let seed = job.seeds.first().copied().unwrap_or(1);
@@ -429,6 +518,7 @@ fn report(
     let (block_rams, block_rams_available) = used(placed, ram)?;
     Ok(Report {
         board: job.board.into(),
+        verilog_sha256: digest(&job.verilog),
         device: job.device.name().into(),
         cells,
         cells_available,
@@ -718,5 +808,90 @@ endmodule
     fn a_report_without_its_fields_is_an_error_that_names_them() {
         let e = used(&serde_json::json!({}), "ICESTORM_LC").unwrap_err();
         assert!(e.to_string().contains("ICESTORM_LC"), "{e}");
+    }
+
+    /// Block RAM begins the same whether the first zeros of a large memory were read word by word or put in as one value, all zero but for what the image gives. Each of its parameters
+    /// is a string of bits.
+    #[test]
+    fn a_large_memory_begins_with_zeros_on_the_device() {
+        use rust_hdl::prelude::*;
+        use toe_hdl::memory::Memory;
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let mut image = vec![Bits::<8>::default(); 4096];
+        for word in [70, 4095] {
+            image[word] = 0x55_u64.to_bits();
+        }
+        let mut uut = Memory::<Bits<8>, 12>::with_image(4096, &image);
+        uut.connect_all();
+        let verilog = generate_verilog(&uut);
+        for device in [Device::Hx8k, Device::Lfe5u25f] {
+            let (define, synth) = device.synthesis();
+            let (kinds, parameter) = match device {
+                Device::Hx8k => ("t:SB_RAM40_4K", "INIT_"),
+                Device::Lfe5u25f => ("t:DP16KD", "INITVAL_"),
+            };
+            let files = format!("-D {define} top.v");
+            let first = |read: &str| -> Vec<String> {
+                let dir = tempfile::tempdir().unwrap();
+                write(&dir.path().join("top.v"), &verilog).unwrap();
+                let script = format!("{read}; {synth} -top top; tee -q -o first.txt dump {kinds}");
+                (tools::yosys().unwrap())
+                    .run(dir.path(), &["-p", &script])
+                    .unwrap();
+                let text = String::from_utf8(super::read(&dir.path().join("first.txt")).unwrap());
+                let text = text.unwrap();
+                let values = text.lines().filter_map(|line| {
+                    let (name, value) =
+                        line.trim().strip_prefix("parameter \\")?.split_once(' ')?;
+                    name.starts_with(parameter).then(|| value.to_string())
+                });
+                values.collect()
+            };
+            let quick = first(&reading(&verilog, &files, "top"));
+            assert!(!quick.is_empty(), "{device:?} has no block RAM");
+            assert!(!quick.concat().contains('x'), "{device:?}: {quick:?}");
+            let bits = |value: &String| -> usize {
+                let (_, bits) = value.split_once('\'').unwrap();
+                bits.matches('1').count()
+            };
+            assert_eq!(quick.iter().map(bits).sum::<usize>(), 8, "{device:?}");
+            assert_eq!(quick, first(&format!("read_verilog {files}")), "{device:?}");
+        }
+    }
+
+    /// Sixteen times the connections widen numbers and addresses by four bits each, and no more: the blocks that keep something for each connection take some LUTs more for each bit. (The
+    /// rings and the engine's state are RAM, and so left out.)
+    #[test]
+    fn logic_grows_with_the_logarithm_of_the_connections() {
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let luts = |connections: usize, kind: &str| {
+            let config = toe_hdl::config::ToeConfig {
+                connections,
+                rx_ring_bytes: 256,
+                tx_ring_bytes: 256,
+                ..Default::default()
+            };
+            let verilog = crate::ecp5_25f::verilog(&config).unwrap();
+            let alone = frame(&verilog, &format!("top$toe$endpoint${kind}")).unwrap();
+            let alone = alone.replace("module alone(", "module top(");
+            // The name of the whole design's top is another then.
+            let verilog = verilog.replace("module top(", "module whole(");
+            let dir = tempfile::tempdir().unwrap();
+            let text = [verilog, alone].concat();
+            (synthesise(Device::Lfe5u25f, &text, dir.path()).unwrap()).luts
+        };
+        for kind in ["table", "timers"] {
+            // From 16 on their memories are in block RAM, and not in LUTs.
+            let (few, many) = (luts(64, kind), luts(1024, kind));
+            println!("{kind}: {few} LUTs for 64 connections, {many} for 1,024");
+            assert!(few > 100, "{kind}: {few}");
+            assert!(many <= few + 4 * 40, "{kind}: {few}, then {many}");
+        }
     }
 }

@@ -7,6 +7,72 @@
 //! Latency: 1 cycle. Throughput: one read and one write each cycle.
 use rust_hdl::prelude::*;
 
+/// Words from which on the Verilog clears a memory in pieces: Yosys needs a time that grows with the square of a loop's turns.
+const LARGE: usize = 2048;
+/// Words of such a piece.
+const PIECE: usize = 64;
+
+/// The Verilog of a memory's words, `memory`, with their first values: zero where `image`, which gives indices and values, has none.
+///
+/// A large one reads quickly where `TOE_ZEROED` is defined: the first zeros are left out then, and whoever defines it sees to it that every memory with the attribute
+/// `zeroed` begins with zeros where it has no other value. So do the flows of `toe_sim` and `toe_bsp`.
+pub(crate) fn words(width: usize, depth: usize, image: &[(usize, String)]) -> String {
+    let top = depth - 1;
+    let range = format!("reg [{}:0] memory [{top}:0];\ninteger i;\n", width - 1);
+    let given = |from: usize, to: usize| -> String {
+        (image.iter())
+            .filter(|(i, _)| (from..to).contains(i))
+            .map(|(i, word)| format!("    memory[{i}] = {word};\n"))
+            .collect()
+    };
+    if depth < LARGE {
+        let image = given(0, depth);
+        return format!(
+            "(* no_rw_check *) {range}initial begin\n    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;\n{image}end\n"
+        );
+    }
+    let mut text = format!("(* no_rw_check, zeroed *) {range}");
+    // Pieces with words of their own are written out, the others between them are a loop of blocks. So is the first: Yosys makes a memory with no first value at all one
+    // whose first values are a single x, and not an x a bit that a flow could clear.
+    let mut plain = 0;
+    for from in (0..=depth).step_by(PIECE) {
+        let own = given(from, from + PIECE);
+        if own.is_empty() && (1..depth).contains(&from) {
+            continue;
+        }
+        if plain < from {
+            text += &format!(
+                "\
+`ifndef TOE_ZEROED
+genvar from_{plain};
+generate for (from_{plain} = {plain}; from_{plain} < {from}; from_{plain} = from_{plain} + {PIECE}) begin : zeros_{plain}
+    integer i;
+    initial for (i = from_{plain}; i < from_{plain} + {PIECE}; i = i + 1) memory[i] = 0;
+end endgenerate
+`endif
+"
+            );
+        }
+        if from < depth {
+            let to = from + PIECE;
+            text += &format!(
+                "initial begin\n    for (i = {from}; i < {to}; i = i + 1) memory[i] = 0;\n{own}end\n"
+            );
+        }
+        plain = from + PIECE;
+    }
+    text
+}
+
+/// What [`words`] wants of an image.
+pub(crate) fn image<D: Synth>(words: &[D]) -> Vec<(usize, String)> {
+    let zero = D::default();
+    (words.iter().enumerate())
+        .filter(|(_, word)| **word != zero)
+        .map(|(i, word)| (i, word.verilog().to_string()))
+        .collect()
+}
+
 /// A simple dual-port RAM of `depth` words of type `D`, addressed by `A` (a `Bits<N>` or a packed `LogicStruct`, of which as many low
 /// bits are used as the depth needs).
 #[derive(LogicBlock, Debug)]
@@ -75,29 +141,15 @@ impl<D: Synth, const A: usize> Logic for Memory<D, A> {
     }
 
     fn hdl(&self) -> Verilog {
-        let top = self._words.len() - 1;
-        let high = self._words.len().ilog2() - 1;
-        let zero = D::default();
-        let image: String = self
-            ._words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| **word != zero)
-            .map(|(i, word)| format!("    memory[{i}] = {};\n", word.verilog()))
-            .collect();
         Verilog::Custom(format!(
             "\
-(* no_rw_check *) reg [{width}:0] memory [{top}:0];
-integer i;
-initial begin
-    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-{image}end
-always @(posedge clock) begin
+{words}always @(posedge clock) begin
     read_data <= memory[read_address[{high}:0]];
     if (write_enable) memory[write_address[{high}:0]] <= write_data;
 end
 ",
-            width = D::BITS - 1,
+            words = words(D::BITS, self._words.len(), &image(&self._words)),
+            high = self._words.len().ilog2() - 1,
         ))
     }
 
@@ -146,5 +198,74 @@ mod tests {
             },
         );
         report.assert_active();
+    }
+
+    /// Every word of a large memory is read before any is written: zeros, and the image, which fills a piece, crosses from one into the next, and ends in the last.
+    #[test]
+    fn a_large_memory_begins_as_it_is_told() {
+        let mut image = vec![Bits::<8>::default(); LARGE];
+        for (i, word) in (1_u64..).zip([0, 63, 64, 128, 129, 200, LARGE - 1]) {
+            image[word] = i.to_bits();
+        }
+        let make = || Memory::<Bits<8>, 12>::with_image(LARGE, &image);
+        let state = std::cell::RefCell::new((0, vec![]));
+        let report = toe_sim::lockstep::lockstep_observed(
+            "memory_large",
+            make,
+            |uut, clk| uut.clock.next = Clock { clk },
+            10_000,
+            1,
+            |uut, cycle, rng| {
+                let read = match cycle < LARGE as u64 {
+                    true => cycle,
+                    false => rng.random_range(0..4096),
+                };
+                uut.read_address.next = read.to_bits();
+                let write = (read + rng.random_range(1..2048)) % 4096;
+                uut.write_address.next = write.to_bits();
+                uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
+                uut.write_enable.next = cycle >= LARGE as u64 && rng.random_bool(0.5);
+            },
+            |uut, cycle| {
+                let (at, seen) = &mut *state.borrow_mut();
+                if (1..=LARGE as u64).contains(&cycle) {
+                    seen.push((*at, uut.read_data.val()));
+                }
+                *at = uut.read_address.val().to_u64() as usize;
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        report.assert_active();
+        let (_, seen) = state.into_inner();
+        assert_eq!(seen.len(), LARGE);
+        for (at, word) in seen {
+            assert_eq!(word, image[at], "word {at}");
+        }
+    }
+
+    /// What is not read with `TOE_ZEROED` has each word's first value once, in its own block or in a loop of blocks.
+    #[test]
+    fn the_verilog_of_a_large_memory_clears_each_word_once() {
+        let image = [(0, "8'h1".to_string()), (4000, "8'h2".to_string())];
+        let text = words(8, 4096, &image);
+        let mut cleared = vec![0; 4096];
+        let number = |text: &str| -> usize {
+            let digits = text.split(|c: char| !c.is_ascii_digit()).next();
+            digits.unwrap().parse().unwrap()
+        };
+        for line in text.lines().map(str::trim) {
+            let mut loop_of = None;
+            if line.starts_with("generate") || line.starts_with("for (i = ") {
+                let (_, from) = line.split_once(" = ").unwrap();
+                let (_, to) = line.split_once(" < ").unwrap();
+                loop_of = Some(number(from)..number(to));
+            }
+            for i in loop_of.into_iter().flatten() {
+                cleared[i] += 1;
+            }
+        }
+        assert_eq!(cleared, [1; 4096], "{text}");
+        assert_eq!(text.matches("memory[0] = 8'h1;").count(), 1);
+        assert_eq!(text.matches("memory[4000] = 8'h2;").count(), 1);
     }
 }

@@ -237,6 +237,7 @@ mod tests {
         };
         Report {
             board: "b".into(),
+            verilog_sha256: String::new(),
             device: device.into(),
             cells: 700,
             cells_available: 7680,

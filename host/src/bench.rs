@@ -1,20 +1,23 @@
 //! Every figure, beside its bar.
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use toe_hdl::config::{Owner, ToeConfig};
 use toe_hdl::counters::Cause;
+use toe_sim::fault::{FaultInjector, Faults};
 use toe_sim::link::{Frame, Instant, Link, Medium};
 use toe_sim::peer::{Conversation, Peer};
 
 use crate::board::Backend;
 use crate::capture::{self, OnTheLine};
+use crate::connections::{self, Connections, Size};
 use crate::demo::{
     converse, exchange_over, fresh_board, latencies_in_parts, listener, options, peer_with_mtu,
-    Exchange,
+    Exchange, HZ,
 };
 use crate::trace::Event;
 use crate::{say, synth};
@@ -483,34 +486,202 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
     Ok(())
 }
 
-fn area(rows: &mut Vec<Row>) -> Result<()> {
+/// Cells, block RAMs and clock of each board, built now or taken from what `toe synth` left, if that is of this very design.
+fn area(rows: &mut Vec<Row>, build: bool) -> Result<()> {
     for board in synth::BOARDS {
-        let out = std::path::Path::new("out/synth").join(board);
-        let report = synth::run(board, &[], false, &out)?;
-        let mut add = |n: &str, v: f64, unit, b| rows.push(row(n, board, Some(v), unit, b));
+        let out = Path::new("out/synth").join(board);
+        let report = match build {
+            true => Some(synth::run(board, &[], false, &out)?),
+            false => synth::kept(board, &out)?,
+        };
+        let mut add = |n: &str, v: Option<f64>, unit, b, cause: String| {
+            let mut row = row(n, board, v, unit, b);
+            row.cause = Some(match v {
+                Some(_) => cause,
+                None => format!("not measured: run make synth ARGS=\"--board {board}\""),
+            });
+            rows.push(row);
+        };
         let at_most = |most: Option<u64>| most.map_or(Bar::None, |m| Bar::AtMost(m as f64));
         let budget = synth::budget(board);
-        add(
-            "area.cells",
-            report.cells as f64,
-            "logic cells",
-            at_most(budget.map(|b| b.0)),
-        );
-        add(
-            "area.block_rams",
-            report.block_rams as f64,
-            "block RAMs",
-            at_most(budget.map(|b| b.1)),
-        );
+        let costs = "docs/area.md tells what each part costs";
+        for (name, value, unit, most) in [
+            (
+                "area.cells",
+                report.as_ref().map(|r| r.cells),
+                "logic cells",
+                budget.map(|b| b.0),
+            ),
+            (
+                "area.block_rams",
+                report.as_ref().map(|r| r.block_rams),
+                "block RAMs",
+                budget.map(|b| b.1),
+            ),
+        ] {
+            add(
+                name,
+                value.map(|v| v as f64),
+                unit,
+                at_most(most),
+                costs.into(),
+            );
+        }
+        let Some(report) = report else {
+            let needed = Bar::AtLeast(synth::needed_mhz(board)?);
+            add("fmax", None, "MHz", needed, String::new());
+            continue;
+        };
         for clock in &report.clocks {
             let name = format!("fmax.{}", clock.name);
-            add(&name, clock.fmax_mhz, "MHz", Bar::AtLeast(clock.needed_mhz));
+            let seeds: Vec<_> = (report.seeds.iter())
+                .map(|s| format!("{:.1}", s.fmax_mhz))
+                .collect();
+            let cause = format!(
+                "placement seeds reach {} MHz; docs/area.md tells what limits the clock",
+                seeds.join(", ")
+            );
+            add(
+                &name,
+                Some(clock.fmax_mhz),
+                "MHz",
+                Bar::AtLeast(clock.needed_mhz),
+                cause,
+            );
         }
     }
     Ok(())
 }
 
-/// Measures on these back ends, and synthesises if asked to.
+/// LUTs that twice the connections may cost: a bit more in each number of a connection, of which the whole engine has some dozens.
+const DOUBLING: f64 = 150.0;
+
+/// What one more connection costs, from what `toe bench --connections` left, if that is of this very design.
+fn one_more(rows: &mut Vec<Row>) -> Result<()> {
+    let kept = std::fs::read(Path::new(connections::OUT).join("connections.json"));
+    let mut found = None;
+    if let Ok(text) = kept {
+        if let Ok(of) = serde_json::from_slice::<Connections>(&text) {
+            let sizes: Vec<_> = of.sizes.iter().map(|s| s.connections).collect();
+            if connections::digest(&sizes)? == of.verilog_sha256 {
+                found = Some(of);
+            }
+        }
+    }
+    rows.extend(rows_of_one_more(found.as_ref()));
+    Ok(())
+}
+
+fn rows_of_one_more(found: Option<&Connections>) -> Vec<Row> {
+    let ends = found.and_then(|of| {
+        let (first, last) = (of.sizes.first()?, of.sizes.last()?);
+        (first.connections < last.connections).then_some((first, last, of))
+    });
+    let costs = ends.and_then(|(first, last, of)| Some((first, first.cost?, last, last.cost?, of)));
+    let doublings = |a: &Size, b: &Size| (b.connections as f64 / a.connections as f64).log2();
+    let luts =
+        costs.map(|(a, from, b, to, _)| (to.luts as f64 - from.luts as f64) / doublings(a, b));
+    let bits = costs.map(|(a, from, b, to, of)| {
+        let more = (b.connections - a.connections) as f64;
+        (to.memory_bits as f64 - from.memory_bits as f64) / more - 16.0 * of.ring_bytes as f64
+    });
+    // Of all sizes, with all connections open.
+    let most = |of: fn(&Size) -> u64| {
+        let all = found.map(|f| f.sizes.iter().map(of).max().unwrap_or(0));
+        all.map(|cycles| cycles as f64)
+    };
+    let held = Bar::AtMost(160.0);
+    let name = found.map_or("", |of| &of.backend);
+    let missing = "not measured: run make bench ARGS=\"--connections\"";
+    [
+        (
+            "connections.luts",
+            luts,
+            "LUTs, twice as many",
+            Bar::AtMost(DOUBLING),
+        ),
+        ("connections.bits", bits, "bits beside its rings", Bar::None),
+        (
+            "connections.latency.syn",
+            most(|s| s.syn),
+            "cycles, all open",
+            held,
+        ),
+        (
+            "connections.latency.ack",
+            most(|s| s.ack),
+            "cycles, all open",
+            held,
+        ),
+    ]
+    .map(|(n, value, unit, bar)| {
+        let mut row = row(n, name, value, unit, bar);
+        row.cause = Some(match value {
+            None => missing.into(),
+            Some(_) => "docs/connections.md tells what grows with the number of connections".into(),
+        });
+        row
+    })
+    .into()
+}
+
+/// Losses of frames in per cent, each way.
+const LOSSES: [u32; 3] = [1, 3, 10];
+/// Transfers with each, of so many full segments; the median counts.
+const LOSSY: (u64, usize) = (5, 45);
+
+/// Share of the line's limit that the engine's data have on a line that loses frames, from the peer's first call until it has them all; and the times that a timer sent again.
+fn lossy(config: &ToeConfig, backend: Backend, percent: u32, seed: u64) -> Result<(f64, u64)> {
+    let board = fresh_board(config, backend)?;
+    let mut peer = peer_with_mtu(config, seed as u32 as u64, 1500);
+    let bytes = LOSSY.1 * 1460;
+    let handle = peer.add(Flow::Send.talk(config, bytes)?);
+    let loss = || Faults::loss(f64::from(percent) / 100.0);
+    let link = FaultInjector::new(peer, seed, loss(), loss());
+    let (done, _, link) = converse(board, link, |link| link.inner(), |_| {})?;
+    let all = link.inner().app(handle).times().done;
+    let cycles = all.map_or(done.cycles, |at| at.total_micros() as u64 * HZ / 1_000_000);
+    let expired = (done.counters.iter())
+        .find(|c| c.name == Cause::RtoExpired.name())
+        .map_or(0, |c| c.value);
+    Ok((bytes as f64 * 1538.0 / 1460.0 / cycles as f64, expired))
+}
+
+/// The goodput under loss. What it is held to, Linux to Linux under the same loss, is measured nowhere: the rows are told and not met.
+fn under_loss(config: &ToeConfig, backend: Backend, rows: &mut Vec<Row>) -> Result<()> {
+    for percent in LOSSES {
+        let mut values = vec![];
+        let mut expired = 0;
+        for seed in 1..=LOSSY.0 {
+            let (value, timers) = lossy(config, backend, percent, seed)?;
+            values.push(value);
+            expired += timers;
+        }
+        values.sort_by(f64::total_cmp);
+        let value = values.get(values.len() / 2).copied();
+        let name = format!("goodput.loss.{percent}");
+        let mut row = row(
+            &name,
+            &backend.to_string(),
+            value,
+            "of the line's limit",
+            Bar::None,
+        );
+        row.bar = "≥ Linux".into();
+        row.met = false;
+        row.cause = Some(format!(
+            "not compared: Linux to Linux under the same loss is not measured. Without SACK it waits for timers: {expired} expired in {} transfers of {} KiB, which reached {:.3} to {:.3}",
+            LOSSY.0,
+            LOSSY.1 * 1460 / 1024,
+            values.first().copied().unwrap_or(0.0),
+            values.last().copied().unwrap_or(0.0),
+        ));
+        rows.push(row);
+    }
+    Ok(())
+}
+
+/// Measures on these back ends, and synthesises if asked to; else what `toe synth` left stands for it.
 ///
 /// # Errors
 /// When a run fails or a tool is missing.
@@ -523,10 +694,13 @@ pub fn run(backends: &[Backend], with_synthesis: bool) -> Result<Vec<Row>> {
     for &backend in backends {
         measure(backend, &bar, &mut rows)?;
     }
-    if with_synthesis {
-        bar.set_message("synthesis");
-        area(&mut rows)?;
+    if let Some(&backend) = backends.iter().find(|b| b.is_compiled()) {
+        bar.set_message(format!("{backend}: loss"));
+        under_loss(&ToeConfig::default(), backend, &mut rows)?;
     }
+    bar.set_message("synthesis");
+    area(&mut rows, with_synthesis)?;
+    one_more(&mut rows)?;
     bar.finish_and_clear();
     Ok(rows)
 }
@@ -626,5 +800,73 @@ mod tests {
             "name": "x", "value": 2.0, "unit": "cycles", "bar": "≤ 1", "met": false, "backend": "rust", "cause": null,
         });
         assert_eq!(json.unwrap(), want);
+    }
+
+    /// Every number that the design is held to has a row, measured or not.
+    #[test]
+    fn what_is_not_measured_has_a_row_that_says_so() {
+        let mut rows = rows_of_one_more(None);
+        // The tests run in a folder without `out`.
+        area(&mut rows, false).unwrap();
+        for name in [
+            "connections.luts",
+            "connections.latency.syn",
+            "area.cells",
+            "area.block_rams",
+            "fmax",
+        ] {
+            let row = rows.iter().find(|r| r.name == name).expect(name);
+            assert!(!row.met && row.value.is_none(), "{row:?}");
+            let cause = row.cause.as_deref().unwrap_or_default();
+            assert!(cause.starts_with("not measured: run make "), "{row:?}");
+        }
+        let bar = |board: &str, name: &str| {
+            let row = rows.iter().find(|r| r.backend == board && r.name == name);
+            row.expect(name).bar.clone()
+        };
+        assert_eq!(bar("ecp5-25f", "fmax"), "≥ 125");
+        assert_eq!(bar("alchitry-cu", "fmax"), "≥ 50");
+        assert_eq!(bar("alchitry-cu", "area.cells"), "≤ 7000");
+    }
+
+    #[test]
+    fn one_more_connection_is_what_the_ends_differ_by() {
+        let size = |connections, luts, memory_bits, ack| Size {
+            connections,
+            cost: Some(toe_bsp::flow::Cost {
+                luts,
+                registers: 0,
+                block_rams: 0,
+                memory_bits,
+            }),
+            syn: 100,
+            ack,
+            echo: 0,
+            syn_event: 0,
+            data_event: 0,
+            ack_event: 0,
+            longest_event: 0,
+            cycles_per_second: 0.0,
+            seconds_to_build: 0.0,
+        };
+        let of = |luts, ack| Connections {
+            sizes: vec![
+                size(4, 7000, 100_000, 149),
+                size(64, luts, 100_000 + 60 * 8_000, ack),
+            ],
+            ring_bytes: 256,
+            backend: "verilog".into(),
+            verilog_sha256: String::new(),
+        };
+        let rows = |luts, ack| -> Vec<_> {
+            let rows = rows_of_one_more(Some(&of(luts, ack)));
+            rows.iter().map(|r| (r.value, r.met)).collect()
+        };
+        let bits = (Some(8_000.0 - 4_096.0), true);
+        let syn = (Some(100.0), true);
+        let met = [(Some(100.0), true), bits, syn, (Some(160.0), true)];
+        assert_eq!(rows(7400, 160), met);
+        let unmet = [(Some(151.0), false), bits, syn, (Some(161.0), false)];
+        assert_eq!(rows(7604, 161), unmet);
     }
 }

@@ -68,6 +68,11 @@ impl fmt::Display for Backend {
 }
 
 impl Backend {
+    /// Whether it runs the compiled Verilog alone, quick enough for runs of millions of cycles.
+    pub fn is_compiled(self) -> bool {
+        matches!(self, Self::Verilog | Self::Cxxrtl | Self::Verilator)
+    }
+
     /// Which of the two compiles the Verilog, where this back end has any.
     fn compiler(self) -> Option<Self> {
         match self {

@@ -6,6 +6,7 @@ pub mod area;
 pub mod bench;
 pub mod board;
 pub mod capture;
+pub mod connections;
 pub mod demo;
 pub mod output;
 pub mod report;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use toe_host::board::Backend;
 use toe_host::output::{self, Output};
 use toe_host::sim::{Cidr, Stop};
-use toe_host::{bench, demo, exit_code, say, settings, sim, synth, verilog, Refused};
+use toe_host::{bench, connections, demo, exit_code, say, settings, sim, synth, verilog, Refused};
 use toe_sim::tools;
 
 /// TOE in Rust: a TCP offload engine for FPGAs.
@@ -120,9 +120,15 @@ enum Command {
         /// Only on this back end: rust, verilog, cxxrtl, verilator or lockstep (default: rust, then verilog)
         #[arg(long)]
         backend: Option<String>,
-        /// Without synthesis (area and Fmax)
+        /// Without synthesis; area and Fmax are then those that `toe synth` left in out/synth, if it was of this very design
         #[arg(long)]
         no_synth: bool,
+        /// In place of all that: the whole engine with each of these numbers of connections (4,16,64,256,1024 if none is given), all open: LUTs, memory, cycles
+        #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0..=1, default_missing_values = ["4", "16", "64", "256", "1024"])]
+        connections: Option<Vec<usize>>,
+        /// Folder for connections.md, .svg and .json
+        #[arg(long, requires = "connections", default_value = connections::OUT)]
+        out: PathBuf,
         /// Write the rows as JSON
         #[arg(long)]
         json: Option<PathBuf>,
@@ -234,7 +240,29 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
         Command::Bench {
             backend: name,
             no_synth,
+            connections: Some(sizes),
+            out,
             json,
+        } => {
+            let backend = backend(name.as_deref().unwrap_or("verilog"))?;
+            let json = json_output(json.as_deref())?;
+            let found = connections::run(&sizes, backend, !no_synth, &out)?;
+            write_json(json, &found)?;
+            output::print(format_args!("{}", connections::table(&found)))?;
+            for size in &found.sizes {
+                say!(
+                    "{:>5} connections: {:>7} cycles/s, {:>4.0} s until it stood",
+                    size.connections,
+                    size.cycles_per_second as u64,
+                    size.seconds_to_build
+                )?;
+            }
+        }
+        Command::Bench {
+            backend: name,
+            no_synth,
+            json,
+            ..
         } => {
             let backends = match name {
                 Some(name) => vec![backend(&name)?],

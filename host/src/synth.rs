@@ -19,22 +19,49 @@ pub fn budget(board: &str) -> Option<(u64, u64)> {
 /// What describes a board's job, placed with these seeds.
 type Make = fn(&[u32]) -> Result<Job>;
 
+fn job_of(board: &str) -> Result<(Make, &'static [u32])> {
+    match board {
+        "alchitry-cu" => Ok((alchitry_cu::job, &alchitry_cu::SEEDS)),
+        "ecp5-25f" => Ok((ecp5_25f::job, &ecp5_25f::SEEDS)),
+        _ => Err(Refused(format!(
+            "there is no board `{board}`; there are: {}",
+            BOARDS.join(", ")
+        ))
+        .into()),
+    }
+}
+
+/// The clock that a board needs, in MHz.
+///
+/// # Errors
+/// An unknown board.
+pub fn needed_mhz(board: &str) -> Result<f64> {
+    let (make, seeds) = job_of(board)?;
+    Ok(make(seeds)?.needed_mhz)
+}
+
+/// The report that an earlier build for `board` left in `out`, if it is of the very design that would be built now.
+///
+/// # Errors
+/// An unknown board; a design that cannot be described.
+pub fn kept(board: &str, out: &Path) -> Result<Option<Report>> {
+    let Ok(text) = std::fs::read(out.join("report.json")) else {
+        return Ok(None);
+    };
+    let Ok(report) = serde_json::from_slice::<Report>(&text) else {
+        return Ok(None);
+    };
+    let (make, seeds) = job_of(board)?;
+    let same = report.verilog_sha256 == flow::digest(&make(seeds)?.verilog);
+    Ok(same.then_some(report))
+}
+
 /// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none; with `alone` each module of the budget by itself too.
 ///
 /// # Errors
 /// An unknown board, a missing tool, a folder that cannot be written.
 pub fn run(board: &str, seeds: &[u32], alone: bool, out: &Path) -> Result<Report> {
-    let (make, own): (Make, &[u32]) = match board {
-        "alchitry-cu" => (alchitry_cu::job, &alchitry_cu::SEEDS),
-        "ecp5-25f" => (ecp5_25f::job, &ecp5_25f::SEEDS),
-        _ => {
-            return Err(Refused(format!(
-                "there is no board `{board}`; there are: {}",
-                BOARDS.join(", ")
-            ))
-            .into())
-        }
-    };
+    let (make, own) = job_of(board)?;
     output::folder(out)?;
     // What an earlier run left must not pass for the result of one that fails.
     flow::clear(out);

@@ -438,6 +438,26 @@ fn help_tells_of_every_command() {
 }
 
 #[test]
+fn numbers_of_connections_that_cannot_be_are_refused_before_the_run() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    for (list, remedy) in [
+        (
+            "4,3",
+            "connections is 3, but must be a power of two from 1 to 1024",
+        ),
+        (
+            "2048",
+            "connections is 2048, but must be a power of two from 1 to 1024",
+        ),
+    ] {
+        let args = ["bench", "--connections", list, "--no-synth"];
+        refused(&toe(d, &args), 2, &[remedy]);
+    }
+    assert!(names(d).is_empty(), "something was left");
+}
+
+#[test]
 fn the_verilog_and_the_map_are_written() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = toe(dir.path(), &["verilog", "--out", "v"]);

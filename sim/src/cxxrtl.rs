@@ -1,7 +1,8 @@
 //! The CXXRTL back end: Verilog, through Yosys and a C++ compiler, as a shared library.
 //!
 //! The library is kept under `target/toe-cache`, named by a hash of the Verilog, the options and the tools' versions, so an
-//! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero.
+//! unchanged design costs nothing the second time. Latches are refused. CXXRTL knows no X: what Verilog leaves undefined is zero, so that
+//! `TOE_ZEROED` may be defined, which spares Yosys the first zeros of large memories (`toe_hdl::memory`).
 //!
 //! A cycle by CXXRTL's own interface evaluates the whole design three times. A design whose registers all follow the rising edge of
 //! `clock`, and that settles in one pass, gets a function of its own for a cycle (`clocked`): one evaluation for the edge, and what
@@ -485,15 +486,17 @@ impl Drop for BuildDir {
 fn refuse_undefined_memories(dir: &Path) -> Result<(), ToolError> {
     let dump = std::fs::read_to_string(dir.join("memories.txt"))
         .map_err(ToolError::io("reading the list of memories"))?;
-    let mut name = "";
+    let (mut name, mut zeroed) = ("", false);
     for line in dump.lines().map(str::trim) {
+        // A cell's attributes stand before it.
+        zeroed = (zeroed || line == "attribute \\zeroed 1") && line != "end";
         if let Some(id) = line.strip_prefix("parameter \\MEMID ") {
             name = id;
         }
         let initial = line.strip_prefix("parameter \\INIT ");
-        // A ring gives out only bytes that were put in; and a loop that clears 64 KiB of them costs Yosys minutes.
+        // A ring gives out only bytes that were put in; and a large memory begins with zeros because `TOE_ZEROED` is defined, where this is checked and where it is built.
         let ring = name.contains("ring_bytes");
-        if !ring && initial.is_some_and(|value| value.contains('x')) {
+        if !ring && !zeroed && initial.is_some_and(|value| value.contains('x')) {
             return Err(ToolError::Failed {
                 tool: "the check for undefined memories".into(),
                 dir: dir.into(),
@@ -636,7 +639,7 @@ pub fn build(verilog: &str, options: &CxxrtlOptions) -> Result<PathBuf, ToolErro
         _ => "splitnets -driver\nopt -full\n",
     };
     let script = format!(
-        "read_verilog x.v\nhierarchy -check -top {}\nproc\n{}\n\
+        "read_verilog -D TOE_ZEROED x.v\nhierarchy -check -top {}\nproc\n{}\n\
          design -push-copy\nmemory_collect\ntee -q -o memories.txt dump t:$mem_v2\ndesign -pop\n\
          select -assert-none t:$dlatch t:$adlatch t:$dlatchsr\n\
          flatten\nopt -full\n{split}clean\nwrite_cxxrtl -O6 -g2 x.cc\n",

@@ -138,7 +138,9 @@ pub struct Bench {
 impl Bench {
     /// A fresh board.
     pub fn new(name: &str, config: &ToeConfig, backend: Backend) -> Self {
-        let time = SimulatedTime::new(CYCLES_PER_TICK);
+        // A tick lasts as long as the timers of all connections need (`ToeConfig::tick_cycles`).
+        let tick = CYCLES_PER_TICK.max(16 * config.connections as u64);
+        let time = SimulatedTime::new(tick);
         let board = SimulatedBoard::new(config, backend, GmiiPort::new(), time)
             .expect("the board can be built");
         Self::around(name, config, board)

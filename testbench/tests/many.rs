@@ -122,7 +122,7 @@ fn everyone_at_once(name: &str, config: &ToeConfig) {
             assert_eq!(client.received, own, "client {i}");
         }
         // A last ACK may have found no room: the FIN comes again then, after an RTO.
-        for _ in 0..2_000 {
+        for _ in 0..2_000 * n.div_ceil(64) {
             if bench.board.counter(Cause::Opened) == bench.board.counter(Cause::Closed) {
                 break;
             }
@@ -146,6 +146,12 @@ fn sixteen_at_once_and_again() {
 #[ignore = "64 connections take a minute; 16 run in their place"]
 fn sixty_four_at_once_and_again() {
     everyone_at_once("many_64", &config(64, 256, 256));
+}
+
+#[test]
+#[ignore = "1,024 connections take some minutes, compiling them included; 16 run in their place"]
+fn a_thousand_and_twenty_four_at_once_and_again() {
+    everyone_at_once("many_1024", &config(1024, 256, 256));
 }
 
 /// Takes whatever comes, and acknowledges it.

@@ -5,6 +5,8 @@
 //! [`HoldMemory`] are combinational.
 use rust_hdl::prelude::*;
 
+use crate::memory;
+
 /// As [`crate::memory::Memory`], with a read enable: while it is low, `read_data` keeps its word, so a pipeline can stand still.
 ///
 /// The same promise: a word read at the edge that writes it is undefined on hardware. And `read_data` means nothing before the first read: a first
@@ -76,29 +78,15 @@ impl<D: Synth, const A: usize> Logic for HoldMemory<D, A> {
     }
 
     fn hdl(&self) -> Verilog {
-        let top = self._words.len() - 1;
-        let high = self._words.len().ilog2() - 1;
-        let zero = D::default();
-        let image: String = self
-            ._words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| **word != zero)
-            .map(|(i, word)| format!("    memory[{i}] = {};\n", word.verilog()))
-            .collect();
         Verilog::Custom(format!(
             "\
-(* no_rw_check *) reg [{width}:0] memory [{top}:0];
-integer i;
-initial begin
-    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-{image}end
-always @(posedge clock) begin
+{words}always @(posedge clock) begin
     if (read_enable) read_data <= memory[read_address[{high}:0]];
     if (write_enable) memory[write_address[{high}:0]] <= write_data;
 end
 ",
-            width = D::BITS - 1,
+            words = memory::words(D::BITS, self._words.len(), &memory::image(&self._words)),
+            high = self._words.len().ilog2() - 1,
         ))
     }
 

@@ -6,6 +6,8 @@
 //! Latency: 1 cycle. Throughput: one read and one write each cycle. Nothing to abort.
 use rust_hdl::prelude::*;
 
+use crate::memory;
+
 /// `rows` rows of eight words, all zero at start. Row bits above what `rows` needs are ignored.
 #[derive(LogicBlock, Debug)]
 pub struct WordMemory {
@@ -84,12 +86,7 @@ impl Logic for WordMemory {
     fn hdl(&self) -> Verilog {
         Verilog::Custom(format!(
             "\
-(* no_rw_check *) reg [31:0] memory [{top}:0];
-integer i;
-initial begin
-    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;
-end
-always @(posedge clock) begin
+{words}always @(posedge clock) begin
     read_whole <= memory[{{read_row[{high}:0], read_word}}];
     if (write_enable) memory[{{write_row[{high}:0], write_word}}] <= {{write_high, write_low}};
 end
@@ -98,7 +95,7 @@ always @(*) begin
     read_low = read_whole[15:0];
 end
 ",
-            top = self._words.len() - 1,
+            words = memory::words(32, self._words.len(), &[]),
             high = self._rows.ilog2() - 1,
         ))
     }
