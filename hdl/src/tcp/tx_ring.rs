@@ -22,11 +22,13 @@
 //!
 //! **Latency.** Query 5 cycles, start to the first byte 6, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
 //! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way; all but `TX_INIT` one more if `HEAD` was not on its way: in the cycle before
-//! the bus named another connection, or the ring was at work (a `TX_FREE` or a refused command may have ended in it). Each cycle in which the burst closes a segment may cost a command one more.
+//! the bus named another connection, or the ring was at work (a `TX_FREE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
+//! closes a segment may cost a command one more.
 //! **Throughput.** One byte a cycle. **Abort.** A burst can't be broken off; `TX_INIT` forgets all that a connection held, and must not come during its burst.
 //!
 //! **How reading goes.** A word of either memory goes into a register and is used in the cycle after, so addresses are given two cycles ahead: that of `TAIL` while `HEAD` is on its way, the first descriptor's
-//! by the head index as it comes, the next ones' on chance. While the ring rests it reads `HEAD` of the connection that the bus names: an event's connection is known long before its first command.
+//! by the head index as it comes, the next ones' on chance. While the ring rests it reads `HEAD` and then `TAIL` of the connection that the bus names, and keeps them: an event's connection is known long before its
+//! first command, and no address hangs on a command in the cycle in which it comes.
 use super::command::CommandIn;
 use super::ring_memory::RingMemory;
 use crate::memory::Memory;
@@ -142,9 +144,13 @@ struct Registers {
     mid_read: Bits<11>,
     top_read: Bits<5>,
     byte_read: Bits<8>,
-    // `HEAD` of this connection is on its way
+    // `HEAD` of this connection is on its way, or there and `TAIL` is
     warm: Bit,
+    held: Bit,
     warm_conn: Bits<10>,
+    // the command was not looked at yet; its `a`
+    command_first: Bit,
+    a: Bits<32>,
     // the job under way
     owned: Bit,
     low: Bits<16>,
@@ -212,6 +218,7 @@ pub struct TxRing {
     pub read_offset: Signal<In, Bits<16>>,
     pub read_data: Signal<Out, Bits<8>>,
     ring_bytes: Constant<Bits<16>>,
+    twice_ring_less_one: Constant<Bits<16>>,
     bytes_memory: RingMemory,
     words: Memory<Word, 15>,
     read_at: Join<10, 5, 15>,
@@ -237,6 +244,7 @@ pub struct TxRing {
     for_query: Signal<Local, Bit>,
     warm: Signal<Local, Bit>,
     room: Signal<Local, Bit>,
+    a: Signal<Local, Bits<32>>,
     a_low: Signal<Local, Bits<16>>,
     a_high: Signal<Local, Bits<16>>,
     a_mid: Signal<Local, Bits<11>>,
@@ -260,6 +268,7 @@ pub struct TxRing {
     tail_now: Signal<Local, Bits<5>>,
     used_now: Signal<Local, Bits<5>>,
     // TX_FREE
+    ahead: Signal<Local, Bits<16>>,
     gap: Signal<Local, Bits<16>>,
     gap_left: Signal<Local, Bits<17>>,
     una_low: Signal<Local, Bits<17>>,
@@ -267,6 +276,7 @@ pub struct TxRing {
     una_high: Signal<Local, Bits<16>>,
     // query
     write_edge: Signal<Local, Bits<16>>,
+    before_edge: Signal<Local, Bits<16>>,
     space: Signal<Local, Bits<16>>,
     limit: Signal<Local, Bits<12>>,
     // the tail being cut
@@ -324,6 +334,7 @@ impl TxRing {
             read_offset: Default::default(),
             read_data: Default::default(),
             ring_bytes: Constant::new((ring_bytes as u64).into()),
+            twice_ring_less_one: Constant::new((2 * ring_bytes as u64 - 1).into()),
             bytes_memory: RingMemory::new(connections, ring_bytes),
             words: Memory::new(32 * connections),
             read_at: Default::default(),
@@ -348,6 +359,7 @@ impl TxRing {
             for_query: Default::default(),
             warm: Default::default(),
             room: Default::default(),
+            a: Default::default(),
             a_low: Default::default(),
             a_high: Default::default(),
             a_mid: Default::default(),
@@ -369,12 +381,14 @@ impl TxRing {
             tail_slot: Default::default(),
             tail_now: Default::default(),
             used_now: Default::default(),
+            ahead: Default::default(),
             gap: Default::default(),
             gap_left: Default::default(),
             una_low: Default::default(),
             takes: Default::default(),
             una_high: Default::default(),
             write_edge: Default::default(),
+            before_edge: Default::default(),
             space: Default::default(),
             limit: Default::default(),
             w_len: Default::default(),
@@ -421,42 +435,49 @@ impl Logic for TxRing {
         // A re-cut borrows the registers of the burst.
         self.choose_command.next =
             self.addressed.val() & (!self.is_recut.val() | !self.r.q.val().active);
+        // What is read in `Idle` hangs on no command: that comes late in its cycle. One that finds the memory taken goes first in the next.
         self.choose_start.next =
-            !self.choose_command.val() & self.r.q.val().start_due & !self.r.q.val().active;
+            self.r.q.val().start_due & !self.r.q.val().active & !self.r.q.val().command_first;
         self.for_start.next = self.r.q.val().starting;
         self.for_query.next = self.r.q.val().querying;
         if self.r.q.val().state == State::Idle {
             self.for_start.next = self.choose_start.val();
             self.for_query.next =
-                !self.choose_command.val() & !self.choose_start.val() & self.query_valid.val();
+                !self.choose_start.val() & self.query_valid.val() & !self.r.q.val().command_first;
         }
-        self.a_low.next = bit_cast::<16, 32>(self.command.a.val());
-        self.a_high.next = self.command.a.val().get_bits::<16>(16);
-        self.a_mid.next = bit_cast::<11, 32>(self.command.a.val());
-        self.a_five.next = bit_cast::<5, 32>(self.command.a.val());
+        self.r.d.next.command_first = false;
+        self.r.d.next.a = self.command.a.val();
+        self.a.next = self.r.q.val().a;
+        self.a_low.next = bit_cast::<16, 32>(self.a.val());
+        self.a_high.next = self.a.val().get_bits::<16>(16);
+        self.a_mid.next = bit_cast::<11, 32>(self.a.val());
+        self.a_five.next = bit_cast::<5, 32>(self.a.val());
         self.room.next = self.r.q.val().used < bits::<5>(14);
         self.r.d.next.owned =
             self.r.q.val().active & (self.r.q.val().w_conn == self.command.conn.val());
-        self.warm.next = self.choose_command.val()
-            & self.r.q.val().warm
-            & (self.r.q.val().warm_conn == self.command.conn.val());
+        self.warm.next =
+            self.r.q.val().warm & (self.r.q.val().warm_conn == self.command.conn.val());
 
         // ------------------------------------------------ control memory: read
-        self.r.d.next.low_read = self.word.val().low;
-        self.r.d.next.mid_read = self.word.val().mid;
-        self.r.d.next.top_read = self.word.val().top;
+        // `HEAD` stays for as long as no command comes, `TAIL` behind it.
+        if !((self.r.q.val().state == State::Idle) & self.r.q.val().held) {
+            self.r.d.next.low_read = self.word.val().low;
+            self.r.d.next.mid_read = self.word.val().mid;
+            self.r.d.next.top_read = self.word.val().top;
+        }
         self.r.d.next.byte_read = self.bytes_memory.read_data.val();
         self.head_slot.next = bit_cast::<4, 5>(self.r.q.val().head);
         self.base.next = self.head_slot.val();
         self.offset.next = bits::<4>(0);
         self.read_index.next = bits::<5>(16);
         self.prefetch.next = false;
+        self.r.d.next.held = false;
         match self.r.q.val().state {
             State::Idle => {
-                self.prefetch.next = !self.choose_start.val() & !self.for_query.val();
-                if self.warm.val() {
+                self.prefetch.next = !self.for_start.val() & !self.for_query.val();
+                if self.warm.val() & self.prefetch.val() {
                     self.read_index.next = bits::<5>(17);
-                    self.prefetch.next = false;
+                    self.r.d.next.held = true;
                 }
             }
             State::Ask => {
@@ -465,7 +486,7 @@ impl Logic for TxRing {
             State::Head => {
                 self.base.next = bit_cast::<4, 5>(self.r.q.val().top_read);
                 if self.is_peek.val() {
-                    self.offset.next = bit_cast::<4, 32>(self.command.a.val());
+                    self.offset.next = bit_cast::<4, 32>(self.a.val());
                 }
             }
             // TX_FREE gets a descriptor a cycle, each two cycles after its address.
@@ -524,8 +545,9 @@ impl Logic for TxRing {
         self.used_now.next = self.tail_now.val() - self.r.q.val().head;
         self.tail_up.next = self.r.q.val().tail + bits::<5>(1);
         self.head_down.next = self.r.q.val().head - bits::<5>(1);
-        // 0 to 32,769.
-        self.gap.next = self.a_low.val() - self.r.q.val().low_read;
+        // What lies between una and wr_nxt, and one more, is less than twice the ring: so many bits are enough, and where writing must stop is one bit off una.
+        self.ahead.next = self.a_low.val() - self.r.q.val().low_read;
+        self.gap.next = self.ahead.val() & self.twice_ring_less_one.val();
         self.gap_left.next =
             bit_cast::<17, 16>(self.r.q.val().gap) - bit_cast::<17, 11>(self.r.q.val().mid_read);
         self.takes.next = self.r.q.val().used.any() & !self.gap_left.val().get_bit(16);
@@ -534,8 +556,9 @@ impl Logic for TxRing {
         self.una_high.next = self.a_high.val() - bit_cast::<16, 1>(self.r.q.val().borrow);
         self.una.high.next = self.una_high.val();
         self.una.low.next = self.r.q.val().low;
-        self.write_edge.next = self.r.q.val().low_read + self.ring_bytes.val();
-        self.space.next = self.r.q.val().low - self.r.q.val().low_read;
+        self.write_edge.next = self.r.q.val().low ^ self.ring_bytes.val();
+        self.before_edge.next = self.write_edge.val() - self.r.q.val().low_read;
+        self.space.next = self.before_edge.val() & self.twice_ring_less_one.val();
         self.psh_length.high.next = self.r.q.val().top_read;
         self.psh_length.low.next = bit_cast::<16, 11>(self.r.q.val().mid_read);
         self.twice.high.next = self.r.q.val().mss;
@@ -649,13 +672,12 @@ impl Logic for TxRing {
                     self.out.next.mid = self.r.q.val().open;
                     self.out.next.top = bits::<5>(1);
                 }
-                // What is written lies where `HEAD` does.
                 State::WriteTail => {
                     self.words.write_enable.next = true;
                     self.write_index.next = bits::<5>(17);
                     self.out.next.low = self.r.q.val().low;
-                    self.out.next.mid = self.r.q.val().mss;
-                    self.out.next.top = self.r.q.val().head;
+                    self.out.next.mid = bits::<11>(0);
+                    self.out.next.top = self.tail_up.val();
                 }
                 State::WriteHead => {
                     self.words.write_enable.next = true;
@@ -717,20 +739,27 @@ impl Logic for TxRing {
                 self.r.d.next.querying = self.for_query.val();
                 self.r.d.next.freed = bits::<5>(0);
                 // what TX_INIT writes
-                self.r.d.next.low = self.a_low.val();
+                self.r.d.next.low = bit_cast::<16, 32>(self.command.a.val());
                 self.r.d.next.mss = bit_cast::<11, 32>(self.command.b.val());
                 self.r.d.next.head = bits::<5>(0);
+                self.r.d.next.tail = bits::<5>(31);
                 if self.r.q.val().active & !self.r.q.val().more & !self.r.q.val().w_full {
                     self.r.d.next.state = State::StoreSum;
                 } else if self.choose_command.val() {
+                    self.r.d.next.starting = false;
+                    self.r.d.next.querying = false;
                     self.r.d.next.state = State::Ask;
                     if self.warm.val() {
                         self.r.d.next.state = State::Head;
                     }
+                    if !self.prefetch.val() {
+                        self.r.d.next.command_first = true;
+                        self.r.d.next.state = State::Idle;
+                    }
                     if self.is_init.val() {
                         self.r.d.next.state = State::WriteHead;
                     }
-                } else if self.choose_start.val() | self.query_valid.val() {
+                } else if self.for_start.val() | self.for_query.val() {
                     self.r.d.next.state = State::Ask;
                 }
             }
@@ -738,12 +767,12 @@ impl Logic for TxRing {
                 self.r.d.next.state = State::Head;
             }
             State::Head => {
-                // Where writing must stop; the commands don't need it. TX_RECUT scans from una on.
-                self.r.d.next.low = self.write_edge.val();
+                self.r.d.next.low = self.r.q.val().low_read;
                 self.r.d.next.gap = self.gap.val();
                 self.r.d.next.mss = self.r.q.val().mid_read;
                 self.r.d.next.head = self.r.q.val().top_read;
                 self.r.d.next.tail = self.r.q.val().w_tail;
+                // TX_RECUT scans from una on.
                 if !self.for_start.val() & !self.for_query.val() & self.is_recut.val() {
                     self.r.d.next.w_nxt = self.r.q.val().low_read;
                 }
@@ -757,11 +786,11 @@ impl Logic for TxRing {
                 if self.r.q.val().owned {
                     self.r.d.next.open = self.r.q.val().w_len;
                 }
-                self.r.d.next.low = self.space.val();
                 self.r.d.next.limit = self.limit.val();
                 self.r.d.next.starting = false;
                 self.r.d.next.querying = false;
                 if self.for_query.val() {
+                    self.r.d.next.low = self.space.val();
                     self.r.d.next.state = State::Measure;
                 } else if self.for_start.val() {
                     self.r.d.next.w_nxt = self.r.q.val().low_read;
@@ -810,8 +839,6 @@ impl Logic for TxRing {
                 }
             }
             State::Cut => {
-                self.r.d.next.mss = bits::<11>(0);
-                self.r.d.next.head = self.tail_up.val();
                 if !self.room.val() | !self.r.q.val().open.any() {
                     self.command.done.next = true;
                     self.r.d.next.state = State::Idle;
@@ -837,8 +864,6 @@ impl Logic for TxRing {
                 if self.may_write.val() {
                     self.r.d.next.state = State::Idle;
                     if self.is_init.val() {
-                        // Head and tail index are 0 both.
-                        self.r.d.next.mss = bits::<11>(0);
                         self.r.d.next.state = State::WriteTail;
                     } else {
                         self.command.done.next = true;
@@ -899,7 +924,6 @@ impl Logic for TxRing {
                 self.r.d.next.state = State::RecutSecond;
             }
             State::RecutSecond => {
-                self.r.d.next.low = bit_cast::<16, 17>(self.una_low.val());
                 self.r.d.next.head = self.head_down.val();
                 self.r.d.next.state = State::WriteHead;
             }
@@ -944,6 +968,7 @@ impl Logic for TxRing {
         if self.reset.val() {
             self.r.d.next.state = State::Idle;
             self.r.d.next.start_due = false;
+            self.r.d.next.command_first = false;
             self.r.d.next.active = false;
             self.r.d.next.more = false;
             self.r.d.next.posting = false;
@@ -1568,6 +1593,14 @@ mod tests {
         uut.command.conn.next = 0.into();
         let free = command(&mut uut, cmd::TX_FREE, 1138, 0);
         assert_eq!((free.0, free.2, free.3), (6 + 2, 2, 1138));
+        // With a query in the command's first cycle, which waits; then alone again.
+        uut.query_valid.next = true;
+        assert_eq!(command(&mut uut, cmd::TX_PEEK, 0, 0).0, 6);
+        uut.query_valid.next = false;
+        for _ in 0..8 {
+            edge(&mut uut);
+        }
+        assert_eq!(command(&mut uut, cmd::TX_PEEK, 0, 0).0, 4);
     }
 
     /// A reset in any cycle of a burst: what comes then finds the ring as new.
