@@ -191,7 +191,7 @@ impl ToeConfig {
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
-        // Four timers, two cycles each, and as much again for the commands between them.
+        // Four timers, three cycles each, and a third as much again for the commands between them.
         let scan = 16 * self.entries();
         if self.tick_cycles < scan {
             return Err(ConfigError {

@@ -1,17 +1,23 @@
 //! The counters: 64 of 32 bits in one RAM, counted up by `K` ports.
 //!
-//! **Latency**: an occurrence is in the RAM 3 cycles after `count` if no other is waiting; `read_data` follows `read_address` after 6 cycles at most, whatever
-//! is counted meanwhile. **Throughput**: one occurrence in 2 cycles, all ports together; a port holds one that waits, so no port may count twice within
-//! `2 K` cycles unless the others rest. `lost` rises, for ever, if that was ever not kept. Lower ports go first.
+//! **Latency**: an occurrence is in the RAM 5 cycles after `count` if no other is waiting; `read_data` follows `read_address` after 6 cycles at most, whatever
+//! is counted meanwhile. **Throughput**: one occurrence in 3 cycles, all ports together; a port holds one that waits, so no port may count twice within
+//! `3 K` cycles unless the others rest. `lost` rises, for ever, if that was ever not kept. Lower ports go first.
 use rust_hdl::prelude::*;
 
 use crate::memory::Memory;
 
 #[derive(LogicStruct, Clone, Copy, Debug, Default, PartialEq)]
 struct State {
-    /// This cycle writes the counter `cause` back.
+    /// The next to be counted.
+    due: Bit,
+    chosen: Bits<6>,
+    /// The counter `cause` appears in this cycle …
+    reading: Bit,
+    /// … and is in `word`, to be written back, in this.
     writing: Bit,
     cause: Bits<6>,
+    word: Bits<32>,
     /// What the RAM gives this cycle is for `outside`.
     fresh: Bit,
     outside: Bits<32>,
@@ -34,6 +40,7 @@ pub struct CounterRam<const K: usize> {
     waiting: [DFF<Bits<6>>; K],
     r: DFF<State>,
     ram: Memory<Bits<32>, 6>,
+    begins: Signal<Local, Bit>,
     found: Signal<Local, Bit>,
     chosen: Signal<Local, Bits<6>>,
     more: Signal<Local, Bits<32>>,
@@ -52,6 +59,7 @@ impl<const K: usize> Default for CounterRam<K> {
             waiting: std::array::from_fn(|_| Default::default()),
             r: Default::default(),
             ram: Memory::new(64),
+            begins: Default::default(),
             found: Default::default(),
             chosen: Default::default(),
             more: Default::default(),
@@ -66,8 +74,9 @@ impl<const K: usize> Logic for CounterRam<K> {
         self.r.clock.next = self.clock.val();
         self.r.d.next = self.r.q.val();
         self.ram.clock.next = self.clock.val();
-        // Choose the lowest port that waits, in every second cycle.
-        self.found.next = self.r.q.val().writing;
+        // Choose the lowest port that waits, as soon as the one chosen before is read.
+        self.begins.next = self.r.q.val().due & !self.r.q.val().reading & !self.r.q.val().writing;
+        self.found.next = self.r.q.val().due;
         self.chosen.next = 0.into();
         for i in 0..K {
             self.full[i].clock.next = self.clock.val();
@@ -92,26 +101,28 @@ impl<const K: usize> Logic for CounterRam<K> {
                 }
             }
         }
+        if self.found.val() & !self.r.q.val().due {
+            self.r.d.next.due = true;
+            self.r.d.next.chosen = self.chosen.val();
+        }
         // Read a counter, then write it back one higher; the reader has the RAM whenever it is not read for counting and its word is not written.
-        self.more.next = self.ram.read_data.val() + 1;
+        self.more.next = self.r.q.val().word + 1;
+        self.r.d.next.word = self.ram.read_data.val();
         self.ram.write_address.next = self.r.q.val().cause;
         self.ram.write_data.next = self.more.val();
         self.ram.write_enable.next = self.r.q.val().writing;
         self.ram.read_address.next = self.read_address.val();
-        self.r.d.next.writing = false;
-        self.r.d.next.fresh = false;
-        if self.r.q.val().writing {
-            if self.r.q.val().cause != self.read_address.val() {
-                self.r.d.next.fresh = true;
-            }
-        } else {
-            if self.found.val() {
-                self.ram.read_address.next = self.chosen.val();
-                self.r.d.next.writing = true;
-                self.r.d.next.cause = self.chosen.val();
-            } else {
-                self.r.d.next.fresh = true;
-            }
+        self.r.d.next.reading = self.begins.val();
+        self.r.d.next.writing = self.r.q.val().reading;
+        self.r.d.next.fresh = true;
+        if self.begins.val() {
+            self.r.d.next.due = false;
+            self.r.d.next.cause = self.r.q.val().chosen;
+            self.ram.read_address.next = self.r.q.val().chosen;
+            self.r.d.next.fresh = false;
+        }
+        if self.r.q.val().writing & (self.r.q.val().cause == self.read_address.val()) {
+            self.r.d.next.fresh = false;
         }
         if self.r.q.val().fresh {
             self.r.d.next.outside = self.ram.read_data.val();
@@ -154,7 +165,7 @@ mod tests {
         let mut last = [-100i64; 5];
         for now in 0..4000i64 {
             for (port, last) in last.iter_mut().enumerate() {
-                let due = now - *last >= 10 && rng.random_bool(0.3);
+                let due = now - *last >= 15 && rng.random_bool(0.3);
                 let cause = rng.random_range(0..64u64);
                 uut.count[port].next = due;
                 uut.cause[port].next = cause.into();
@@ -182,7 +193,7 @@ mod tests {
             }
             cycle(&mut uut);
             uut.count.iter_mut().for_each(|c| c.next = false);
-            for _ in 0..10 {
+            for _ in 0..15 {
                 cycle(&mut uut);
             }
         }
@@ -197,12 +208,13 @@ mod tests {
         uut.read_address.next = 3.into();
         uut.cause[0].next = 3.into();
         let mut counted = 0;
-        for now in 0..400u64 {
-            uut.count[0].next = now % 2 == 0;
-            counted += u64::from(now % 2 == 0);
+        for now in 0..600u64 {
+            uut.count[0].next = now % 3 == 0;
+            counted += u64::from(now % 3 == 0);
             cycle(&mut uut);
+            // 5 cycles into the RAM, 6 out of it: so much may be missing yet.
             let seen = uut.read_data.val().to_u64();
-            assert!(seen <= counted);
+            assert!((counted.saturating_sub(4)..=counted).contains(&seen));
         }
         uut.count[0].next = false;
         assert!(!uut.lost.val());

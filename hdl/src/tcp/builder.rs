@@ -1,11 +1,11 @@
 //! The segment builder: the engine's header words and the send ring's payload become TCP segments with their checksum.
 //!
 //! `OUT` fills the free one of 4 slots, `SEND` closes it. The checksum is summed as the words come (pseudo header, header words, payload sum from its
-//! descriptor; 32 bits a cycle) and folded after `SEND`, so that it is there before the segment's first byte, and segments follow each other with a gap of 8 cycles,
+//! descriptor; 32 bits a cycle) and folded after `SEND`, so that it is there before the segment's first byte, and segments follow each other with a gap of 9 cycles,
 //! less than a frame's own preamble, headers and gap cost on the wire.
 //!
 //! **Latency.** `OUT` 1 cycle and `SEND` 2 when a slot is free and the last `SEND` was done 4 cycles before, else up to 3 longer; `SEND` given → first byte offered, when
-//! idle, 8 cycles. **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
+//! idle, 9 cycles. **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
 use super::command::CommandIn;
 use super::tx_ring::Join;
 use crate::memory::Memory;
@@ -67,6 +67,8 @@ enum Sum {
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum Emit {
     Idle,
+    /// The first word is on its way: each is used two cycles after its address.
+    Wait,
     MacLo,
     MacHi,
     Ip,
@@ -97,7 +99,11 @@ struct Registers {
     words: Bits<4>,
     checked: Bit,
     byte: Bits<2>,
+    /// What the slots gave a cycle ago.
+    word: Bits<32>,
     shift: Bits<32>,
+    /// The payload's byte on offer; the one behind it is on its way.
+    payload: Bits<8>,
     left: Bits<16>,
     mac_lo: Bits<32>,
     mac_hi: Bits<16>,
@@ -157,6 +163,7 @@ pub struct Builder {
     inverted: Signal<Local, Bits<16>>,
     after: Signal<Local, Bits<16>>,
     moved: Signal<Local, Bit>,
+    header_ends: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
     e_index: Signal<Local, Bits<5>>,
     length: Signal<Local, Bits<16>>,
@@ -210,6 +217,7 @@ impl Builder {
             inverted: Default::default(),
             after: Default::default(),
             moved: Default::default(),
+            header_ends: Default::default(),
             last: Default::default(),
             e_index: Default::default(),
             length: Default::default(),
@@ -226,7 +234,8 @@ impl Logic for Builder {
         // ------------------------------------------------ registers
         dff_setup!(self, clock, r);
         self.slots.clock.next = self.clock.val();
-        self.word.next = self.slots.read_data.val();
+        self.r.d.next.word = self.slots.read_data.val();
+        self.word.next = self.r.q.val().word;
 
         // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND; 18 is the checksum
         self.is_send.next = self.command.valid.val() & (self.command.code.val() == bits::<6>(0x04));
@@ -341,42 +350,49 @@ impl Logic for Builder {
         if (self.r.q.val().index == bits::<4>(7)) & !self.r.q.val().checked {
             self.e_index.next = bits::<5>(18);
         }
+        self.header_ends.next = (self.r.q.val().emit == Emit::Header)
+            & (self.r.q.val().words == bits::<4>(1))
+            & (self.r.q.val().byte == bits::<2>(3));
         match self.r.q.val().emit {
             Emit::Idle => {
                 self.e_index.next = bits::<5>(0);
                 // With SEND the words 0 to 6 are there, and what it writes itself comes before it is read.
                 if self.r.q.val().count.any() | self.starting.val() {
-                    self.r.d.next.emit = Emit::MacLo;
+                    self.r.d.next.emit = Emit::Wait;
                 }
+            }
+            Emit::Wait => {
+                self.e_index.next = bits::<5>(1);
+                self.r.d.next.emit = Emit::MacLo;
             }
             Emit::MacLo => {
                 self.r.d.next.mac_lo = self.word.val();
-                self.e_index.next = bits::<5>(1);
+                self.e_index.next = bits::<5>(2);
                 self.r.d.next.emit = Emit::MacHi;
             }
             Emit::MacHi => {
                 self.r.d.next.mac_hi = bit_cast::<16, 32>(self.word.val());
-                self.e_index.next = bits::<5>(2);
+                self.e_index.next = bits::<5>(16);
                 self.r.d.next.emit = Emit::Ip;
             }
             Emit::Ip => {
                 self.r.d.next.ip = self.word.val();
-                self.e_index.next = bits::<5>(16);
+                self.e_index.next = bits::<5>(17);
                 self.r.d.next.emit = Emit::Length;
             }
             Emit::Length => {
                 self.r.d.next.left = self.word.val().get_bits::<16>(16);
-                self.e_index.next = bits::<5>(17);
+                self.e_index.next = bits::<5>(6);
                 self.r.d.next.emit = Emit::Conn;
             }
             Emit::Conn => {
                 self.r.d.next.conn = bit_cast::<10, 32>(self.word.val());
-                self.e_index.next = bits::<5>(6);
+                self.e_index.next = bits::<5>(3);
                 self.r.d.next.emit = Emit::Offset;
             }
             Emit::Offset => {
                 self.r.d.next.words = self.word.val().get_bits::<4>(28);
-                self.e_index.next = bits::<5>(3);
+                self.e_index.next = bits::<5>(4);
                 self.r.d.next.emit = Emit::First;
             }
             Emit::First => {
@@ -390,7 +406,8 @@ impl Logic for Builder {
                 self.r.d.next.emit = Emit::Header;
             }
             Emit::Header => {
-                if (self.r.q.val().words == bits::<4>(1)) & (self.r.q.val().byte == bits::<2>(3)) {
+                self.r.d.next.payload = self.read_data.val();
+                if self.header_ends.val() {
                     self.last.next = !self.r.q.val().left.any();
                 }
                 if self.moved.val() {
@@ -405,7 +422,9 @@ impl Logic for Builder {
                         } else {
                             self.r.d.next.index = self.r.q.val().index + bits::<4>(1);
                         }
-                        if self.r.q.val().words == bits::<4>(1) {
+                        if self.header_ends.val() {
+                            self.r.d.next.position = self.after.val();
+                            self.read_offset.next = self.after.val();
                             self.r.d.next.emit = Emit::Payload;
                             if self.last.val() {
                                 self.r.d.next.emit = Emit::Idle;
@@ -421,6 +440,7 @@ impl Logic for Builder {
             Emit::Payload => {
                 self.last.next = self.r.q.val().left == bits::<16>(1);
                 if self.moved.val() {
+                    self.r.d.next.payload = self.read_data.val();
                     self.r.d.next.position = self.after.val();
                     self.read_offset.next = self.after.val();
                     self.r.d.next.left = self.r.q.val().left - bits::<16>(1);
@@ -461,7 +481,7 @@ impl Logic for Builder {
         self.packet.valid.next = self.streaming.val();
         self.packet.data.next = self.shift.val().get_bits::<8>(24);
         if self.r.q.val().emit == Emit::Payload {
-            self.packet.data.next = self.read_data.val();
+            self.packet.data.next = self.r.q.val().payload;
         }
         self.packet.last.next = self.last.val();
         self.packet.mac_hi.next = self.r.q.val().mac_hi;
@@ -679,11 +699,11 @@ mod tests {
             if valid && !self.started {
                 self.started = true;
                 if let Some(sent) = self.sent.take() {
-                    assert_eq!(self.cycle - sent, 7, "first byte after SEND was done");
+                    assert_eq!(self.cycle - sent, 8, "first byte after SEND was done");
                     self.prompt += 1;
                 }
                 if self.waiting > 0 && self.completed > 0 {
-                    assert!(self.waiting <= 8, "gap of {}", self.waiting);
+                    assert!(self.waiting <= 9, "gap of {}", self.waiting);
                     self.back_to_back += 1;
                 }
             }
