@@ -13,8 +13,8 @@ use crate::stream::StreamIn;
 use rust_hdl::prelude::*;
 
 /// A look-up answered within so many cycles never costs a frame: it is asked as byte 4 comes, the first payload byte comes 16 cycles later at the earliest,
-/// and 128 may wait (one is taken in the cycle after the answer). The queue holds 255: the ring has 127 cycles to begin to empty it, and needs 97
-/// ([`super::rx_ring`]: the longest command, 16; 8; four passes over 4 held and 3 pending intervals, 18 each).
+/// and 128 may wait (one is taken in the cycle after the answer). The queue holds 255: the ring has 127 cycles to begin to empty it, and needs 90
+/// ([`super::rx_ring`]: the longest command, 17; another connection, 4; 11 and 10 for 4 held and 3 pending intervals; three more passes over them, 16 each).
 pub const LOOK_UP_CYCLES: usize = 16 + 128 - 1;
 
 /// Joins bytes, first the most significant, into a word: wiring only.
