@@ -181,6 +181,16 @@ struct Reader {
     last: Bit,
 }
 
+/// A word that is written in the next cycle: what decides it stands a register before the memory. Nobody reads it so soon.
+#[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
+struct Change {
+    enable: Bit,
+    row: Bits<10>,
+    word: Bits<3>,
+    high: Bits<16>,
+    low: Bits<16>,
+}
+
 /// The receive ring of all connections.
 #[derive(LogicBlock)]
 pub struct RxRing {
@@ -235,6 +245,7 @@ pub struct RxRing {
     control: DFF<Control>,
     writer: DFF<Writer>,
     reader: DFF<Reader>,
+    change: DFF<Change>,
     words: PipedWords,
     queue: Memory<Queued, 8>,
     bytes: PipedRing,
@@ -343,6 +354,7 @@ impl RxRing {
             control: Default::default(),
             writer: Default::default(),
             reader: Default::default(),
+            change: Default::default(),
             // Nothing to read and all of the window open, as after an `RX_INIT` of 0.
             words: PipedWords::new(connections.max(4), [0, (ring_bytes as u32) << 16]),
             queue: Memory::new(256),
@@ -412,7 +424,7 @@ impl Logic for RxRing {
     #[hdl_gen]
     fn update(&mut self) {
         // ---- registers and memories ----
-        dff_setup!(self, clock, control, writer, reader);
+        dff_setup!(self, clock, control, writer, reader, change);
         clock!(self, clock, words, queue, bytes);
 
         // ---- named wires ----
@@ -488,11 +500,16 @@ impl Logic for RxRing {
         // ---- defaults ----
         self.words.read_row.next = self.control.q.val().row;
         self.words.read_word.next = 0.into();
-        self.words.write_enable.next = false;
-        self.words.write_row.next = self.control.q.val().row;
-        self.words.write_word.next = 0.into();
-        self.words.write_high.next = self.high.val();
-        self.words.write_low.next = self.low.val();
+        self.change.d.next.enable = false;
+        self.change.d.next.row = self.control.q.val().row;
+        self.change.d.next.word = 0.into();
+        self.change.d.next.high = self.high.val();
+        self.change.d.next.low = self.low.val();
+        self.words.write_enable.next = self.change.q.val().enable;
+        self.words.write_row.next = self.change.q.val().row;
+        self.words.write_word.next = self.change.q.val().word;
+        self.words.write_high.next = self.change.q.val().high;
+        self.words.write_low.next = self.change.q.val().low;
         self.command.done.next = false;
         self.command.ok.next = false;
         self.command.result.next = 0.into();
@@ -783,22 +800,22 @@ impl Logic for RxRing {
                 self.control.d.next.state = State::PlaceArm;
             }
             State::PlaceWrite => {
-                self.words.write_enable.next = true;
-                self.words.write_row.next = self.place_row.val();
-                self.words.write_word.next = 6.into();
-                self.words.write_high.next = self.control.q.val().start;
-                self.words.write_low.next = self.control.q.val().end;
+                self.change.d.next.enable = true;
+                self.change.d.next.row = self.place_row.val();
+                self.change.d.next.word = 6.into();
+                self.change.d.next.high = self.control.q.val().start;
+                self.change.d.next.low = self.control.q.val().end;
                 self.control.d.next.state = State::PlaceArm;
             }
             State::PlaceArm => {
-                self.words.write_enable.next = true;
-                self.words.write_row.next = self.place_row.val();
-                self.words.write_word.next = 7.into();
-                self.words.write_high.next = 0.into();
+                self.change.d.next.enable = true;
+                self.change.d.next.row = self.place_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
                 if self.control.q.val().any {
-                    self.words.write_high.next = 1.into();
+                    self.change.d.next.high = 1.into();
                 }
-                self.words.write_low.next = bit_cast::<16, 10>(self.control.q.val().row);
+                self.change.d.next.low = bit_cast::<16, 10>(self.control.q.val().row);
                 // No earlier: the `place_` ports may then change.
                 if !self.place_length.val().any() {
                     self.writer.d.next.busy = false;
@@ -824,7 +841,7 @@ impl Logic for RxRing {
                 self.control.d.next.index = self.index_next.val();
                 self.control.d.next.state = State::Answer;
                 if self.high.val().get_bit(0) && (self.word_row.val() == self.control.q.val().row) {
-                    self.words.write_enable.next = true;
+                    self.change.d.next.enable = true;
                     self.control.d.next.merged = true;
                     self.control.d.next.moved = self.control.q.val().in_order;
                     self.move_on.next = self.control.q.val().in_order;
@@ -833,20 +850,20 @@ impl Logic for RxRing {
                         self.control.d.next.state = State::Merge;
                     }
                 }
-                self.words.write_row.next = self.command_row.val();
-                self.words.write_word.next = 7.into();
-                self.words.write_high.next = 0.into();
+                self.change.d.next.row = self.command_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
             }
             State::Merge => {
                 self.words.read_word.next = self.index_word.val();
                 self.control.d.next.index = self.index_next.val();
-                self.words.write_word.next = self.kept_word.val();
+                self.change.d.next.word = self.kept_word.val();
                 if self.low.val() == self.control.q.val().low {
                     self.control.d.next.low = self.high.val();
                 } else if self.high.val() == self.control.q.val().high {
                     self.control.d.next.high = self.low.val();
                 } else {
-                    self.words.write_enable.next = true;
+                    self.change.d.next.enable = true;
                     self.control.d.next.kept = self.control.q.val().kept + 1;
                 }
                 if self.control.q.val().index == self.held_next.val() {
@@ -858,23 +875,23 @@ impl Logic for RxRing {
                 self.control.d.next.state = State::CommitEnd;
             }
             State::CommitEnd => {
-                self.words.write_word.next = self.kept_word.val();
-                self.words.write_high.next = self.control.q.val().low;
-                self.words.write_low.next = self.control.q.val().high;
+                self.change.d.next.word = self.kept_word.val();
+                self.change.d.next.high = self.control.q.val().low;
+                self.change.d.next.low = self.control.q.val().high;
                 if !self.control.q.val().in_order {
                     if self.control.q.val().kept == 4 {
                         self.count.next = true;
                     } else {
-                        self.words.write_enable.next = true;
+                        self.change.d.next.enable = true;
                         self.control.d.next.kept = self.control.q.val().kept + 1;
                     }
                 }
                 self.control.d.next.state = State::Answer;
             }
             State::Answer => {
-                self.words.write_enable.next = self.control.q.val().merged;
-                self.words.write_high.next = self.control.q.val().rcv_high;
-                self.words.write_low.next = self.control.q.val().rcv_low;
+                self.change.d.next.enable = self.control.q.val().merged;
+                self.change.d.next.high = self.control.q.val().rcv_high;
+                self.change.d.next.low = self.control.q.val().rcv_low;
                 self.control.d.next.state = State::Idle;
                 if self.control.q.val().merged {
                     self.control.d.next.state = State::CommitCount;
@@ -893,10 +910,10 @@ impl Logic for RxRing {
                 }
             }
             State::CommitCount => {
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = self.control.q.val().right_edge;
-                self.words.write_low.next = bit_cast::<16, 3>(self.control.q.val().kept);
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.control.q.val().right_edge;
+                self.change.d.next.low = bit_cast::<16, 3>(self.control.q.val().kept);
                 self.control.d.next.held = self.control.q.val().kept;
                 self.control.d.next.state = State::Idle;
             }
@@ -910,19 +927,19 @@ impl Logic for RxRing {
                 self.control.d.next.state = State::InitRd;
             }
             State::InitRd => {
-                self.words.write_enable.next = true;
-                self.words.write_high.next = self.control.q.val().rcv_high;
-                self.words.write_low.next = self.control.q.val().rcv_low;
+                self.change.d.next.enable = true;
+                self.change.d.next.high = self.control.q.val().rcv_high;
+                self.change.d.next.low = self.control.q.val().rcv_low;
                 self.words.read_row.next = self.look_row.val();
                 self.words.read_word.next = 7.into();
                 self.control.d.next.looked = self.control.q.val().looked + 1;
                 self.control.d.next.state = State::InitIssue;
             }
             State::InitIssue => {
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = self.control.q.val().right_edge;
-                self.words.write_low.next = 0.into();
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.control.q.val().right_edge;
+                self.change.d.next.low = 0.into();
                 self.words.read_row.next = self.look_row.val();
                 self.words.read_word.next = 7.into();
                 self.control.d.next.looked = self.control.q.val().looked + 1;
@@ -931,10 +948,10 @@ impl Logic for RxRing {
             State::InitCheck => {
                 self.words.read_row.next = self.look_row.val();
                 self.words.read_word.next = 7.into();
-                self.words.write_enable.next = self.word_row.val() == self.control.q.val().row;
-                self.words.write_row.next = self.void_row.val();
-                self.words.write_word.next = 7.into();
-                self.words.write_high.next = 0.into();
+                self.change.d.next.enable = self.word_row.val() == self.control.q.val().row;
+                self.change.d.next.row = self.void_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
                 self.control.d.next.looked = self.control.q.val().looked + 1;
                 if self.control.q.val().looked == 5 {
                     self.control.d.next.state = State::InitDone;
@@ -952,10 +969,10 @@ impl Logic for RxRing {
             }
             State::BurstEnd => {
                 self.control.d.next.right_edge = self.reader.q.val().position;
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = self.reader.q.val().position;
-                self.words.write_low.next = bit_cast::<16, 3>(self.control.q.val().held);
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.reader.q.val().position;
+                self.change.d.next.low = bit_cast::<16, 3>(self.control.q.val().held);
                 self.reader.d.next.burst = Burst::Post;
                 self.control.d.next.state = State::Idle;
             }
@@ -978,6 +995,7 @@ impl Logic for RxRing {
             self.control.d.next.state = State::Idle;
             self.control.d.next.loaded = false;
             self.control.d.next.place_wait = false;
+            self.change.d.next.enable = false;
             self.control.d.next.latched = Word::Nothing;
             self.control.d.next.read = Word::Nothing;
             self.writer.d.next.busy = false;
