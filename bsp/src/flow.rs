@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toe_sim::tools::{self, ToolError};
 
+use crate::ram_registers;
+
 /// What can be built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
@@ -295,6 +297,16 @@ fn reading(verilog: &str, files: &str, top: &str) -> String {
     )
 }
 
+/// Lets an ECP5's block RAMs use their output registers, in the netlist that Yosys has written.
+fn use_ram_registers(job: &Job, netlist: &Path) -> Result<(), FlowError> {
+    if job.device != Device::Lfe5u25f {
+        return Ok(());
+    }
+    let mut value = json("yosys", netlist)?;
+    ram_registers::take(&mut value);
+    write(netlist, &value.to_string())
+}
+
 /// Builds in `dir`; `step` is told what begins.
 ///
 /// # Errors
@@ -327,6 +339,7 @@ pub fn build(job: &Job, dir: &Path, mut step: impl FnMut(&str)) -> Result<Report
     );
     let log = yosys.run(dir, &["-p", &script])?;
     write(&dir.join("synthesis.log"), &log)?;
+    use_ram_registers(job, &dir.join("top.json"))?;
 
     step("cost of each module");
     let script = format!("{source}; {synth} -top top -noflatten; tee -o modules.json stat -json");
@@ -426,6 +439,7 @@ pub fn alone<'a>(
             format!("{source}; {synth} -top alone; delete t:$scopeinfo; write_json alone.json");
         let log = yosys.run(dir, &["-p", &script])?;
         write(&dir.join("alone-synthesis.log"), &log)?;
+        use_ram_registers(job, &dir.join("alone.json"))?;
         let seed = job.seeds.first().copied().unwrap_or(1);
         let files = ("alone", false, "alone-placed");
         let placed = place_and_route(job, &nextpnr, dir, files, seed)?;

@@ -6,4 +6,5 @@ pub mod alchitry_cu;
 pub mod ecp5_25f;
 pub mod flow;
 pub mod pll;
+pub mod ram_registers;
 pub mod tick;

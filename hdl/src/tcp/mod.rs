@@ -8,6 +8,7 @@ pub mod gates;
 pub mod isa;
 pub mod model;
 pub mod parser;
+pub mod piped_memory;
 pub mod program;
 pub mod records;
 pub mod ring_memory;

@@ -13,8 +13,8 @@ use crate::stream::StreamIn;
 use rust_hdl::prelude::*;
 
 /// A look-up answered within so many cycles never costs a frame: it is asked as byte 4 comes, the first payload byte comes 16 cycles later at the earliest,
-/// and 128 may wait (one is taken in the cycle after the answer). The queue holds 255: the ring has 127 cycles to begin to empty it, and needs 97
-/// ([`super::rx_ring`]: the longest command, 16; 8; four passes over 4 held and 3 pending intervals, 18 each).
+/// and 128 may wait (one is taken in the cycle after the answer). The queue holds 255: the ring has 127 cycles to begin to empty it, and needs 90
+/// ([`super::rx_ring`]: the longest command, 17; another connection, 4; 11 and 10 for 4 held and 3 pending intervals; three more passes over them, 16 each).
 pub const LOOK_UP_CYCLES: usize = 16 + 128 - 1;
 
 /// Joins bytes, first the most significant, into a word: wiring only.
@@ -132,6 +132,8 @@ struct Segment {
     at: Bits<6>,
     odd: Bit,
     header: Bits<6>,
+    /// What an option's length may be at most, were this byte the length: what is left of the header, and the kind before it.
+    room: Bits<8>,
     bad: Bit,
     /// The frame came whole: it is counted, and pushed if good.
     whole: Bit,
@@ -231,7 +233,7 @@ pub struct Parser {
     ends_header: Signal<Local, Bit>,
     header_wide: Signal<Local, Bits<17>>,
     length_wide: Signal<Local, Bits<17>>,
-    room: Signal<Local, Bits<8>>,
+    options_room: Signal<Local, Bits<8>>,
     room_left: Signal<Local, Bits<8>>,
     body_left: Signal<Local, Bits<8>>,
     operand: Signal<Local, Bits<16>>,
@@ -316,7 +318,7 @@ impl Parser {
             ends_header: Default::default(),
             header_wide: Default::default(),
             length_wide: Default::default(),
-            room: Default::default(),
+            options_room: Default::default(),
             room_left: Default::default(),
             body_left: Default::default(),
             operand: Default::default(),
@@ -357,13 +359,14 @@ impl Logic for Parser {
         self.at.next = self.s.q.val().at;
         self.at_next.next = self.at.val() + 1;
         self.header_now.next = self.payload.data.val().get_bits::<6>(2) & 0x3C;
-        self.ends_header.next = self.at_next.val() == self.s.q.val().header;
+        self.ends_header.next = self.s.q.val().header == 20;
+        if self.phase.val() == Phase::Options {
+            self.ends_header.next = self.s.q.val().room == 2;
+        }
         self.header_wide.next = bit_cast::<17, 6>(self.header_now.val());
         self.length_wide.next = bit_cast::<17, 16>(self.info_length.val()) - self.header_wide.val();
-        // An option's length may be at most what is left, its kind and length included.
-        self.room_left.next =
-            bit_cast::<8, 6>(self.s.q.val().header) - bit_cast::<8, 6>(self.at.val());
-        self.room.next = self.room_left.val() + 1;
+        self.options_room.next = bit_cast::<8, 6>(self.header_now.val()) - 19;
+        self.room_left.next = self.s.q.val().room - 1;
         self.body_left.next = self.s.q.val().left - 1;
         self.last_four.b3.next = self.s.q.val().b3;
         self.last_four.b2.next = self.s.q.val().b2;
@@ -491,6 +494,7 @@ impl Logic for Parser {
                     }
                     if self.at.val() == 12 {
                         self.s.d.next.header = self.header_now.val();
+                        self.s.d.next.room = self.options_room.val();
                         self.s.d.next.length = bit_cast::<16, 17>(self.length_wide.val());
                         if (self.header_now.val() < 20) || self.length_wide.val().get_bit(16) {
                             self.s.d.next.bad = true;
@@ -544,6 +548,7 @@ impl Logic for Parser {
             }
             Phase::Options => {
                 if self.taking.val() {
+                    self.s.d.next.room = self.room_left.val();
                     self.record_word.next = 9.into();
                     match self.s.q.val().expect {
                         Expect::Kind => {
@@ -557,7 +562,7 @@ impl Logic for Parser {
                         }
                         Expect::Length => {
                             self.option_fault.next =
-                                (self.byte.val() < 2) || (self.byte.val() > self.room.val());
+                                (self.byte.val() < 2) || (self.byte.val() > self.s.q.val().room);
                             self.s.d.next.left = self.byte.val() - 2;
                             self.s.d.next.expect = Expect::Body;
                             if self.byte.val() == 2 {

@@ -8,7 +8,7 @@
 //! | word of row *conn* | high half | low half |
 //! |---|---|---|
 //! | 0 | `rcv_nxt` | |
-//! | 1 | `rd_nxt` | held intervals in use, 0 to 4 |
+//! | 1 | `rd_nxt` + R, the right edge | held intervals in use, 0 to 4 |
 //! | 2–5 | held: start | end |
 //!
 //! | word of row *slot* | high half | low half |
@@ -16,43 +16,52 @@
 //! | 6 | pending: start | end |
 //! | 7 | bit 0: valid | connection |
 //!
+//! A word read stands in a register two cycles after its address ([`super::piped_memory`]), so the state machine names an address, does something else for a
+//! cycle, and takes the word in the next. Words 0 and 1 of the connection served last stay in registers: whatever comes for the same one begins at once, for
+//! another they are loaded first.
+//!
 //! Half a sequence number is enough inside a window of at most 32 KiB and segments under 16 KiB: which side of another a point lies is the sign of
 //! a 16-bit difference. Only the distance of a segment from `rcv_nxt` needs all 32 bits.
 //!
-//! **Latency.** `RX_COMMIT` in order with nothing held: 8 cycles; with h held: 8 + 2h; `RX_WINDOW` and a query: 3; `RX_INIT`: 12; each longer by what
-//! the state machine is busy with. A segment's first byte is written 8 cycles after `place_valid` with nothing held and
-//! nothing pending; each held interval adds 2, each pending one 3, per pass (at most 4 passes, then the payload is dropped as if lost).
-//! A burst's first byte is offered 5 cycles after `start`; `burst_done` comes 3 after the last byte has moved.
+//! **Latency.** For the connection served last: `RX_COMMIT` in order with nothing held 6 cycles, with h held 7 + h; `RX_WINDOW` and a query 2; for another
+//! 4 more, `RX_COMMIT` 5; `RX_INIT` 9; each longer by what the state machine is busy with. A segment's first byte is written 8 cycles after
+//! `place_valid` with nothing held and nothing pending; else 11, and one for each held interval and two for each pending one; each further pass over them (at most 4, then the
+//! payload is dropped as if lost) takes 6, one and two; a segment for another connection than the last one 4 more.
+//! A burst's first byte is offered 6 cycles after `start`; `burst_done` comes 3 after the last byte has moved.
 //! **Throughput.** A byte in and a byte out each cycle.
 //! **Abort.** A bad frame still ends with `bytes_last`; its bytes lie in free space and its slot's interval is never committed.
-use super::ring_memory::RingMemory;
-use super::word_memory::WordMemory;
+use super::parser::JoinHalves;
+use super::piped_memory::{PipedRing, PipedWords};
 use super::{command::CommandIn, isa};
 use crate::counters::Cause;
 use crate::memory::Memory;
 use crate::stream::StreamOut;
 use rust_hdl::prelude::*;
 
-/// What the state machine consumes in this cycle.
+/// What the state machine does in this cycle.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum State {
     Idle,
+    LoadRcv,
+    LoadRd,
+    LoadWait,
+    Load,
     PlaceRcv,
+    PlaceStart,
     PlaceRd,
-    ClipNext,
-    ClipWho,
-    Clip,
+    PlaceCheck,
+    Scan,
+    ScanEnd,
+    PlaceNone,
     PlaceWrite,
     PlaceArm,
     CommitWho,
     CommitPending,
-    CommitRcv,
-    CommitRd,
-    MergeNext,
+    CommitMine,
     Merge,
+    MergeEnd,
     CommitEnd,
     CommitCount,
-    AnswerRd,
     Answer,
     InitRcv,
     InitRd,
@@ -63,12 +72,20 @@ enum State {
     BurstEnd,
 }
 
+/// What a word on its way out of the memory is to a segment that is clipped.
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Word {
+    Nothing,
+    Held,
+    Who,
+    Pending,
+}
+
 /// The application's burst.
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum Burst {
     Idle,
     Begin,
-    Fetch,
     Stream,
     Finish,
     Post,
@@ -84,19 +101,34 @@ struct Queued {
 #[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
 struct Control {
     state: State,
-    /// The connection being served.
+    /// The connection served last, and if its words 0 and 1 stand here: `rcv_nxt`, the right edge, how many intervals are held.
     row: Bits<10>,
-    slot: Bits<2>,
-    /// Held interval being looked at, and how many there are; those written back.
-    index: Bits<3>,
+    loaded: Bit,
+    rcv_high: Bits<16>,
+    rcv_low: Bits<16>,
+    right_edge: Bits<16>,
     held: Bits<3>,
+    /// From `rcv_nxt` to the edge, a cycle late.
+    window: Bits<16>,
+    /// Held interval to be read, and those written back.
+    index: Bits<3>,
     kept: Bits<3>,
-    /// Occupied record slots when the clip began, and how many were looked at in this pass.
+    /// Occupied record slots when the clip began, how many were read in this pass, and if only half of the next one was.
     first: Bits<2>,
     occupied: Bits<3>,
     looked: Bits<3>,
+    half: Bit,
+    /// The words on their way: in the memory's latch, and in its register. The pending interval to come is this connection's.
+    latched: Word,
+    read: Word,
+    mine: Bit,
     changed: Bit,
     passes: Bits<2>,
+    /// Where the segment begins: from `rcv_nxt` on, or not far before it.
+    ahead: Bit,
+    behind: Bit,
+    /// All of it lies before `rcv_nxt`, or beyond the right edge.
+    outside: Bit,
     /// What of the segment is written: `start` up to `end`, if `any`.
     start: Bits<16>,
     end: Bits<16>,
@@ -105,13 +137,11 @@ struct Control {
     low: Bits<16>,
     high: Bits<16>,
     in_order: Bit,
+    merged: Bit,
     moved: Bit,
-    rd_nxt: Bits<16>,
-    rcv_high: Bits<16>,
-    /// Bit 15 of `rcv_nxt`.
-    rcv_wraps: Bit,
-    /// The answer goes to the application, not to the engine.
+    /// The answer goes to the application, not to the engine; it is a commit's.
     asked: Bit,
+    committing: Bit,
     place_wait: Bit,
 }
 
@@ -122,7 +152,14 @@ struct Writer {
     armed: Bit,
     fetched: Bit,
     writing: Bit,
+    /// Of the byte in the queue's latch.
     position: Bits<16>,
+    /// The byte out of the queue, if it is to be written, and where.
+    out: Bit,
+    write: Bit,
+    offset: Bits<16>,
+    data: Bits<8>,
+    last: Bit,
     head: Bits<8>,
     tail: Bits<8>,
 }
@@ -133,10 +170,25 @@ struct Reader {
     conn: Bits<10>,
     left: Bits<16>,
     position: Bits<16>,
-    /// The byte on offer, out of the memory into a register: what follows need not wait for the memory.
+    /// A byte in the memory's latch and one in its register, if it is the last.
+    latched: Bit,
+    latched_last: Bit,
+    read: Bit,
+    read_last: Bit,
+    /// The byte on offer, in a register of its own: what follows need not wait for the choice between the memory's banks.
     offered: Bit,
     data: Bits<8>,
     last: Bit,
+}
+
+/// A word that is written in the next cycle: what decides it stands a register before the memory. Nobody reads it so soon.
+#[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
+struct Change {
+    enable: Bit,
+    row: Bits<10>,
+    word: Bits<3>,
+    high: Bits<16>,
+    low: Bits<16>,
 }
 
 /// The receive ring of all connections.
@@ -193,51 +245,64 @@ pub struct RxRing {
     control: DFF<Control>,
     writer: DFF<Writer>,
     reader: DFF<Reader>,
-    words: WordMemory,
+    change: DFF<Change>,
+    words: PipedWords,
     queue: Memory<Queued, 8>,
-    bytes: RingMemory,
+    bytes: PipedRing,
+    rcv_nxt: JoinHalves,
 
     state: Signal<Local, State>,
     high: Signal<Local, Bits<16>>,
     low: Signal<Local, Bits<16>>,
-    held_now: Signal<Local, Bits<3>>,
+    rcv_low: Signal<Local, Bits<16>>,
     mine: Signal<Local, Bit>,
+    commit_now: Signal<Local, Bit>,
+    chosen: Signal<Local, Bits<10>>,
+    asked_conn: Signal<Local, Bits<10>>,
+    drained: Signal<Local, Bit>,
+    wanted: Signal<Local, Bit>,
+    same: Signal<Local, Bit>,
+    start_row: Signal<Local, Bits<10>>,
     command_row: Signal<Local, Bits<10>>,
-    slot_row: Signal<Local, Bits<10>>,
     place_row: Signal<Local, Bits<10>>,
     scan_slot: Signal<Local, Bits<2>>,
     scan_row: Signal<Local, Bits<10>>,
+    void_slot: Signal<Local, Bits<2>>,
+    void_row: Signal<Local, Bits<10>>,
+    look_slot: Signal<Local, Bits<2>>,
     look_row: Signal<Local, Bits<10>>,
+    word_row: Signal<Local, Bits<10>>,
     index_word: Signal<Local, Bits<3>>,
     kept_word: Signal<Local, Bits<3>>,
     index_next: Signal<Local, Bits<3>>,
+    held_next: Signal<Local, Bits<3>>,
     seq_low: Signal<Local, Bits<16>>,
     seq_end: Signal<Local, Bits<16>>,
     offset: Signal<Local, Bits<32>>,
     offset_ahead: Signal<Local, Bits<17>>,
     offset_behind: Signal<Local, Bits<18>>,
-    from_start: Signal<Local, Bits<16>>,
-    from_end: Signal<Local, Bits<16>>,
-    right_edge: Signal<Local, Bits<16>>,
     start_to_interval: Signal<Local, Bits<16>>,
     start_to_its_end: Signal<Local, Bits<16>>,
     interval_to_end: Signal<Local, Bits<16>>,
     start_to_end: Signal<Local, Bits<16>>,
     empty: Signal<Local, Bit>,
+    clip: Signal<Local, Bit>,
+    arm: Signal<Local, Bit>,
+    move_on: Signal<Local, Bit>,
     commit_high: Signal<Local, Bits<16>>,
     rcv_high_next: Signal<Local, Bits<16>>,
+    init_edge: Signal<Local, Bits<16>>,
     unread: Signal<Local, Bits<16>>,
-    read_edge: Signal<Local, Bits<16>>,
-    window: Signal<Local, Bits<16>>,
     on: Signal<Local, Bit>,
     fetch: Signal<Local, Bit>,
     queued: Signal<Local, Queued>,
-    read_at: Signal<Local, Bits<16>>,
+    advance: Signal<Local, Bit>,
     streaming: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
     posted: Signal<Local, Bit>,
 
     ring: Constant<Bits<16>>,
+    numbers: Constant<Bits<10>>,
     block: Constant<Bits<3>>,
     init: Constant<Bits<6>>,
     commit: Constant<Bits<6>>,
@@ -289,49 +354,63 @@ impl RxRing {
             control: Default::default(),
             writer: Default::default(),
             reader: Default::default(),
-            words: WordMemory::new(connections.max(4)),
+            change: Default::default(),
+            // Nothing to read and all of the window open, as after an `RX_INIT` of 0.
+            words: PipedWords::new(connections.max(4), [0, (ring_bytes as u32) << 16]),
             queue: Memory::new(256),
-            bytes: RingMemory::new(connections, ring_bytes),
+            bytes: PipedRing::new(connections, ring_bytes),
+            rcv_nxt: Default::default(),
             state: Default::default(),
             high: Default::default(),
             low: Default::default(),
-            held_now: Default::default(),
+            rcv_low: Default::default(),
             mine: Default::default(),
+            commit_now: Default::default(),
+            chosen: Default::default(),
+            asked_conn: Default::default(),
+            drained: Default::default(),
+            wanted: Default::default(),
+            same: Default::default(),
+            start_row: Default::default(),
             command_row: Default::default(),
-            slot_row: Default::default(),
             place_row: Default::default(),
             scan_slot: Default::default(),
             scan_row: Default::default(),
+            void_slot: Default::default(),
+            void_row: Default::default(),
+            look_slot: Default::default(),
             look_row: Default::default(),
+            word_row: Default::default(),
             index_word: Default::default(),
             kept_word: Default::default(),
             index_next: Default::default(),
+            held_next: Default::default(),
             seq_low: Default::default(),
             seq_end: Default::default(),
             offset: Default::default(),
             offset_ahead: Default::default(),
             offset_behind: Default::default(),
-            from_start: Default::default(),
-            from_end: Default::default(),
-            right_edge: Default::default(),
             start_to_interval: Default::default(),
             start_to_its_end: Default::default(),
             interval_to_end: Default::default(),
             start_to_end: Default::default(),
             empty: Default::default(),
+            clip: Default::default(),
+            arm: Default::default(),
+            move_on: Default::default(),
             commit_high: Default::default(),
             rcv_high_next: Default::default(),
+            init_edge: Default::default(),
             unread: Default::default(),
-            read_edge: Default::default(),
-            window: Default::default(),
             on: Default::default(),
             fetch: Default::default(),
             queued: Default::default(),
-            read_at: Default::default(),
+            advance: Default::default(),
             streaming: Default::default(),
             last: Default::default(),
             posted: Default::default(),
             ring: Constant::new((ring_bytes as u64).into()),
+            numbers: Constant::new((connections as u64 - 1).into()),
             block: Constant::new((isa::cmd::RX_INIT as u64 >> 3).into()),
             init: Constant::new((isa::cmd::RX_INIT as u64).into()),
             commit: Constant::new((isa::cmd::RX_COMMIT as u64).into()),
@@ -345,63 +424,92 @@ impl Logic for RxRing {
     #[hdl_gen]
     fn update(&mut self) {
         // ---- registers and memories ----
-        dff_setup!(self, clock, control, writer, reader);
+        dff_setup!(self, clock, control, writer, reader, change);
         clock!(self, clock, words, queue, bytes);
 
         // ---- named wires ----
         self.state.next = self.control.q.val().state;
         self.high.next = self.words.read_high.val();
         self.low.next = self.words.read_low.val();
-        self.held_now.next = bit_cast::<3, 16>(self.words.read_low.val());
+        self.rcv_low.next = self.control.q.val().rcv_low;
+        self.rcv_nxt.high.next = self.control.q.val().rcv_high;
+        self.rcv_nxt.low.next = self.control.q.val().rcv_low;
         self.mine.next = self.command.valid.val()
             && (self.command.code.val().get_bits::<3>(3) == self.block.val());
+        self.commit_now.next = self.mine.val()
+            && (self.command.code.val() == self.commit.val())
+            && !self.control.q.val().place_wait;
+        self.drained.next = (self.reader.q.val().burst == Burst::Finish)
+            && !self.reader.q.val().latched
+            && !self.reader.q.val().read
+            && !self.reader.q.val().offered;
+        self.wanted.next = self.control.q.val().place_wait
+            || self.mine.val()
+            || self.query_valid.val()
+            || self.drained.val()
+            || (self.reader.q.val().burst == Burst::Begin);
+        self.chosen.next = self.reader.q.val().conn;
+        if self.query_valid.val() {
+            self.chosen.next = self.query_conn.val();
+        }
+        if self.mine.val() {
+            self.chosen.next = self.command.conn.val();
+        }
+        if self.control.q.val().place_wait {
+            self.chosen.next = self.place_conn.val();
+        }
+        self.asked_conn.next = self.chosen.val() & self.numbers.val();
+        self.same.next =
+            self.control.q.val().loaded && (self.control.q.val().row == self.asked_conn.val());
+        self.start_row.next = self.start_conn.val() & self.numbers.val();
         self.command_row.next = bit_cast::<10, 3>(self.command.slot.val() & 3);
-        self.slot_row.next = bit_cast::<10, 2>(self.control.q.val().slot);
         self.place_row.next = bit_cast::<10, 2>(self.place_slot.val());
-        self.scan_slot.next =
-            self.control.q.val().first + bit_cast::<2, 3>(self.control.q.val().looked);
+        self.look_slot.next = bit_cast::<2, 3>(self.control.q.val().looked);
+        self.look_row.next = bit_cast::<10, 2>(self.look_slot.val());
+        self.scan_slot.next = self.control.q.val().first + self.look_slot.val();
         self.scan_row.next = bit_cast::<10, 2>(self.scan_slot.val());
-        self.look_row.next = bit_cast::<10, 3>(self.control.q.val().looked);
+        // Two cycles after it was asked for.
+        self.void_slot.next = self.look_slot.val() - 2;
+        self.void_row.next = bit_cast::<10, 2>(self.void_slot.val());
+        self.word_row.next = bit_cast::<10, 16>(self.low.val()) & self.numbers.val();
         self.index_word.next = self.control.q.val().index + 2;
         self.kept_word.next = self.control.q.val().kept + 2;
         self.index_next.next = self.control.q.val().index + 1;
+        self.held_next.next = self.control.q.val().held + 1;
         self.seq_low.next = bit_cast::<16, 32>(self.place_seq.val());
         self.seq_end.next = self.seq_low.val() + self.place_length.val();
-        self.offset.next = self.place_seq.val() - self.words.read_whole.val();
+        self.offset.next = self.place_seq.val() - self.rcv_nxt.word.val();
         self.offset_ahead.next = self.offset.val().get_bits::<17>(15);
         self.offset_behind.next = self.offset.val().get_bits::<18>(14);
-        // The right edge stands before the segment's end like an interval's start.
-        self.right_edge.next = self.high.val() + self.ring.val();
-        // Not subtracted from the edge itself: one carry chain, not two, behind what the memory tells.
-        self.from_start.next = self.control.q.val().start;
-        self.from_end.next = self.control.q.val().end;
-        if self.state.val() == State::PlaceRd {
-            self.from_start.next = self.control.q.val().start - self.ring.val();
-            self.from_end.next = self.control.q.val().end - self.ring.val();
-        }
-        self.start_to_interval.next = self.from_start.val() - self.high.val();
+        // The right edge, word 1, stands before the segment's end like an interval's start.
+        self.start_to_interval.next = self.control.q.val().start - self.high.val();
         self.start_to_its_end.next = self.control.q.val().start - self.low.val();
-        self.interval_to_end.next = self.high.val() - self.from_end.val();
+        self.interval_to_end.next = self.high.val() - self.control.q.val().end;
         self.start_to_end.next = self.control.q.val().start - self.control.q.val().end;
         self.empty.next = !self.start_to_end.val().get_bit(15);
-        self.commit_high.next = self.control.q.val().high;
         // `rcv_nxt` moves by at most 32,768: its low half wraps exactly if bit 15 falls.
+        self.commit_high.next = self.control.q.val().high;
         self.rcv_high_next.next = self.control.q.val().rcv_high;
-        if self.control.q.val().rcv_wraps && !self.commit_high.val().get_bit(15) {
+        if self.rcv_low.val().get_bit(15) && !self.commit_high.val().get_bit(15) {
             self.rcv_high_next.next = self.control.q.val().rcv_high + 1;
         }
-        self.unread.next = self.low.val() - self.control.q.val().rd_nxt;
-        self.read_edge.next = self.control.q.val().rd_nxt + self.ring.val();
-        self.window.next = self.read_edge.val() - self.low.val();
+        self.init_edge.next = bit_cast::<16, 32>(self.command.a.val()) + self.ring.val();
+        self.control.d.next.window = self.control.q.val().right_edge - self.control.q.val().rcv_low;
+        self.unread.next = self.ring.val() - self.control.q.val().window;
 
         // ---- defaults ----
         self.words.read_row.next = self.control.q.val().row;
         self.words.read_word.next = 0.into();
-        self.words.write_enable.next = false;
-        self.words.write_row.next = self.control.q.val().row;
-        self.words.write_word.next = 0.into();
-        self.words.write_high.next = self.high.val();
-        self.words.write_low.next = self.low.val();
+        self.change.d.next.enable = false;
+        self.change.d.next.row = self.control.q.val().row;
+        self.change.d.next.word = 0.into();
+        self.change.d.next.high = self.high.val();
+        self.change.d.next.low = self.low.val();
+        self.words.write_enable.next = self.change.q.val().enable;
+        self.words.write_row.next = self.change.q.val().row;
+        self.words.write_word.next = self.change.q.val().word;
+        self.words.write_high.next = self.change.q.val().high;
+        self.words.write_low.next = self.change.q.val().low;
         self.command.done.next = false;
         self.command.ok.next = false;
         self.command.result.next = 0.into();
@@ -410,6 +518,10 @@ impl Logic for RxRing {
         self.readable.next = self.unread.val();
         self.count.next = false;
         self.cause.next = self.held_full.val();
+        self.arm.next = false;
+        self.move_on.next = false;
+        self.control.d.next.latched = Word::Nothing;
+        self.control.d.next.read = self.control.q.val().latched;
 
         // ---- the writer ----
         self.queue.write_enable.next = self.bytes_valid.val();
@@ -434,15 +546,20 @@ impl Logic for RxRing {
         if self.writer.q.val().fetched {
             self.writer.d.next.position = self.writer.q.val().position + 1;
             self.writer.d.next.writing = self.on.val();
-            if self.queue.read_data.val().last {
-                self.writer.d.next.armed = false;
-                self.writer.d.next.busy = false;
-            }
         }
-        self.bytes.write_enable.next = self.writer.q.val().fetched && self.on.val();
+        self.writer.d.next.data = self.queue.read_data.val().data;
+        self.writer.d.next.last = self.queue.read_data.val().last;
+        self.writer.d.next.out = self.writer.q.val().fetched;
+        self.writer.d.next.write = self.writer.q.val().fetched && self.on.val();
+        self.writer.d.next.offset = self.writer.q.val().position;
+        if self.writer.q.val().out && self.writer.q.val().last {
+            self.writer.d.next.armed = false;
+            self.writer.d.next.busy = false;
+        }
+        self.bytes.write_enable.next = self.writer.q.val().write;
         self.bytes.write_conn.next = self.place_conn.val();
-        self.bytes.write_offset.next = self.writer.q.val().position;
-        self.bytes.write_data.next = self.queue.read_data.val().data;
+        self.bytes.write_offset.next = self.writer.q.val().offset;
+        self.bytes.write_data.next = self.writer.q.val().data;
         if self.place_valid.val() {
             self.control.d.next.place_wait = true;
             self.writer.d.next.busy = true;
@@ -450,37 +567,37 @@ impl Logic for RxRing {
         self.placed.next = !self.writer.q.val().busy;
 
         // ---- the reader ----
+        self.advance.next = !self.reader.q.val().offered || self.stream.ready.val();
         self.streaming.next = self.reader.q.val().burst == Burst::Stream;
         self.last.next = self.reader.q.val().left == 1;
-        self.read_at.next = self.reader.q.val().position;
-        if self.stream.ready.val() {
-            self.reader.d.next.offered = false;
-        }
-        if self.streaming.val() && (!self.reader.q.val().offered || self.stream.ready.val()) {
-            self.reader.d.next.offered = true;
+        if self.advance.val() {
+            self.reader.d.next.latched = self.streaming.val();
+            self.reader.d.next.latched_last = self.last.val();
+            self.reader.d.next.read = self.reader.q.val().latched;
+            self.reader.d.next.read_last = self.reader.q.val().latched_last;
+            self.reader.d.next.offered = self.reader.q.val().read;
             self.reader.d.next.data = self.bytes.read_data.val();
-            self.reader.d.next.last = self.last.val();
-            self.read_at.next = self.reader.q.val().position + 1;
-            self.reader.d.next.left = self.reader.q.val().left - 1;
-            if self.last.val() {
-                self.reader.d.next.burst = Burst::Finish;
+            self.reader.d.next.last = self.reader.q.val().read_last;
+            if self.streaming.val() {
+                self.reader.d.next.position = self.reader.q.val().position + 1;
+                self.reader.d.next.left = self.reader.q.val().left - 1;
+                if self.last.val() {
+                    self.reader.d.next.burst = Burst::Finish;
+                }
             }
-        }
-        self.reader.d.next.position = self.read_at.val();
-        if self.reader.q.val().burst == Burst::Fetch {
-            self.reader.d.next.burst = Burst::Stream;
         }
         if self.start.val() {
             self.reader.d.next.burst = Burst::Begin;
-            self.reader.d.next.conn = self.start_conn.val();
+            self.reader.d.next.conn = self.start_row.val();
             self.reader.d.next.left = self.start_count.val();
         }
         self.posted.next = (self.reader.q.val().burst == Burst::Post) && self.post_ready.val();
         if self.posted.val() {
             self.reader.d.next.burst = Burst::Idle;
         }
+        self.bytes.read_enable.next = self.advance.val();
         self.bytes.read_conn.next = self.reader.q.val().conn;
-        self.bytes.read_offset.next = self.read_at.val();
+        self.bytes.read_offset.next = self.reader.q.val().position;
         self.stream.valid.next = self.reader.q.val().offered;
         self.stream.data.next = self.reader.q.val().data;
         self.stream.last.next = self.reader.q.val().last;
@@ -490,290 +607,353 @@ impl Logic for RxRing {
         self.post_bit.next = self.read_bit.val();
         self.burst_done.next = self.posted.val();
 
+        // ---- the intervals that a segment is clipped against, as they come ----
+        if self.control.q.val().read == Word::Who {
+            self.control.d.next.mine =
+                self.high.val().get_bit(0) && (self.word_row.val() == self.control.q.val().row);
+        }
+        // Of nothing nothing is cut: half a number would not tell any more where it lies.
+        self.clip.next = !self.empty.val()
+            && ((self.control.q.val().read == Word::Held)
+                || ((self.control.q.val().read == Word::Pending) && self.control.q.val().mine));
+        if (self.clip.val() || (self.state.val() == State::PlaceRd))
+            && self.start_to_interval.val().get_bit(15)
+            && self.interval_to_end.val().get_bit(15)
+        {
+            self.control.d.next.end = self.high.val();
+        }
+        if self.clip.val()
+            && !self.start_to_interval.val().get_bit(15)
+            && self.start_to_its_end.val().get_bit(15)
+        {
+            self.control.d.next.start = self.low.val();
+            self.control.d.next.changed = true;
+        }
+
         // ---- state machine ----
         match self.state.val() {
             State::Idle => {
                 self.control.d.next.index = 0.into();
                 self.control.d.next.kept = 0.into();
                 self.control.d.next.looked = 0.into();
+                self.control.d.next.half = false;
                 self.control.d.next.changed = false;
                 self.control.d.next.passes = 0.into();
+                self.control.d.next.merged = false;
                 self.control.d.next.moved = false;
                 self.control.d.next.asked = false;
-                self.control.d.next.slot = bit_cast::<2, 3>(self.command.slot.val());
-                self.control.d.next.row = self.command.conn.val();
-                self.words.read_row.next = self.command.conn.val();
-                self.words.read_word.next = 1.into();
+                self.control.d.next.committing = self.commit_now.val();
+                // Word 0, which another connection than the last one needs first; a commit's pending interval.
+                self.words.read_row.next = self.asked_conn.val();
+                if self.commit_now.val() {
+                    self.words.read_row.next = self.command_row.val();
+                    self.words.read_word.next = 6.into();
+                }
                 if self.control.q.val().place_wait {
-                    self.control.d.next.place_wait = false;
                     self.control.d.next.first = self.slots_oldest.val();
                     self.control.d.next.occupied = self.slots_count.val();
                     self.control.d.next.start = self.seq_low.val();
                     self.control.d.next.end = self.seq_end.val();
                     self.control.d.next.any = false;
-                    self.control.d.next.row = self.place_conn.val();
-                    self.words.read_row.next = self.place_conn.val();
-                    self.words.read_word.next = 0.into();
-                    self.control.d.next.state = State::PlaceArm;
-                    if self.place_hit.val() {
+                    self.control.d.next.state = State::LoadRd;
+                    if self.same.val() {
+                        self.control.d.next.place_wait = false;
                         self.control.d.next.state = State::PlaceRcv;
                     }
+                    if !self.place_hit.val() {
+                        self.control.d.next.place_wait = false;
+                        self.control.d.next.state = State::PlaceNone;
+                    }
                 } else if self.mine.val() {
-                    self.control.d.next.state = State::AnswerRd;
+                    self.control.d.next.state = State::LoadRd;
+                    if self.same.val() {
+                        self.control.d.next.state = State::Answer;
+                    }
+                    if self.commit_now.val() {
+                        self.control.d.next.state = State::LoadRcv;
+                        if self.same.val() {
+                            self.control.d.next.state = State::CommitWho;
+                        }
+                    }
                     if self.command.code.val() == self.init.val() {
                         self.control.d.next.state = State::InitRcv;
                     }
-                    if self.command.code.val() == self.commit.val() {
-                        self.words.read_row.next = self.command_row.val();
-                        self.words.read_word.next = 7.into();
-                        self.control.d.next.state = State::CommitWho;
-                    }
                 } else if self.query_valid.val() {
                     self.control.d.next.asked = true;
-                    self.control.d.next.row = self.query_conn.val();
-                    self.words.read_row.next = self.query_conn.val();
-                    self.control.d.next.state = State::AnswerRd;
+                    self.control.d.next.state = State::LoadRd;
+                    if self.same.val() {
+                        self.control.d.next.state = State::Answer;
+                    }
                 } else if self.reader.q.val().burst == Burst::Begin {
-                    self.control.d.next.row = self.reader.q.val().conn;
-                    self.words.read_row.next = self.reader.q.val().conn;
-                    self.control.d.next.state = State::BurstBegin;
-                } else if (self.reader.q.val().burst == Burst::Finish)
-                    && !self.reader.q.val().offered
-                {
-                    self.control.d.next.row = self.reader.q.val().conn;
-                    self.words.read_row.next = self.reader.q.val().conn;
-                    self.control.d.next.state = State::BurstEnd;
+                    self.control.d.next.state = State::LoadRd;
+                    if self.same.val() {
+                        self.control.d.next.state = State::BurstBegin;
+                    }
+                } else if self.drained.val() {
+                    self.control.d.next.state = State::LoadRd;
+                    if self.same.val() {
+                        self.control.d.next.state = State::BurstEnd;
+                    }
                 }
+                if self.wanted.val() {
+                    self.control.d.next.row = self.asked_conn.val();
+                    self.control.d.next.loaded = self.same.val();
+                }
+            }
+            // Another connection's words.
+            State::LoadRcv => {
+                self.control.d.next.state = State::LoadRd;
+            }
+            State::LoadRd => {
+                self.words.read_word.next = 1.into();
+                self.control.d.next.state = State::LoadWait;
+            }
+            State::LoadWait => {
+                self.control.d.next.rcv_high = self.high.val();
+                self.control.d.next.rcv_low = self.low.val();
+                self.control.d.next.state = State::Load;
+            }
+            State::Load => {
+                self.control.d.next.right_edge = self.high.val();
+                self.control.d.next.held = bit_cast::<3, 16>(self.low.val());
+                self.control.d.next.loaded = true;
+                self.control.d.next.state = State::Idle;
             }
             // A segment: what lies before `rcv_nxt` is cut off, then what lies beyond the right edge.
             State::PlaceRcv => {
                 self.words.read_word.next = 1.into();
-                self.control.d.next.state = State::PlaceArm;
-                if !self.offset_ahead.val().any() {
+                self.control.d.next.ahead = !self.offset_ahead.val().any();
+                self.control.d.next.behind = self.offset_behind.val().all();
+                self.control.d.next.state = State::PlaceStart;
+            }
+            State::PlaceStart => {
+                self.control.d.next.state = State::PlaceNone;
+                if self.control.q.val().ahead {
                     self.control.d.next.state = State::PlaceRd;
                 }
-                if self.offset_behind.val().all() {
-                    self.control.d.next.start = self.low.val();
+                if self.control.q.val().behind {
+                    self.control.d.next.start = self.control.q.val().rcv_low;
                     self.control.d.next.state = State::PlaceRd;
                 }
             }
             State::PlaceRd => {
-                self.control.d.next.held = self.held_now.val();
-                if self.interval_to_end.val().get_bit(15) {
-                    self.control.d.next.end = self.right_edge.val();
-                }
-                self.control.d.next.state = State::ClipNext;
-                if self.empty.val() || !self.start_to_interval.val().get_bit(15) {
-                    self.control.d.next.state = State::PlaceArm;
+                self.control.d.next.outside =
+                    self.empty.val() || !self.start_to_interval.val().get_bit(15);
+                self.control.d.next.state = State::PlaceCheck;
+            }
+            State::PlaceCheck => {
+                self.control.d.next.any = !self.empty.val() && !self.control.q.val().outside;
+                self.control.d.next.state = State::Scan;
+                if !self.control.q.val().held.any() && !self.control.q.val().occupied.any() {
+                    self.arm.next = true;
+                    self.control.d.next.state = State::PlaceWrite;
                 }
             }
-            State::ClipNext => {
+            State::Scan => {
                 self.words.read_word.next = self.index_word.val();
-                self.control.d.next.state = State::Clip;
-                if !self.empty.val() && (self.control.q.val().index != self.control.q.val().held) {
+                if self.control.q.val().index != self.control.q.val().held {
+                    self.control.d.next.latched = Word::Held;
                     self.control.d.next.index = self.index_next.val();
-                } else if !self.empty.val()
-                    && (self.control.q.val().looked != self.control.q.val().occupied)
-                {
+                } else if self.control.q.val().looked != self.control.q.val().occupied {
                     self.words.read_row.next = self.scan_row.val();
-                    self.words.read_word.next = 7.into();
-                    self.control.d.next.state = State::ClipWho;
-                } else if self.control.q.val().changed {
+                    self.control.d.next.half = !self.control.q.val().half;
+                    if self.control.q.val().half {
+                        self.words.read_word.next = 6.into();
+                        self.control.d.next.latched = Word::Pending;
+                        self.control.d.next.looked = self.control.q.val().looked + 1;
+                    } else {
+                        self.words.read_word.next = 7.into();
+                        self.control.d.next.latched = Word::Who;
+                    }
+                } else if self.control.q.val().latched == Word::Nothing {
+                    self.control.d.next.state = State::ScanEnd;
+                }
+                if !self.control.q.val().any {
+                    self.control.d.next.latched = Word::Nothing;
+                    self.control.d.next.state = State::PlaceNone;
+                }
+            }
+            State::ScanEnd => {
+                if self.control.q.val().changed {
                     // An interval looked at before may contain the new start, and one that ended it may lie below.
                     self.words.read_word.next = 1.into();
                     self.control.d.next.end = self.seq_end.val();
+                    self.control.d.next.ahead = true;
+                    self.control.d.next.behind = false;
                     self.control.d.next.index = 0.into();
                     self.control.d.next.looked = 0.into();
                     self.control.d.next.changed = false;
                     self.control.d.next.passes = self.control.q.val().passes + 1;
-                    self.control.d.next.state = State::PlaceRd;
+                    self.control.d.next.state = State::PlaceStart;
                     if self.control.q.val().passes == 3 {
-                        self.control.d.next.state = State::PlaceArm;
+                        self.control.d.next.state = State::PlaceNone;
                     }
                 } else {
+                    self.control.d.next.any = !self.empty.val();
+                    self.arm.next = true;
                     self.control.d.next.state = State::PlaceWrite;
-                    if self.empty.val() {
-                        self.control.d.next.state = State::PlaceArm;
-                    }
                 }
             }
-            State::ClipWho => {
-                self.control.d.next.looked = self.control.q.val().looked + 1;
-                self.words.read_row.next = self.scan_row.val();
-                self.words.read_word.next = 6.into();
-                self.control.d.next.state = State::ClipNext;
-                if self.high.val().get_bit(0)
-                    && (bit_cast::<10, 16>(self.low.val()) == self.control.q.val().row)
-                {
-                    self.control.d.next.state = State::Clip;
-                }
-            }
-            State::Clip => {
-                if self.start_to_interval.val().get_bit(15) {
-                    if self.interval_to_end.val().get_bit(15) {
-                        self.control.d.next.end = self.high.val();
-                    }
-                } else if self.start_to_its_end.val().get_bit(15) {
-                    self.control.d.next.start = self.low.val();
-                    self.control.d.next.changed = true;
-                }
-                self.control.d.next.state = State::ClipNext;
+            State::PlaceNone => {
+                self.arm.next = true;
+                self.control.d.next.any = false;
+                self.control.d.next.state = State::PlaceArm;
             }
             State::PlaceWrite => {
-                self.words.write_enable.next = true;
-                self.words.write_row.next = self.place_row.val();
-                self.words.write_word.next = 6.into();
-                self.words.write_high.next = self.control.q.val().start;
-                self.words.write_low.next = self.control.q.val().end;
-                self.control.d.next.any = true;
+                self.change.d.next.enable = true;
+                self.change.d.next.row = self.place_row.val();
+                self.change.d.next.word = 6.into();
+                self.change.d.next.high = self.control.q.val().start;
+                self.change.d.next.low = self.control.q.val().end;
                 self.control.d.next.state = State::PlaceArm;
             }
             State::PlaceArm => {
-                self.words.write_enable.next = true;
-                self.words.write_row.next = self.place_row.val();
-                self.words.write_word.next = 7.into();
-                self.words.write_high.next = 0.into();
+                self.change.d.next.enable = true;
+                self.change.d.next.row = self.place_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
                 if self.control.q.val().any {
-                    self.words.write_high.next = 1.into();
+                    self.change.d.next.high = 1.into();
                 }
-                self.words.write_low.next = bit_cast::<16, 10>(self.control.q.val().row);
-                self.writer.d.next.position = self.seq_low.val();
-                self.writer.d.next.writing = false;
-                if self.place_length.val().any() {
-                    self.writer.d.next.armed = true;
-                } else {
+                self.change.d.next.low = bit_cast::<16, 10>(self.control.q.val().row);
+                // No earlier: the `place_` ports may then change.
+                if !self.place_length.val().any() {
                     self.writer.d.next.busy = false;
                 }
                 self.control.d.next.state = State::Idle;
             }
             // A commit: what it touches is merged into it, what it does not is written back, closed up.
             State::CommitWho => {
-                self.words.read_word.next = 1.into();
-                self.control.d.next.state = State::AnswerRd;
-                if self.high.val().get_bit(0)
-                    && (bit_cast::<10, 16>(self.low.val()) == self.control.q.val().row)
-                {
-                    self.words.write_enable.next = true;
-                    self.words.write_row.next = self.slot_row.val();
-                    self.words.write_word.next = 7.into();
-                    self.words.write_high.next = 0.into();
-                    self.words.read_row.next = self.slot_row.val();
-                    self.words.read_word.next = 6.into();
-                    self.control.d.next.state = State::CommitPending;
-                }
+                self.words.read_row.next = self.command_row.val();
+                self.words.read_word.next = 7.into();
+                self.control.d.next.state = State::CommitPending;
             }
             State::CommitPending => {
                 self.control.d.next.low = self.high.val();
                 self.control.d.next.high = self.low.val();
-                self.control.d.next.state = State::CommitRcv;
-            }
-            State::CommitRcv => {
-                self.control.d.next.rcv_high = self.high.val();
-                self.control.d.next.rcv_wraps = self.low.val().get_bit(15);
-                self.control.d.next.in_order = self.control.q.val().low == self.low.val();
-                self.words.read_word.next = 1.into();
-                self.control.d.next.state = State::CommitRd;
-            }
-            State::CommitRd => {
-                self.control.d.next.rd_nxt = self.high.val();
-                self.control.d.next.held = self.held_now.val();
-                self.control.d.next.state = State::CommitEnd;
-                if self.held_now.val().any() {
-                    self.control.d.next.state = State::MergeNext;
-                }
-            }
-            State::MergeNext => {
+                self.control.d.next.in_order = self.high.val() == self.rcv_low.val();
                 self.words.read_word.next = self.index_word.val();
                 self.control.d.next.index = self.index_next.val();
-                self.control.d.next.state = State::Merge;
+                self.control.d.next.state = State::CommitMine;
+            }
+            State::CommitMine => {
+                self.words.read_word.next = self.index_word.val();
+                self.control.d.next.index = self.index_next.val();
+                self.control.d.next.state = State::Answer;
+                if self.high.val().get_bit(0) && (self.word_row.val() == self.control.q.val().row) {
+                    self.change.d.next.enable = true;
+                    self.control.d.next.merged = true;
+                    self.control.d.next.moved = self.control.q.val().in_order;
+                    self.move_on.next = self.control.q.val().in_order;
+                    self.control.d.next.state = State::CommitEnd;
+                    if self.control.q.val().held.any() {
+                        self.control.d.next.state = State::Merge;
+                    }
+                }
+                self.change.d.next.row = self.command_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
             }
             State::Merge => {
+                self.words.read_word.next = self.index_word.val();
+                self.control.d.next.index = self.index_next.val();
+                self.change.d.next.word = self.kept_word.val();
                 if self.low.val() == self.control.q.val().low {
                     self.control.d.next.low = self.high.val();
                 } else if self.high.val() == self.control.q.val().high {
                     self.control.d.next.high = self.low.val();
                 } else {
-                    self.words.write_enable.next = true;
-                    self.words.write_word.next = self.kept_word.val();
+                    self.change.d.next.enable = true;
                     self.control.d.next.kept = self.control.q.val().kept + 1;
                 }
-                self.control.d.next.state = State::MergeNext;
-                if self.control.q.val().index == self.control.q.val().held {
-                    self.control.d.next.state = State::CommitEnd;
+                if self.control.q.val().index == self.held_next.val() {
+                    self.control.d.next.state = State::MergeEnd;
                 }
             }
+            State::MergeEnd => {
+                self.move_on.next = self.control.q.val().in_order;
+                self.control.d.next.state = State::CommitEnd;
+            }
             State::CommitEnd => {
-                self.words.write_low.next = self.control.q.val().high;
-                if self.control.q.val().in_order {
-                    self.words.write_enable.next = true;
-                    self.words.write_high.next = self.rcv_high_next.val();
-                    self.control.d.next.moved = true;
-                } else {
-                    self.words.write_word.next = self.kept_word.val();
-                    self.words.write_high.next = self.control.q.val().low;
+                self.change.d.next.word = self.kept_word.val();
+                self.change.d.next.high = self.control.q.val().low;
+                self.change.d.next.low = self.control.q.val().high;
+                if !self.control.q.val().in_order {
                     if self.control.q.val().kept == 4 {
                         self.count.next = true;
                     } else {
-                        self.words.write_enable.next = true;
+                        self.change.d.next.enable = true;
                         self.control.d.next.kept = self.control.q.val().kept + 1;
                     }
                 }
-                self.control.d.next.state = State::CommitCount;
-            }
-            State::CommitCount => {
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = self.control.q.val().rd_nxt;
-                self.words.write_low.next = bit_cast::<16, 3>(self.control.q.val().kept);
-                self.control.d.next.state = State::Answer;
-            }
-            State::AnswerRd => {
-                self.control.d.next.rd_nxt = self.high.val();
                 self.control.d.next.state = State::Answer;
             }
             State::Answer => {
+                self.change.d.next.enable = self.control.q.val().merged;
+                self.change.d.next.high = self.control.q.val().rcv_high;
+                self.change.d.next.low = self.control.q.val().rcv_low;
                 self.control.d.next.state = State::Idle;
+                if self.control.q.val().merged {
+                    self.control.d.next.state = State::CommitCount;
+                }
                 if self.control.q.val().asked {
                     self.query_done.next = true;
                 } else {
                     self.command.done.next = true;
                     self.command.ok.next = self.control.q.val().moved;
-                    self.command.result.next = bit_cast::<32, 16>(self.window.val());
-                    self.command.result2.next = self.words.read_whole.val();
-                    if self.command.code.val() == self.commit.val() {
-                        self.command.result.next = self.words.read_whole.val();
-                        self.command.result2.next = bit_cast::<32, 16>(self.window.val());
+                    self.command.result.next = bit_cast::<32, 16>(self.control.q.val().window);
+                    self.command.result2.next = self.rcv_nxt.word.val();
+                    if self.control.q.val().committing {
+                        self.command.result.next = self.rcv_nxt.word.val();
+                        self.command.result2.next = bit_cast::<32, 16>(self.control.q.val().window);
                     }
                 }
             }
+            State::CommitCount => {
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.control.q.val().right_edge;
+                self.change.d.next.low = bit_cast::<16, 3>(self.control.q.val().kept);
+                self.control.d.next.held = self.control.q.val().kept;
+                self.control.d.next.state = State::Idle;
+            }
             // A new connection: what slots still hold of the last one is void.
             State::InitRcv => {
-                self.words.write_enable.next = true;
-                self.words.write_high.next = self.command.a.val().get_bits::<16>(16);
-                self.words.write_low.next = bit_cast::<16, 32>(self.command.a.val());
+                self.control.d.next.rcv_high = self.command.a.val().get_bits::<16>(16);
+                self.control.d.next.rcv_low = bit_cast::<16, 32>(self.command.a.val());
+                self.control.d.next.right_edge = self.init_edge.val();
+                self.control.d.next.held = 0.into();
+                self.control.d.next.loaded = true;
                 self.control.d.next.state = State::InitRd;
             }
             State::InitRd => {
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = bit_cast::<16, 32>(self.command.a.val());
-                self.words.write_low.next = 0.into();
+                self.change.d.next.enable = true;
+                self.change.d.next.high = self.control.q.val().rcv_high;
+                self.change.d.next.low = self.control.q.val().rcv_low;
+                self.words.read_row.next = self.look_row.val();
+                self.words.read_word.next = 7.into();
+                self.control.d.next.looked = self.control.q.val().looked + 1;
                 self.control.d.next.state = State::InitIssue;
             }
             State::InitIssue => {
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.control.q.val().right_edge;
+                self.change.d.next.low = 0.into();
                 self.words.read_row.next = self.look_row.val();
                 self.words.read_word.next = 7.into();
+                self.control.d.next.looked = self.control.q.val().looked + 1;
                 self.control.d.next.state = State::InitCheck;
             }
             State::InitCheck => {
-                self.words.write_enable.next =
-                    bit_cast::<10, 16>(self.low.val()) == self.control.q.val().row;
-                self.words.write_row.next = self.look_row.val();
-                self.words.write_word.next = 7.into();
-                self.words.write_high.next = 0.into();
+                self.words.read_row.next = self.look_row.val();
+                self.words.read_word.next = 7.into();
+                self.change.d.next.enable = self.word_row.val() == self.control.q.val().row;
+                self.change.d.next.row = self.void_row.val();
+                self.change.d.next.word = 7.into();
+                self.change.d.next.high = 0.into();
                 self.control.d.next.looked = self.control.q.val().looked + 1;
-                self.control.d.next.state = State::InitIssue;
-                if self.control.q.val().looked == 3 {
+                if self.control.q.val().looked == 5 {
                     self.control.d.next.state = State::InitDone;
                 }
             }
@@ -781,16 +961,18 @@ impl Logic for RxRing {
                 self.command.done.next = true;
                 self.control.d.next.state = State::Idle;
             }
-            // The application's burst.
+            // The application's burst: a byte's address is the low bits of its number, and those of `rd_nxt` and of the edge are the same.
             State::BurstBegin => {
-                self.reader.d.next.position = self.high.val();
-                self.reader.d.next.burst = Burst::Fetch;
+                self.reader.d.next.position = self.control.q.val().right_edge;
+                self.reader.d.next.burst = Burst::Stream;
                 self.control.d.next.state = State::Idle;
             }
             State::BurstEnd => {
-                self.words.write_enable.next = true;
-                self.words.write_word.next = 1.into();
-                self.words.write_high.next = self.reader.q.val().position;
+                self.control.d.next.right_edge = self.reader.q.val().position;
+                self.change.d.next.enable = true;
+                self.change.d.next.word = 1.into();
+                self.change.d.next.high = self.reader.q.val().position;
+                self.change.d.next.low = bit_cast::<16, 3>(self.control.q.val().held);
                 self.reader.d.next.burst = Burst::Post;
                 self.control.d.next.state = State::Idle;
             }
@@ -798,17 +980,34 @@ impl Logic for RxRing {
                 self.control.d.next.state = State::Idle;
             }
         }
+        if self.move_on.val() {
+            self.control.d.next.rcv_high = self.rcv_high_next.val();
+            self.control.d.next.rcv_low = self.control.q.val().high;
+        }
+        if self.arm.val() {
+            self.writer.d.next.position = self.seq_low.val();
+            self.writer.d.next.writing = false;
+            self.writer.d.next.armed = self.place_length.val().any();
+        }
 
         // ---- reset ----
         if self.reset.val() {
             self.control.d.next.state = State::Idle;
+            self.control.d.next.loaded = false;
             self.control.d.next.place_wait = false;
+            self.change.d.next.enable = false;
+            self.control.d.next.latched = Word::Nothing;
+            self.control.d.next.read = Word::Nothing;
             self.writer.d.next.busy = false;
             self.writer.d.next.armed = false;
             self.writer.d.next.fetched = false;
+            self.writer.d.next.out = false;
+            self.writer.d.next.write = false;
             self.writer.d.next.head = 0.into();
             self.writer.d.next.tail = 0.into();
             self.reader.d.next.burst = Burst::Idle;
+            self.reader.d.next.latched = false;
+            self.reader.d.next.read = false;
             self.reader.d.next.offered = false;
         }
     }
@@ -1437,20 +1636,24 @@ mod tests {
     fn takes_the_cycles_it_says() {
         let mut uut = make(4, 256);
         uut.slots_count.next = 0.into();
-        assert_eq!(command(&mut uut, INIT, 0, 1000).0, 12);
-        assert_eq!(command(&mut uut, WINDOW, 0, 0), (3, false, 256, 1000));
+        assert_eq!(command(&mut uut, INIT, 0, 1000).0, 9);
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (2, false, 256, 1000));
         assert_eq!(place(&mut uut, 0, 1000, 10), 8);
-        assert_eq!(command(&mut uut, COMMIT, 0, 0), (8, true, 1010, 246));
+        assert_eq!(command(&mut uut, COMMIT, 0, 0), (6, true, 1010, 246));
         // A second commit of the same slot does nothing.
         assert!(!command(&mut uut, COMMIT, 0, 0).1);
         for held in 0..4 {
-            let extra = 2 * held as u64;
-            assert_eq!(place(&mut uut, 0, 1020 + 20 * held, 10), 8 + extra);
+            assert_eq!(
+                place(&mut uut, 0, 1020 + 20 * held, 10),
+                8 + if held > 0 { 3 + held as u64 } else { 0 }
+            );
             let answer = command(&mut uut, COMMIT, 0, 0);
-            assert_eq!(answer, (8 + extra, false, 1010, 246));
+            let cycles = if held > 0 { 7 + held as u64 } else { 6 };
+            assert_eq!(answer, (cycles, false, 1010, 246));
         }
-        uut.query_valid.next = true;
+        // A commit writes its last word in the cycle after its answer.
         step(&mut uut);
+        uut.query_valid.next = true;
         step(&mut uut);
         settle(&mut uut);
         assert!(uut.query_done.val());
@@ -1459,7 +1662,30 @@ mod tests {
         uut.query_valid.next = false;
         // The gap is filled: one held interval is absorbed.
         place(&mut uut, 0, 1010, 10);
-        assert_eq!(command(&mut uut, COMMIT, 0, 0), (16, true, 1030, 226));
+        assert_eq!(command(&mut uut, COMMIT, 0, 0), (11, true, 1030, 226));
+    }
+
+    /// As the header says, another connection than the last one costs 4 cycles, and a commit of it 5.
+    #[test]
+    fn another_connection_s_words_are_loaded_first() {
+        let mut uut = make(4, 256);
+        uut.slots_count.next = 0.into();
+        for conn in 0..2_u32 {
+            uut.command.conn.next = u64::from(conn).into();
+            command(&mut uut, INIT, 0, 1000 + 1000 * conn);
+        }
+        uut.command.conn.next = 0.into();
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (6, false, 256, 1000));
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (2, false, 256, 1000));
+        uut.place_conn.next = 1.into();
+        assert_eq!(place(&mut uut, 0, 2000, 10), 12);
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (6, false, 256, 1000));
+        uut.command.conn.next = 1.into();
+        assert_eq!(command(&mut uut, COMMIT, 0, 0), (11, true, 2010, 246));
+        step(&mut uut);
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (2, false, 246, 2010));
+        uut.command.conn.next = 0.into();
+        assert_eq!(command(&mut uut, WINDOW, 0, 0), (6, false, 256, 1000));
     }
 
     /// A reset at any point of a segment's placing: what comes then finds the ring as new, in cycles too.
@@ -1483,10 +1709,10 @@ mod tests {
             uut.reset.next = false;
             settle(&mut uut);
             assert!(uut.placed.val(), "{bytes}");
-            assert_eq!(command(&mut uut, INIT, 0, 5000).0, 12, "{bytes}");
-            assert_eq!(command(&mut uut, WINDOW, 0, 0), (3, false, 256, 5000));
+            assert_eq!(command(&mut uut, INIT, 0, 5000).0, 9, "{bytes}");
+            assert_eq!(command(&mut uut, WINDOW, 0, 0), (2, false, 256, 5000));
             assert_eq!(place(&mut uut, 0, 5000, 10), 8, "{bytes}");
-            assert_eq!(command(&mut uut, COMMIT, 0, 0), (8, true, 5010, 246));
+            assert_eq!(command(&mut uut, COMMIT, 0, 0), (6, true, 5010, 246));
         }
     }
 
@@ -1574,7 +1800,7 @@ mod tests {
                 assert_eq!(moved.len(), 100);
                 assert!(moved[99].1 && !moved[98].1);
                 assert_eq!(moved[99].0 - moved[0].0, 99);
-                assert_eq!((moved[0].0, cycle - moved[99].0), (5, 3));
+                assert_eq!((moved[0].0, cycle - moved[99].0), (6, 3));
                 step(&mut uut);
                 assert_eq!(command(&mut uut, WINDOW, 0, 0).2, 256);
                 return;
