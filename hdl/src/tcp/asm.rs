@@ -329,6 +329,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::LISTEN => ("listen", true),
         cmd::KEEP => ("keep", false),
         cmd::MOVE => ("move", false),
+        cmd::EVICTED => ("evicted", false),
         cmd::RX_INIT => ("rx_init", true),
         cmd::RX_COMMIT => ("rx_commit", false),
         cmd::RX_WINDOW => ("rx_window", false),

@@ -173,6 +173,7 @@ pub mod cmd {
     pub const LISTEN: u8 = 0x0C;
     pub const KEEP: u8 = 0x0D;
     pub const MOVE: u8 = 0x0E;
+    pub const EVICTED: u8 = 0x0F;
     pub const RX_INIT: u8 = 0x10;
     pub const RX_COMMIT: u8 = 0x11;
     pub const RX_WINDOW: u8 = 0x12;

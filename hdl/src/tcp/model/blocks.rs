@@ -300,6 +300,8 @@ pub struct Table {
     listened: usize,
     /// The entry of the next MOVE.
     next_wait: usize,
+    /// Who had to go last.
+    evicted: u16,
 }
 
 impl Table {
@@ -324,6 +326,7 @@ impl Table {
             listeners: listeners.collect(),
             listened: 1,
             next_wait: n,
+            evicted: 0,
         }
     }
 
@@ -407,7 +410,13 @@ impl Table {
         }
         let oldest = self.lists[to].front().copied()?;
         self.free(oldest);
+        self.evicted = oldest;
         Some(oldest)
+    }
+
+    /// `EVICTED`: who had to go last.
+    pub fn evicted(&self) -> u16 {
+        self.evicted
     }
 
     /// `KEEP`.

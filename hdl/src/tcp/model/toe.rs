@@ -110,10 +110,14 @@ impl Coprocessors for Blocks {
                 self.table.free(conn);
                 no()
             }
-            cmd::RECYCLABLE => self
-                .table
-                .recyclable(conn, imm == 1)
-                .map_or_else(no, |oldest| yes(u32::from(oldest), 0)),
+            cmd::RECYCLABLE => Answer {
+                ok: self.table.recyclable(conn, imm == 1).is_some(),
+                ..no()
+            },
+            cmd::EVICTED => Answer {
+                ok: false,
+                ..yes(self.table.evicted().into(), 0)
+            },
             cmd::MOVE => {
                 if self.known_to_application(conn) {
                     self.complaints.push(format!(

@@ -43,17 +43,20 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::CTL, T_CTL);
     a.cmd_a(cmd::SEND, k(0));
     a.count(Cause::PureAckOut.number());
+    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself,");
+    a.note("and when its listener has more than its backlog (c)")
+        .cmd_imm(cmd::RECYCLABLE, 0);
+    a.clear(C);
+    a.when(OK).set(C);
     a.ld(SEG_MACLO).to(MAC_LO);
     a.call("new_state");
     a.ldi(state::SYN_RECEIVED).st(STATE);
     a.ld(T2).to(OWNER);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
-    a.call("peer_syn");
-    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself,");
-    a.note("and when its listener has more than its backlog")
-        .cmd_imm(cmd::RECYCLABLE, 0);
-    a.unless(OK).done();
+    a.call("peer_syn_known");
+    a.unless(C).done();
+    a.cmd(cmd::EVICTED);
     a.cmd_a(cmd::SETCONN, RESULT);
     zero(a, STATE);
     a.count(Cause::Recycled.number());
@@ -174,6 +177,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("peer_syn")
         .note("RCV.NXT = SEG.SEQ + 1, the window, the MSS");
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
+    a.label("peer_syn_known");
     a.shl16(SEG_MSSOPT).st(T0);
     a.ld(SEG_WND).to(SND_WND);
     a.ld(SEG_SEQ).to(SND_WL1);
