@@ -1665,6 +1665,21 @@ mod tests {
         assert_eq!(command(&mut uut, COMMIT, 0, 0), (11, true, 1030, 226));
     }
 
+    /// What the header says of passes: 11 cycles and one for a held interval, a second pass 6 and one; two for a pending one.
+    #[test]
+    fn a_pass_over_the_intervals_takes_the_cycles_it_says() {
+        let mut uut = make(4, 256);
+        uut.slots_count.next = 0.into();
+        command(&mut uut, INIT, 0, 1000);
+        place(&mut uut, 0, 1020, 10);
+        command(&mut uut, COMMIT, 0, 0);
+        step(&mut uut);
+        // It begins within the held interval, so that another pass is made; the first 5 bytes are skipped.
+        assert_eq!(place(&mut uut, 0, 1025, 20), 11 + 1 + 6 + 1 + 5);
+        uut.slots_count.next = 1.into();
+        assert_eq!(place(&mut uut, 1, 1000, 10), 11 + 1 + 2);
+    }
+
     /// As the header says, another connection than the last one costs 4 cycles, and a commit of it 5.
     #[test]
     fn another_connection_s_words_are_loaded_first() {
