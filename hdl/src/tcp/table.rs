@@ -417,6 +417,7 @@ pub struct Table {
     asked: Signal<Local, Bits<11>>,
     asked_imm: Signal<Local, Bits<6>>,
     /// Row of the head of list `to`.
+    head_row: Signal<Local, Bits<11>>,
     to_row: Signal<Local, Bits<11>>,
     is_connection: Signal<Local, Bit>,
     following: Signal<Local, Bits<11>>,
@@ -532,6 +533,7 @@ impl Table {
             probing: Default::default(),
             asked: Default::default(),
             asked_imm: Default::default(),
+            head_row: Default::default(),
             to_row: Default::default(),
             is_connection: Default::default(),
             following: Default::default(),
@@ -599,7 +601,8 @@ impl Logic for Table {
         }
         self.asked.next = bit_cast::<11, 10>(self.command.conn.val());
         self.asked_imm.next = self.command.imm.val();
-        self.to_row.next = self.heads.val() + bit_cast::<11, 4>(self.r.q.val().to);
+        self.head_row.next = self.heads.val() + bit_cast::<11, 4>(self.r.q.val().to);
+        self.to_row.next = self.head_row.val() & self.mask.val();
         self.is_connection.next = self.r.q.val().x < self.heads.val();
         self.following.next = self.r.q.val().x + 1;
         self.preceding.next = self.r.q.val().x - 1;
@@ -640,9 +643,6 @@ impl Logic for Table {
             self.status.list.next = self.r.q.val().to;
         }
         self.status.slot.next = self.r.q.val().slot;
-        if self.r.q.val().alloc {
-            self.status.slot.next = self.slot_at.val();
-        }
         self.status.before.next = self.shown.val();
         self.status.entry.next = self.r.q.val().x;
         // ------------------------------------------------------------ memory, hash and backlogs, defaults
@@ -897,12 +897,13 @@ impl Logic for Table {
                 self.done.next = true;
                 self.field.next = 1.into();
                 self.writes.next = true;
-                self.r.d.next.state = State::WriteSlot;
+                self.r.d.next.state = State::Load;
             }
             State::WriteSlot => {
                 self.probing.next = true;
                 self.writes.next = true;
-                self.r.d.next.state = State::Load;
+                self.r.d.next.slot = self.slot_at.val();
+                self.r.d.next.state = State::LeaveNext;
             }
             State::Load => {
                 // Fields 2, 3 and 4, each there two cycles later.
@@ -939,6 +940,9 @@ impl Logic for Table {
                 self.writes.next = self.r.q.val().held
                     & (self.r.q.val().alloc | self.r.q.val().free | self.r.q.val().moving);
                 self.r.d.next.state = State::LeaveNext;
+                if self.r.q.val().alloc {
+                    self.r.d.next.state = State::WriteSlot;
+                }
                 if self.r.q.val().moving {
                     self.r.d.next.state = State::Copy;
                 }
@@ -1028,7 +1032,7 @@ impl Logic for Table {
                 }
                 if self.r.q.val().step == bits::<4>(8) {
                     // What the entry was is told; the connection is put to the free ones.
-                    self.r.d.next.next_wait = self.following.val();
+                    self.r.d.next.next_wait = self.following.val() & self.mask.val();
                     if self.following.val() == self.entries.val() {
                         self.r.d.next.next_wait = self.heads.val();
                     }
