@@ -94,7 +94,7 @@ enum Command {
         /// The board: alchitry-cu; or ecp5-25f, the bare engine on a chip without a board (no bitstream)
         #[arg(long)]
         board: String,
-        /// Seed of the placement (default: the board's own: 2, or 1 to 5 on the ECP5)
+        /// Seed of the placement (default: the board's own, which the report names; the ECP5 has five)
         #[arg(long, allow_negative_numbers = true)]
         seed: Option<u32>,
         /// Several seeds, each placed and routed; the median counts: --seeds 1,2,3,4,5

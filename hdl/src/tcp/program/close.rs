@@ -9,7 +9,7 @@ use crate::tcp::isa::{cmd, notify, out};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("last_ack_over");
-    a.note("the counters take one occurrence of the engine's in two cycles: never two in a row");
+    a.note("the counters take one occurrence in three cycles and keep one more of the engine's: never two in a row");
     a.count(Cause::Closed.number());
     zero(a, STATE);
     a.call("finish");
