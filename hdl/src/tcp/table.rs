@@ -1346,13 +1346,13 @@ mod tests {
         };
         let mut uut = table_of(&config);
         let same = colliding(config.hash_key);
-        for i in 0..11 {
-            assert!(command(&mut uut, cmd::ALLOC, 0, PORTS, same[i]).0);
+        for ip in &same[..11] {
+            assert!(command(&mut uut, cmd::ALLOC, 0, PORTS, *ip).0);
         }
         for i in 11..16 {
             assert!(command(&mut uut, cmd::ALLOC, 0, PORTS + 0x70_0000, i).0);
         }
-        assert_eq!(command(&mut uut, cmd::LISTEN, 0, 1, 0).0, true);
+        assert!(command(&mut uut, cmd::LISTEN, 0, 1, 0).0);
         command_imm(&mut uut, cmd::RECYCLABLE, 1, 15, 0, 0);
         look(&mut uut, 1, 1);
         uut.command.valid.next = true;
