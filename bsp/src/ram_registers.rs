@@ -2,15 +2,70 @@
 //!
 //! An ECP5's block RAM shows its word 5.8 ns after the edge; through its output register 1.0 ns after the next one (as nextpnr has both). Yosys does not use that register: a design
 //! that has one behind a RAM gets it in the fabric, and the way to it takes most of a cycle. So the netlist is changed between synthesis and placing. What the
-//! design does is the same in every cycle, and its Verilog says nothing of all this: another flow, simulation or device has its own register there.
+//! design does is the same in every cycle, and its Verilog says nothing of all this: another flow, simulation or device has its own register there. The one difference: what the
+//! RAM's register shows before its first word is not told anywhere, so a block must not use it before it has read (ours are cleared by reset). No simulation covers the changed netlist;
+//! the rules below, each with its test, stand for it.
 use serde_json::{json, Map, Value};
 
-/// A kind of block RAM, and each port's outputs, clock, enable of the output register and parameter that puts it in.
-const PORTS: [(&str, &str, &str, &str, &str); 3] = [
-    ("DP16KD", "DOA", "CLKA", "OCEA", "REGMODE_A"),
-    ("DP16KD", "DOB", "CLKB", "OCEB", "REGMODE_B"),
-    ("PDPW16KD", "DO", "CLKR", "OCER", "REGMODE"),
+/// A port of a kind of block RAM.
+struct Port {
+    kind: &'static str,
+    outputs: &'static str,
+    clock: &'static str,
+    /// The parameter that may turn the clock round.
+    clock_mux: &'static str,
+    /// Enable and reset of the read.
+    read_enable: &'static str,
+    reset: &'static str,
+    /// Enable of the output register, and the parameter that puts it in.
+    enable: &'static str,
+    mode: &'static str,
+}
+
+const PORTS: [Port; 3] = [
+    Port {
+        kind: "DP16KD",
+        outputs: "DOA",
+        clock: "CLKA",
+        clock_mux: "CLKAMUX",
+        read_enable: "CEA",
+        reset: "RSTA",
+        enable: "OCEA",
+        mode: "REGMODE_A",
+    },
+    Port {
+        kind: "DP16KD",
+        outputs: "DOB",
+        clock: "CLKB",
+        clock_mux: "CLKBMUX",
+        read_enable: "CEB",
+        reset: "RSTB",
+        enable: "OCEB",
+        mode: "REGMODE_B",
+    },
+    Port {
+        kind: "PDPW16KD",
+        outputs: "DO",
+        clock: "CLKR",
+        clock_mux: "CLKRMUX",
+        read_enable: "CER",
+        reset: "RST",
+        enable: "OCER",
+        mode: "REGMODE",
+    },
 ];
+
+impl Port {
+    /// The RAM's register would do what the flip-flop did: the read has no reset, which would be the register's then, the clock is not turned round, and
+    /// the read goes on in every cycle or just when the register takes it.
+    fn fits(&self, ram: &Value, enable: &Value) -> bool {
+        let mux = ram["parameters"][self.clock_mux].as_str().map(str::trim);
+        let reads = &ram["connections"][self.read_enable];
+        nets(ram, self.reset).iter().all(|n| n == "0")
+            && mux.is_none_or(|m| m != "INV")
+            && (reads.is_null() || *reads == json!(["1"]) || reads == enable)
+    }
+}
 
 /// Who reads each net of the top: cells and their ports, `None` for a pin.
 type Readers = std::collections::HashMap<u64, Vec<Option<(String, String)>>>;
@@ -88,8 +143,8 @@ fn take_in(module: &mut Value) -> usize {
     let names: Vec<_> = cells.keys().cloned().collect();
     let mut taken = 0;
     for name in &names {
-        for (kind, outputs, clock, enable_port, mode) in PORTS {
-            let Some(moves) = moves(cells, &readers, name, (kind, outputs, clock)) else {
+        for at in &PORTS {
+            let Some(moves) = moves(cells, &readers, name, at) else {
                 continue;
             };
             for (port, flop, _) in &moves {
@@ -99,9 +154,9 @@ fn take_in(module: &mut Value) -> usize {
                 cells[name]["connections"][port] = flop["connections"]["Q"].clone();
             }
             let ram = &mut cells[name];
-            ram["connections"][enable_port] = moves[0].2.clone();
-            ram["port_directions"][enable_port] = "input".into();
-            ram["parameters"][mode] = "OUTREG".into();
+            ram["connections"][at.enable] = moves[0].2.clone();
+            ram["port_directions"][at.enable] = "input".into();
+            ram["parameters"][at.mode] = "OUTREG".into();
             taken += 1;
         }
     }
@@ -113,16 +168,16 @@ fn moves(
     cells: &Map<String, Value>,
     readers: &Readers,
     name: &str,
-    (kind, outputs, clock): (&str, &str, &str),
+    at: &Port,
 ) -> Option<Vec<(String, String, Value)>> {
     // A flip-flop that went into another RAM is no longer there.
     let ram = cells.get(name)?;
-    if ram["type"] != kind {
+    if ram["type"] != at.kind {
         return None;
     }
     let mut moves: Vec<(String, String, Value)> = vec![];
     for (port, nets) in ram["connections"].as_object()? {
-        let number = port.strip_prefix(outputs).map(str::parse::<u32>);
+        let number = port.strip_prefix(at.outputs).map(str::parse::<u32>);
         if !matches!(number, Some(Ok(_))) {
             continue;
         }
@@ -131,8 +186,8 @@ fn moves(
         };
         match readers.get(&net).map(Vec::as_slice) {
             None => {}
-            Some([Some((flop, at))]) => {
-                let enable = enable(cells.get(flop)?, at, &ram["connections"][clock])?;
+            Some([Some((flop, input))]) => {
+                let enable = enable(cells.get(flop)?, input, &ram["connections"][at.clock])?;
                 if moves.first().is_some_and(|first| first.2 != enable) {
                     return None;
                 }
@@ -141,7 +196,7 @@ fn moves(
             Some(_) => return None,
         }
     }
-    (!moves.is_empty()).then_some(moves)
+    (at.fits(ram, &moves.first()?.2)).then_some(moves)
 }
 
 #[cfg(test)]
@@ -226,6 +281,25 @@ mod tests {
             let before = found.clone();
             assert_eq!(take(&mut found), 0, "{why}");
             assert_eq!(found, before, "{why}");
+        }
+        // The RAM itself would do something else with it.
+        for (why, group, name, value, taken) in [
+            ("a reset of the read", "connections", "RSTB", json!([5]), 0),
+            (
+                "no reset of the read",
+                "connections",
+                "RSTB",
+                json!(["0"]),
+                1,
+            ),
+            ("the other edge", "parameters", "CLKBMUX", json!("INV"), 0),
+            ("the same edge", "parameters", "CLKBMUX", json!("CLKB"), 1),
+            ("another enable", "connections", "CEB", json!([7]), 0),
+            ("no enable", "connections", "CEB", json!(["1"]), 1),
+        ] {
+            let mut found = netlist(json!({}));
+            found["modules"]["top"]["cells"]["ram"][group][name] = value;
+            assert_eq!(take(&mut found), taken, "{why}");
         }
         // The RAM's output is wanted a cycle earlier, too: by logic, or by a pin.
         let mut found = netlist(json!({}));

@@ -1,8 +1,8 @@
 //! The counters: 64 of 32 bits in one RAM, counted up by `K` ports.
 //!
 //! **Latency**: an occurrence is in the RAM 5 cycles after `count` if no other is waiting; `read_data` follows `read_address` after 6 cycles at most, whatever
-//! is counted meanwhile. **Throughput**: one occurrence in 3 cycles, all ports together; a port holds one that waits, so no port may count twice within
-//! `3 K` cycles unless the others rest. `lost` rises, for ever, if that was ever not kept. Lower ports go first.
+//! is counted meanwhile. **Throughput**: one occurrence in 3 cycles, all ports together; a port holds one that waits. The first port, which goes first, may count
+//! every 3 cycles, any other every `3 K`, or sooner while the others rest. `lost` rises, for ever, if that was ever not kept. Lower ports go first.
 use rust_hdl::prelude::*;
 
 use crate::memory::Memory;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::tcp::table::rows;
 use toe_host::board::Backend;
 use toe_sim::pattern::bytes;
 use toe_testbench::liveness::{Bench, Client};
@@ -27,7 +28,7 @@ fn config(connections: usize, rx_ring_bytes: usize, tx_ring_bytes: usize) -> Toe
 /// A fresh board whose tables are cleared.
 fn bench(name: &str, config: &ToeConfig) -> Bench {
     let mut bench = Bench::new(name, config, Backend::Verilog);
-    bench.run(10 * config.connections as u64 + 1000);
+    bench.run(8 * rows(config) as u64 + 1000);
     bench
 }
 

@@ -17,4 +17,3 @@ pub mod table;
 pub mod timers;
 pub mod toeplitz;
 pub mod tx_ring;
-pub mod word_memory;

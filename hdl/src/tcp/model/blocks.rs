@@ -350,10 +350,11 @@ impl Table {
         let place = self
             .probes(ports, ip)
             .find(|at| self.slots[*at].is_none())?;
-        let others = self.lists.len() - 1;
-        let next = (0..others).map(|k| 1 + (self.listened - 1 + k) % others);
+        let listeners = self.listeners.len();
+        let next = (0..listeners).map(|k| 1 + (self.listened - 1 + k) % listeners);
         let list = [0]
             .into_iter()
+            .chain(1 + listeners..self.lists.len())
             .chain(next)
             .find(|k| !self.lists[*k].is_empty())?;
         let conn = self.lists[list].pop_front()?;

@@ -9,7 +9,7 @@ use crate::tcp::isa::{cmd, notify, out};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("last_ack_over");
-    a.note("the counters take one occurrence in three cycles and keep one more of the engine's: never two in a row");
+    a.note("the counters take one occurrence of the engine's in three cycles: never two within two words of each other");
     a.count(Cause::Closed.number());
     zero(a, STATE);
     a.call("finish");
@@ -467,6 +467,68 @@ mod tests {
             s.ticks(TIME_WAIT + 1).state("ESTABLISHED");
             assert_eq!(s.toe.blocks.table.waiting(), 0);
         }
+    }
+
+    #[test]
+    fn a_syn_that_comes_twice_in_time_wait_opens_one_connection() {
+        let mut s = time_wait();
+        let again = || seg(SYN, 5000, 0).mss(1000);
+        s.arrive(again()).arrive(again()).settle();
+        s.expect(SYN | ACK, 2500, 5001, 0);
+        s.expect(ACK, 2501, 5001, 0);
+        s.silence().state("SYN-RECEIVED");
+        let used = |s: &Script| s.toe.machine.state.iter().filter(|w| w[0] == 2).count();
+        assert_eq!(used(&s), 1, "half open");
+        s.inject(seg(ACK, 5001, 2501)).silence().slots(1);
+    }
+
+    #[test]
+    fn a_syn_that_finds_no_slot_leaves_time_wait_as_it_was() {
+        let mut s = time_wait();
+        for port in 1000..1004 {
+            s.inject(seg(SYN, 0, 0).with_source(port).mss(1000));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port));
+        }
+        s.slots(4).inject(seg(SYN, 5000, 0)).silence();
+        s.counted(Cause::NoSlot, 1);
+        s.inject(seg(ACK | FIN, 1, 2));
+        s.expect(ACK, 2, 2, 0);
+        assert_eq!(s.toe.blocks.table.waiting(), 1);
+        // One goes: it gets in.
+        s.inject(seg(RST, 1, 0).with_source(1002)).slots(3);
+        s.inject(seg(SYN, 5000, 0));
+        s.expect(SYN | ACK, 2500, 5001, 0);
+        assert_eq!(s.toe.blocks.table.waiting(), 0);
+    }
+
+    /// Slots in TIME-WAIT go before handshakes that are under way.
+    #[test]
+    fn newcomers_take_the_slots_in_time_wait_and_not_each_others() {
+        let mut s = Script::with(ToeConfig {
+            time_wait: Some(0),
+            ..config()
+        });
+        for conn in 0..4 {
+            let port = 1000 + conn;
+            s.inject(seg(SYN, 0, 0).with_source(port));
+            let ours = s.next().expect("SYN-ACK").seq;
+            s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(port));
+            s.toe.host_close(conn);
+            s.settle();
+            s.expect(FIN | ACK, ours.wrapping_add(1), 1, 0);
+            s.inject(seg(ACK | FIN, 1, ours.wrapping_add(2)).with_source(port));
+            s.expect(ACK, ours.wrapping_add(2), 2, 0);
+        }
+        s.slots(0);
+        for port in 2000..2004 {
+            s.inject(seg(SYN, 0, 0).with_source(port));
+            s.expect(SYN | ACK, 0, 1, 0);
+        }
+        for port in 2000..2004 {
+            s.inject(seg(ACK, 1, 1).with_source(port)).silence();
+        }
+        s.counted(Cause::Opened, 8).slots(4);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.unless(OK).br("no_slot");
     a.ld(RESULT2).zero(A);
     a.cmd_a(cmd::SETCONN, RESULT);
+    a.label(".slot");
     a.unless(A).count(Cause::Recycled.number());
     a.note("the SYN-ACK first: the state is written while it leaves. As `send_syn` has it, and the window is the whole ring");
     a.out(out::MAC_LO, SEG_MACLO);
@@ -71,6 +72,21 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::NoSlot.number());
     a.ldi(1).st(SHORT);
     a.done();
+
+    if config.time_wait() > 0 {
+        a.label("reopen")
+            .note("a SYN ends TIME-WAIT, but only when there is a slot for it. A second one in the queue must not find the entry here any more");
+        a.ld(RESULT).to(T2);
+        a.ld(SEG_IP);
+        a.cmd_a(cmd::ALLOC, SEG_PORTS);
+        a.unless(OK).br("no_slot");
+        a.ld(RESULT2).zero(A);
+        a.ld(RESULT).to(T0);
+        zero(a, PORTS);
+        a.cmd(cmd::FREE);
+        a.cmd_a(cmd::SETCONN, T0);
+        a.br("no_connection.slot");
+    }
 
     a.label("reset_stray");
     a.count(Cause::Stray.number());

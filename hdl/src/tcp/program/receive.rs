@@ -2,6 +2,7 @@
 use super::marks::*;
 use super::words::*;
 use super::{flags, state, zero};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify};
@@ -83,7 +84,7 @@ pub(super) fn uncommon(a: &mut Asm) {
 }
 
 /// What those checks branch to.
-pub(super) fn exceptions(a: &mut Asm) {
+pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("left")
         .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
     a.add(SEG_LEN);
@@ -128,8 +129,12 @@ pub(super) fn exceptions(a: &mut Asm) {
         .unless(A)
         .cmd_a(cmd::LISTEN, SEG_PORTS);
     a.unless(OK).set(A);
-    a.unless(A).cmd(cmd::FREE);
-    a.unless(A).br("no_connection");
+    if config.time_wait() > 0 {
+        a.unless(A).br("reopen");
+    } else {
+        a.unless(A).cmd(cmd::FREE);
+        a.unless(A).br("no_connection");
+    }
     a.label("challenge")
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
     a.count(Cause::Unacceptable.number());
