@@ -232,22 +232,18 @@ pub fn synthesise(device: Device, verilog: &str, dir: &Path) -> Result<Cost, Flo
     let (source_file, log_file) = (dir.join("top.v"), dir.join("synthesis.log"));
     let (define, synth) = device.synthesis();
     let source = reading(verilog, &format!("-D {define} top.v"), "top");
-    // The log is written last, and begins with the version and the script's first command.
+    let script = format!(
+        "read_verilog -D TOE_ZEROED top.v; hierarchy -top top; proc; tee -o memory.json stat -json; design -reset; \
+         {source}; {synth} -top top; tee -o cost.json stat -json"
+    );
+    // The log is written last, behind what it came of.
     let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
-    let version: Vec<_> = yosys.version.split('.').take(2).collect();
-    let log = text(&log_file);
-    let done = log.contains(&format!("Yosys {} ", version.join(".")))
-        && log.contains(&format!("-D {define} top.v"))
-        && text(&source_file) == verilog;
-    if !done {
+    let asked = format!("{}: {script}\n", yosys.version);
+    if !text(&log_file).starts_with(&asked) || text(&source_file) != verilog {
         let _ = std::fs::remove_file(&log_file);
         write(&source_file, verilog)?;
-        let script = format!(
-            "read_verilog -D TOE_ZEROED top.v; hierarchy -top top; proc; tee -o memory.json stat -json; design -reset; \
-             {source}; {synth} -top top; tee -o cost.json stat -json"
-        );
         let log = yosys.run(dir, &["-p", &script])?;
-        write(&log_file, &log)?;
+        write(&log_file, &(asked + &log))?;
     }
     let of_design = |file: &str, what: &str| {
         let stat = json("yosys", &dir.join(file))?;

@@ -173,8 +173,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(ISN).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.label("new_state")
-        .note("all of it but SND.UNA and the ports as sent");
-    a.timer_clear(timer::RETRANSMIT);
+        .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
     a.timer_clear(timer::KEEPALIVE);
     a.ld(SEG_PORTS).to(PORTS);
