@@ -716,6 +716,8 @@ mod tests {
             ],
             "modules": [{"name": "top", "cells": 9, "block_rams": 1}],
             "tools": [{"name": "yosys", "version": "0.1"}],
+            // Of no text at all.
+            "verilog_sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "bitstream": {"path": "top.bin", "sha256": "00"},
         });
         assert_eq!(json, want);
@@ -755,6 +757,8 @@ mod tests {
             "clocks": [{"name": "$glbnet$clock", "fmax_mhz": 125.0, "needed_mhz": 125.0, "met": true}],
             "modules": [{"name": "top", "cells": 9, "block_rams": 1}],
             "tools": [{"name": "yosys", "version": "0.1"}],
+            // Of no text at all.
+            "verilog_sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "bitstream": null,
         });
         assert_eq!(json, want);
