@@ -38,6 +38,8 @@ struct Registers {
     // ---- sending
     sending: Bit,
     sent: Bits<11>,
+    /// byte `sent` as the buffer had it
+    byte: Bits<8>,
     length: Bits<11>,
     mac_hi: Bits<16>,
     mac_lo: Bits<32>,
@@ -73,6 +75,7 @@ pub struct Icmp {
     addend: Signal<Local, Bits<8>>,
     good: Signal<Local, Bit>,
     after: Signal<Local, Bits<11>>,
+    later: Signal<Local, Bits<11>>,
     moved: Signal<Local, Bit>,
     final_beat: Signal<Local, Bit>,
     room: Constant<Bits<16>>,
@@ -106,6 +109,7 @@ impl Icmp {
             addend: Default::default(),
             good: Default::default(),
             after: Default::default(),
+            later: Default::default(),
             moved: Default::default(),
             final_beat: Default::default(),
             room: Constant::new(config.icmp_bytes.to_bits()),
@@ -149,6 +153,7 @@ impl Logic for Icmp {
             self.addend.next = bits::<8>(1);
         }
         self.after.next = self.r.q.val().sent + bits::<11>(1);
+        self.later.next = self.r.q.val().sent + bits::<11>(2);
         self.final_beat.next = self.after.val() == self.r.q.val().length;
         self.moved.next = self.r.q.val().sending && self.packet.ready.val();
 
@@ -156,9 +161,19 @@ impl Logic for Icmp {
         self.buffer.write_address.next = self.r.q.val().index;
         self.buffer.write_data.next = self.payload.data.val() + self.addend.val();
         self.buffer.write_enable.next = self.payload.valid.val() && !self.r.q.val().sending;
-        self.buffer.read_address.next = self.r.q.val().sent;
-        if self.moved.val() {
+        // The byte on offer stands in a register, the one behind it is what the buffer gives.
+        self.buffer.read_address.next = bits::<11>(0);
+        if self.r.q.val().check {
+            self.buffer.read_address.next = bits::<11>(1);
+        }
+        if self.r.q.val().sending {
             self.buffer.read_address.next = self.after.val();
+        }
+        if self.moved.val() {
+            self.buffer.read_address.next = self.later.val();
+        }
+        if self.moved.val() || !self.r.q.val().sending {
+            self.r.d.next.byte = self.buffer.read_data.val();
         }
 
         // ---- receive
@@ -232,10 +247,10 @@ impl Logic for Icmp {
 
         // ---- outputs
         self.payload.ready.next = true;
-        self.packet.data.next = self.buffer.read_data.val();
+        self.packet.data.next = self.r.q.val().byte;
         if (self.r.q.val().sent == bits::<11>(2)) && self.r.q.val().carry_lower {
             // End-around: the upper byte has just overflowed, so this cannot.
-            self.packet.data.next = self.buffer.read_data.val() + bits::<8>(1);
+            self.packet.data.next = self.r.q.val().byte + bits::<8>(1);
         }
         self.packet.valid.next = self.r.q.val().sending;
         self.packet.last.next = self.final_beat.val();
