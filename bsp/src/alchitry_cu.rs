@@ -25,7 +25,7 @@ pub const SEEDS: [u32; 1] = [5];
 pub fn config() -> ToeConfig {
     ToeConfig {
         connections: 4,
-        // 1,024 would need 34 of the 32 block RAMs.
+        // 1,024 would need 35 of the 32 block RAMs.
         rx_ring_bytes: 512,
         tx_ring_bytes: 512,
         mtu: 576,

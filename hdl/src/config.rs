@@ -182,7 +182,7 @@ impl ToeConfig {
                 field: "time_wait",
                 value: self.time_wait().to_string(),
                 limit: format!(
-                    "at most {} with {} connections",
+                    "at most {} beside {} connections: one less than they are, and no more than {MAX_CONNECTIONS} with them",
                     self.most_time_wait(),
                     self.connections
                 ),
@@ -261,7 +261,7 @@ impl ToeConfig {
                     field: "listeners",
                     value: format!("port {port} with a backlog of {backlog}"),
                     limit: format!(
-                        "given a backlog from 1 to {}, the number of connections",
+                        "ports with backlogs from 1 to {}, the number of connections",
                         self.connections
                     ),
                 });

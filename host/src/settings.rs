@@ -271,7 +271,7 @@ listeners = [
 icmp_bytes = {}
 # Key of the connection table's hash, a secret of 64 bits, not zero: this one is known to everybody, so take another for a device that strangers can reach.
 hash_key = \"{:#018x}\"
-# Clock cycles from one `tick` to the next, 16 a connection or more: what your clock makes of a millisecond.
+# Clock cycles from one `tick` to the next, 16 or more for each connection and each entry in TIME-WAIT: what your clock makes of a millisecond.
 tick_cycles = {}
 ",
         c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles
