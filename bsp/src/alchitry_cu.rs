@@ -29,6 +29,8 @@ pub fn config() -> ToeConfig {
         rx_ring_bytes: 512,
         tx_ring_bytes: 512,
         mtu: 576,
+        ethernet: false,
+        program_words: 1024,
         icmp_bytes: 512,
         tick_cycles: (CLOCK_HZ / 1000) as usize,
         ..ToeConfig::default()

@@ -62,6 +62,8 @@ pub struct ToeConfig {
     pub tx_ring_bytes: usize,
     /// Largest IP packet, 576 to 1500 (RFC 791, RFC 894).
     pub mtu: u16,
+    /// The link has Ethernet addresses. Without (SLIP) the program keeps and asks for none, which saves words of it.
+    pub ethernet: bool,
     /// Own Ethernet address, in wire order.
     pub mac: [u8; 6],
     /// Own IPv4 address.
@@ -76,6 +78,10 @@ pub struct ToeConfig {
     pub icmp_bytes: usize,
     /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach.
     pub hash_key: u64,
+    /// Words of the engine's program memory: a power of two, 1,024 (what an HX8K has room for) to 4,096. A configuration whose program is longer is refused.
+    pub program_words: usize,
+    /// Text is acknowledged with data, with the second segment, or 40 ms late (RFC 9293 section 3.8.6.3); else every segment at once.
+    pub delayed_ack: bool,
     /// Clock cycles from one `tick` to the next: 125,000 is the usual millisecond at 125 MHz. Nothing counts them; the timers of all connections must be looked at in that time.
     pub tick_cycles: usize,
 }
@@ -89,6 +95,7 @@ impl Default for ToeConfig {
             rx_ring_bytes: 8192,
             tx_ring_bytes: 8192,
             mtu: 1500,
+            ethernet: true,
             mac: [0x02, 0x54, 0x4F, 0x45, 0x00, 0x01],
             ip: [192, 168, 69, 2],
             netmask: [255, 255, 255, 0],
@@ -100,6 +107,8 @@ impl Default for ToeConfig {
             ],
             icmp_bytes: 512,
             hash_key: 0x5DEE_CE66_D1CE_4E5B,
+            program_words: 2048,
+            delayed_ack: true,
             tick_cycles: 125_000,
         }
     }
@@ -191,6 +200,7 @@ impl ToeConfig {
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
+        power("program_words", self.program_words, 1024, 4096)?;
         // Four timers, three cycles each, and a third as much again for the commands between them.
         let scan = 16 * self.entries();
         if self.tick_cycles < scan {

@@ -164,7 +164,7 @@ impl Endpoint {
             timers: Timers::new(config.entries()),
             engine: Engine::new(
                 config.entries(),
-                program::PROGRAM_WORDS.next_power_of_two(),
+                config.program_words,
                 &program.words,
                 &program.shared,
             ),

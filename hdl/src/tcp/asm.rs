@@ -159,9 +159,7 @@ pub mod flags {
     pub const FIN: Flag = Flag::new(isa::flag::FIN, "fin");
     pub const SYN: Flag = Flag::new(isa::flag::SYN, "syn");
     pub const RST: Flag = Flag::new(isa::flag::RST, "rst");
-    pub const PSH: Flag = Flag::new(isa::flag::PSH, "psh");
     pub const ACK: Flag = Flag::new(isa::flag::ACK, "ack");
-    pub const URG: Flag = Flag::new(isa::flag::URG, "urg");
     pub const P_TIMER: Flag = Flag::new(8 + isa::pending::TIMER, "p_timer");
     pub const P_WRITTEN: Flag = Flag::new(8 + isa::pending::WRITTEN, "p_written");
     pub const P_READ: Flag = Flag::new(8 + isa::pending::READ, "p_read");

@@ -339,6 +339,7 @@ pub struct Engine {
     host_slot: Constant<Bits<3>>,
     pipeline_depth: Constant<Bits<12>>,
     return_distance: Constant<Bits<12>>,
+    preset_mask: Constant<Bits<8>>,
 }
 
 impl Engine {
@@ -493,6 +494,7 @@ impl Engine {
             host_slot: Constant::new(4_u64.to_bits()),
             pipeline_depth: Constant::new(4_u64.to_bits()),
             return_distance: Constant::new(3_u64.to_bits()),
+            preset_mask: Constant::new(u64::from(isa::PRESET).to_bits()),
         }
     }
 }
@@ -607,7 +609,7 @@ impl Logic for Engine {
         self.event_kind.next = bits::<2>(0);
         self.event_vector.next = bits::<12>(12);
         self.event_conn.next = self.segment_conn.val();
-        self.preset.from.next = self.segment_flags.val();
+        self.preset.from.next = self.segment_flags.val() & self.preset_mask.val();
         self.preset.ok.next = self.flags.val().get_bit(1);
         self.preset.busy.next = self.sender_busy.val();
         if !self.segment_hit.val() {

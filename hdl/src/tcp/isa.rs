@@ -15,8 +15,8 @@
 //! (RESULT holds the pending mask when a pending event begins) · 46 [`TICK`] · 47 [`ISN`] · 48–63 constants and scratch, shared by all connections.
 //! Stores go to 0–31 and 48–63 only.
 //!
-//! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment, or
-//! the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
+//! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`PRESET`]: without PSH and URG,
+//! which no program needs), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
 //!
 //! Carry: ADD: out of bit 31. SUB, RSB: set when there is no borrow.
 
@@ -93,6 +93,9 @@ pub const FLAG_OR: u8 = 1 << 4;
 /// `dst` bit: the new value is inverted first.
 pub const FLAG_INVERT: u8 = 1 << 5;
 
+/// The TCP flags of a segment that its event begins with; the others are clear.
+pub const PRESET: u8 = !(1 << 3 | 1 << 5);
+
 /// First operand address of the record.
 pub const RECORD_BASE: u8 = 32;
 /// `result` of the last command; the pending mask at the start of a pending event.
@@ -113,9 +116,7 @@ pub mod flag {
     pub const FIN: u8 = 8;
     pub const SYN: u8 = 9;
     pub const RST: u8 = 10;
-    pub const PSH: u8 = 11;
     pub const ACK: u8 = 12;
-    pub const URG: u8 = 13;
 }
 
 /// Record words, as offsets from [`RECORD_BASE`].

@@ -318,7 +318,7 @@ impl Machine {
                 } else {
                     isa::vector::STRANGER
                 };
-                (vector, conn, slot, flags, record)
+                (vector, conn, slot, flags & isa::PRESET, record)
             }
             Event::Pending { conn, mask } => {
                 self.result = u32::from(mask);

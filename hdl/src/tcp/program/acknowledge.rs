@@ -1,9 +1,9 @@
 //! SEG.ACK and the send window (RFC 9293 section 3.10.7.4, fifth check), round-trip times (RFC 6298 section 2).
 use super::marks::*;
 use super::words::*;
-use super::{constant, flags, none, state, timer, zero};
+use super::{constant, dup, flags, none, state, timer, zero};
 use crate::counters::Cause;
-use crate::tcp::asm::{k, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 /// In the common case straight on from `segment`; falls into `text`.
@@ -17,6 +17,9 @@ pub(super) fn acknowledgement(a: &mut Asm) {
     a.when(A).br("window");
     a.when(C).br("same_ack");
     a.note("SND.UNA < SEG.ACK =< SND.NXT");
+    a.ld(DUP_ACKS).not_zero(B);
+    a.when(B).br("congestion");
+    a.label("grown");
     a.cmd_a(cmd::TX_FREE, SEG_ACK);
     a.st(SND_UNA);
     a.xor(SND_MAX).zero(B);
@@ -30,7 +33,6 @@ pub(super) fn acknowledgement(a: &mut Asm) {
     a.when(B).timer_clear(timer::RETRANSMIT);
     a.unless(B).timer_set(timer::RETRANSMIT, RTO);
     zero(a, TRIES);
-    zero(a, DUP_ACKS);
     a.ld(TIMED_AT).or_sign(A);
     a.unless(A).call("sample");
     a.when(UNCOMMON).br("fin_acked");
@@ -51,23 +53,13 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("same_ack")
         .note("RFC 5681 section 2: a duplicate ACK has no text, no new window, and something is outstanding");
     a.ld(SEG_ACK).xor(SND_MAX).zero(A);
-    a.when(A).br("window");
-    a.ld(SEG_WND).xor(SND_WND).not_zero(A);
+    a.ld(SEG_WND).xor(SND_WND).or_not_zero(A);
+    a.when(FIN).set(A);
     a.when(A).br("window");
     a.count(Cause::DuplicateAck.number());
     a.ld(SND_WND).zero(B);
     a.when(B).br("was_closed");
-    a.ldi(constant::DUP_ACK_THRESHOLD - 1)
-        .xor(DUP_ACKS)
-        .not_zero(A);
-    a.ldi(1).add(DUP_ACKS).to(DUP_ACKS);
-    a.ld(TRIES).or_not_zero(A);
-    a.ld(SEG_ACK).sub(RECOVER).or_sign(A);
-    a.when(A).br("text");
-    a.call("go_back");
-    a.ldi(1).st(TRIES);
-    a.set(FORCE);
-    a.br("text");
+    a.br("duplicate");
 
     a.label("ahead")
         .note("the peer had more than was sent since going back: on from what it has");
@@ -87,8 +79,7 @@ pub(super) fn rare(a: &mut Asm) {
     a.label("fin_acked")
         .note("has it acknowledged our FIN? FIN-WAIT-1, CLOSING, LAST-ACK");
     a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
-    a.when(A).br("window");
-    a.ldi(state::OWN_FIN).and(STATE).zero(A);
+    a.ldi(state::OWN_FIN).and(STATE).or_zero(A);
     a.when(A).br("window");
     a.ldi(state::LAST_ACK).xor(STATE).zero(A);
     a.when(A).br("last_ack_over");
@@ -138,6 +129,9 @@ pub(super) fn rare(a: &mut Asm) {
     a.ret();
     a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");
     a.or(FLAGS).to(FLAGS);
+    a.note("and the SYN is acknowledged: from here on cwnd may grow")
+        .ldi(dup::GROWS)
+        .st(DUP_ACKS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
     a.br("known");
@@ -338,14 +332,15 @@ mod tests {
         s.expect(ACK, 1, 1, 1000);
         s.inject(seg(ACK, 1, 3001)).silence();
         s.write(&[2; 4000]);
-        for n in 0..4 {
-            s.expect(ACK, 3001 + n * 1000, 1, 1000);
-        }
-        s.inject(seg(ACK, 1, 3001))
-            .inject(seg(ACK, 1, 3001))
-            .silence();
-        s.inject(seg(ACK, 1, 3001));
+        // Slow start allows two, the first two duplicates one each (RFC 3042).
         s.expect(ACK, 3001, 1, 1000);
+        s.expect(ACK, 4001, 1, 1000);
+        s.silence();
+        for seq in [5001, 6001, 3001] {
+            s.inject(seg(ACK, 1, 3001));
+            s.expect(ACK, seq, 1, 1000);
+            s.silence();
+        }
         s.counted(Cause::RtoExpired, 1);
     }
 
@@ -358,9 +353,11 @@ mod tests {
         }
         s.ticks(201);
         s.expect(ACK, 1, 1, 1000);
-        s.inject(seg(ACK, 1, 1001));
-        for n in 1..5 {
-            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        for ack in [1001, 3001] {
+            s.inject(seg(ACK, 1, ack));
+            s.expect(ACK, ack, 1, 1000);
+            s.expect(ACK, ack + 1000, 1, 1000);
+            s.silence();
         }
         s.inject(seg(ACK, 1, 5001)).silence();
         s.write(&[2; 2000]);

@@ -20,10 +20,16 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::Closed.number());
     a.label("finish")
         .note("both directions are over: tell the application once it has read all, at the latest when this timer expires");
-    a.timer_clear(timer::RETRANSMIT);
-    a.ldi(constant::UNREAD / 8).st(T0);
-    a.shl3(T0).st(T0);
-    a.timer_set(timer::TIME_WAIT, T0);
+    if config.ethernet {
+        a.ldi(constant::UNREAD / 8).st(T0);
+        a.timer_clear(timer::RETRANSMIT);
+        a.shl3(T0).st(T0);
+        a.timer_set(timer::TIME_WAIT, T0);
+    } else {
+        a.note("the shared row has room for it where no addresses are needed");
+        a.timer_clear(timer::RETRANSMIT);
+        a.timer_set(timer::TIME_WAIT, k(constant::UNREAD));
+    }
     a.label("finish_read");
     a.cmd(cmd::RX_WINDOW);
     a.li(config.rx_ring_bytes as u32).xor(RESULT).not_zero(A);
@@ -88,11 +94,15 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(ACK).ld(k(0)).to(T1);
     a.ld(k(0)).st(T_SEQ);
     a.when(ACK).ld(SEG_ACK).to(T_SEQ);
-    a.shr16(SEG_MACURG).st(T0);
-    a.out(out::MAC_LO, SEG_MACLO);
+    if config.ethernet {
+        a.shr16(SEG_MACURG).st(T0);
+        a.out(out::MAC_LO, SEG_MACLO);
+    }
     a.out(out::IP, SEG_IP);
     a.out(out::PORTS, T2);
-    a.out(out::MAC_HI, T0);
+    if config.ethernet {
+        a.out(out::MAC_HI, T0);
+    }
     a.out(out::SEQ, T_SEQ);
     a.out(out::ACK, T1);
     a.out(out::CTL, T_CTL);
@@ -116,8 +126,10 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     a.timer_clear(timer::TIME_WAIT);
     a.ld(PORTS).to(T_SEQ);
     a.ld(IP).to(T_CTL);
-    a.ld(MAC_LO).to(T_LEN);
-    a.ld(MAC_HI).to(T_SUM);
+    if config.ethernet {
+        a.ld(MAC_LO).to(T_LEN);
+        a.ld(MAC_HI).to(T_SUM);
+    }
     a.ld(SND_MAX).to(T0);
     a.ld(RCV_NXT).to(T1);
     a.ld(ACK_DUE).not_zero(ACK_NOW);
@@ -131,8 +143,10 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     a.or(k(0)).to(OUT_PORTS);
     a.ld(T_SEQ).to(PORTS);
     a.ld(T_CTL).to(IP);
-    a.ld(T_LEN).to(MAC_LO);
-    a.ld(T_SUM).to(MAC_HI);
+    if config.ethernet {
+        a.ld(T_LEN).to(MAC_LO);
+        a.ld(T_SUM).to(MAC_HI);
+    }
     a.ld(T0).to(SND_MAX);
     a.ld(T1).st(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);

@@ -1,7 +1,7 @@
 //! The opening of a connection (RFC 9293 sections 3.5 and 3.10.7.1 to 3.10.7.4).
 use super::marks::*;
 use super::words::*;
-use super::{constant, flags, state, timer, zero};
+use super::{constant, dup, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
@@ -25,17 +25,23 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label(".slot");
     a.unless(A).count(Cause::Recycled.number());
     a.note("the SYN-ACK first: the state is written while it leaves. As `send_syn` has it, and the window is the whole ring");
-    a.out(out::MAC_LO, SEG_MACLO);
+    if config.ethernet {
+        a.out(out::MAC_LO, SEG_MACLO);
+    }
     a.out(out::IP, SEG_IP);
     a.shl16(SEG_PORTS).st(OUT_PORTS);
-    a.shr16(SEG_MACURG).st(MAC_HI);
+    if config.ethernet {
+        a.shr16(SEG_MACURG).st(MAC_HI);
+    }
     a.ld(ISN).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
     a.li(config.rx_ring_bytes as u32)
         .or(k(constant::CTL_SYN_ACK));
     a.st(T_CTL);
-    a.out(out::MAC_HI, MAC_HI);
+    if config.ethernet {
+        a.out(out::MAC_HI, MAC_HI);
+    }
     a.out(out::PORTS, OUT_PORTS);
     a.out(out::SEQ, SND_UNA);
     a.out(out::ACK, RCV_NXT);
@@ -49,18 +55,20 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         .cmd_imm(cmd::RECYCLABLE, 0);
     a.clear(C);
     a.when(OK).set(C);
-    a.ld(SEG_MACLO).to(MAC_LO);
+    if config.ethernet {
+        a.ld(SEG_MACLO).to(MAC_LO);
+    }
     a.call("new_state");
     a.ldi(state::SYN_RECEIVED).st(STATE);
-    a.ld(T2).to(OWNER);
+    a.shl8(T2).st(FLAGS);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     a.call("peer_syn_known");
     a.unless(C).done();
     a.cmd(cmd::EVICTED);
     a.cmd_a(cmd::SETCONN, RESULT);
-    zero(a, STATE);
     a.count(Cause::Recycled.number());
+    zero(a, STATE);
     a.done();
 
     a.label(".refused");
@@ -142,19 +150,24 @@ pub(super) fn syn_received(a: &mut Asm) {
         .note("the application gets to know the connection");
     a.ldi(state::ESTABLISHED).st(STATE);
     a.cmd(cmd::KEEP);
-    a.note("RFC 6298 section 5.7");
-    a.ld(TRIES).zero(A);
-    a.ldi(constant::RTO_AFTER_SYN_LOSS);
-    a.unless(A).st(RTO);
+    a.ld(TRIES).not_zero(A);
+    a.when(A).br("syn_was_lost");
+    a.label("opened");
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.count(Cause::Opened.number());
-    a.ld(OWNER);
+    a.shr8(FLAGS);
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
     a.note("the first interval is shorter, which does no harm");
     a.timer_set(timer::KEEPALIVE, RTO);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
     a.br("acknowledgement");
+    a.label("syn_was_lost")
+        .note("RFC 6298 section 5.7, RFC 5681 section 3.1: RTO is three seconds, cwnd one segment");
+    a.ldi(constant::RTO_AFTER_SYN_LOSS).st(RTO);
+    a.ld(MSS).to(CWND);
+    a.ldi(dup::GROWS).st(DUP_ACKS);
+    a.br("opened");
     a.label("syn_received.bad");
     a.count(Cause::BadAck.number());
     a.br("reset_reply");
@@ -184,7 +197,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE, QUIET, SHORT] {
+    for word in [
+        TX_INDEX, TRIES, FLAGS, DUP_ACKS, GAIN, ACK_DUE, QUIET, SHORT,
+    ] {
         zero(a, word);
     }
     a.ret();
@@ -204,9 +219,22 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
     a.unless(A).ld(T0);
+    a.st(MSS);
     a.cmd_a(cmd::TX_INIT, SND_NXT);
+    a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
+    a.note("RFC 6928 section 2: ten segments, with an MSS of at most 1,460 never more than 14,600 bytes");
+    a.shl1(MSS).st(T0);
+    a.shl3(MSS).add(T0).st(CWND);
     a.ret();
 
+    a.label("send_first_syn");
+    if config.ethernet {
+        a.ldi(0x10).st(T0);
+        a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
+    } else {
+        a.ld(k(constant::CTL_SYN)).to(T_CTL);
+    }
+    a.br("send_syn");
     a.label("send_syn_ack");
     a.ld(k(constant::CTL_SYN_ACK)).to(T_CTL);
     a.label("send_syn").note("T_CTL");

@@ -8,10 +8,6 @@ use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
-    let own = u32::from_be_bytes(config.ip);
-    let mask = u32::from_be_bytes(config.netmask);
-    let gateway = u32::from_be_bytes(config.gateway);
-
     a.label("command");
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
     a.when(OK).br(".refused");
@@ -21,14 +17,37 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.cmd_a(cmd::SETCONN, RESULT);
     a.unless(A).count(Cause::Recycled.number());
     a.call("new_connection");
+    a.shl8(SEG_CTL).st(FLAGS);
     a.ldi(state::SYN_SENT).st(STATE);
     a.note("while ARP does not answer it is asked again each eighth of RTO, which each time is doubled");
     a.ldi(8 * constant::ARP_RETRY).st(RTO);
-    a.ldi(flags::APP).st(FLAGS);
-    a.ld(SEG_CTL).to(OWNER);
     zero(a, RCV_NXT);
-    none(a, MAC_HI);
+    a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.cmd_a(cmd::RX_INIT, k(0));
+    if config.ethernet {
+        none(a, MAC_HI);
+        route(a, config);
+    } else {
+        a.ldi(constant::RTO_INITIAL).st(RTO);
+        a.br("send_first_syn");
+        a.label("connect_route");
+        a.count(Cause::Retransmit.number());
+        a.br("send_first_syn");
+    }
+    a.label("command.refused");
+    a.note("no slot, or the tuple is in use; COUNT clears OK");
+    a.ldi(1);
+    a.unless(OK).st(SHORT);
+    a.count(Cause::ConnectRefused.number());
+    a.done();
+}
+
+/// Where the SYN goes, by ARP.
+fn route(a: &mut Asm, config: &ToeConfig) {
+    let own = u32::from_be_bytes(config.ip);
+    let mask = u32::from_be_bytes(config.netmask);
+    let gateway = u32::from_be_bytes(config.gateway);
+
     a.label("connect_route")
         .note("RFC 1122 section 3.3.1.1: the peer itself on the own net, else the gateway");
     if gateway == 0 {
@@ -49,20 +68,12 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
     a.label(".send");
-    a.ldi(0x10).st(T0);
     a.ld(T1).to(MAC_HI);
-    a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
-    a.br("send_syn");
+    a.br("send_first_syn");
     a.label(".wait");
     a.shr3(RTO).st(T0);
     a.count(Cause::ArpWait.number());
     a.timer_set(timer::RETRANSMIT, T0);
-    a.done();
-    a.label("command.refused");
-    a.note("no slot, or the tuple is in use; COUNT clears OK");
-    a.ldi(1);
-    a.unless(OK).st(SHORT);
-    a.count(Cause::ConnectRefused.number());
     a.done();
 }
 

@@ -6,6 +6,7 @@
 //! | [`handshake`] | LISTEN, SYN-SENT, SYN-RECEIVED (sections 3.5, 3.10.7.2 to 3.10.7.4) |
 //! | [`acknowledge`] | SEG.ACK, the send window (section 3.10.7.4, fifth check), round-trip times (RFC 6298) |
 //! | [`transmit`] | what may be sent now, and every segment's header (sections 3.7, 3.8.6) |
+//! | [`congestion`] | slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582, RFC 3042) |
 //! | [`retransmit`] | the retransmission timer, back-off, zero-window probes, giving up (RFC 6298, sections 3.8.1, 3.8.6.1) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
@@ -31,6 +32,7 @@ use crate::config::ToeConfig;
 
 pub mod acknowledge;
 pub mod close;
+pub mod congestion;
 pub mod handshake;
 pub mod host;
 pub mod receive;
@@ -39,9 +41,6 @@ pub mod retransmit;
 mod script;
 pub mod timers;
 pub mod transmit;
-
-/// The program memory of the smallest device in words.
-pub const PROGRAM_WORDS: usize = 1024;
 
 /// States of RFC 9293 section 3.3.2, numbered so that each question is one bit: bit 3, the peer's FIN has come; bit 2, our FIN has been sent;
 /// bits 2 and 0, it has been acknowledged. LISTEN is no state: a listener has no connection yet.
@@ -124,18 +123,24 @@ pub mod words {
     pub const TIMED_AT: Operand = Operand::state(21, "timed_at");
     /// Bits of [`super::flags`].
     pub const FLAGS: Operand = Operand::state(22, "flags");
-    /// The application.
-    pub const OWNER: Operand = Operand::state(23, "owner");
-    /// Duplicate ACKs in a row (RFC 5681 section 2).
+    /// SMSS of RFC 5681 section 2: the most text that a segment to this peer holds.
+    pub const MSS: Operand = Operand::state(23, "mss");
+    /// [`super::dup`]: duplicate ACKs in a row (RFC 5681 section 2), fast recovery, and if `cwnd` may grow.
     pub const DUP_ACKS: Operand = Operand::state(24, "dup_acks");
     /// One past `snd_max` when sending last went back, or a later ACK: duplicates of ACKs below it say nothing of a new loss (RFC 6582 section 3.2).
     pub const RECOVER: Operand = Operand::state(25, "recover");
-    /// Not zero while an ACK is owed that is to leave with data, once the line has room for it.
+    /// [`super::due`]: an ACK is owed.
     pub const ACK_DUE: Operand = Operand::state(26, "ack_due");
     /// Keepalive intervals in a row that nothing acceptable came in, counted while connections are probed ([`super::constant::KEEPALIVE_PROBES`]).
     pub const QUIET: Operand = Operand::state(27, "quiet");
+    /// RFC 5681 section 2, in bytes. It grows no further once it is as large as the send ring, which limits the flight then.
+    pub const CWND: Operand = Operand::state(28, "cwnd");
+    /// RFC 5681 section 2.
+    pub const SSTHRESH: Operand = Operand::state(29, "ssthresh");
+    /// Bytes acknowledged in congestion avoidance since `cwnd` last grew (RFC 5681 section 3.1: once a `cwnd` of them is acknowledged it grows by one segment).
+    pub const GAIN: Operand = Operand::state(30, "gain");
     /// Words used of the 32.
-    pub const USED: usize = 28;
+    pub const USED: usize = 31;
 
     /// Scratch of one event, shared by all connections.
     pub const T_SEQ: Operand = Operand::shared(0, "t_seq");
@@ -144,6 +149,8 @@ pub mod words {
     pub const T_SUM: Operand = Operand::shared(3, "t_sum");
     pub const T0: Operand = Operand::shared(4, "t0");
     pub const T1: Operand = Operand::shared(5, "t1");
+    /// What a segment's ACK acknowledges anew, in bytes. The same word as `t_len`: the ACK is dealt with before anything is sent.
+    pub const T_ACKED: Operand = Operand::shared(2, "t_len");
     /// The same word as `t_sum`: never both in one event's way.
     pub const T2: Operand = Operand::shared(3, "t2");
     /// Not zero from the time that a newcomer finds no slot until the next one gets in.
@@ -164,6 +171,28 @@ pub mod flags {
     pub const SAMPLED: u32 = 16;
     /// The peer's FIN has been seen, in order or not, at `rcv_fin`.
     pub const FIN_SEEN: u32 = 32;
+    /// Text came ahead of a gap a short while ago: every segment is acknowledged at once (RFC 5681 section 4.2), until the end of the keepalive interval.
+    pub const QUICK: u32 = 64;
+    /// The application stands from this bit on.
+    pub const OWNER_SHIFT: u32 = 8;
+}
+
+/// The state word `dup_acks`. Zero in the common case.
+pub mod dup {
+    /// The two bits of the number of duplicate ACKs, 0 to 2; the third begins fast recovery.
+    pub const TWO: u32 = 2;
+    /// In fast recovery.
+    pub const RECOVERY: u32 = 8;
+    /// `cwnd` is smaller than the send ring, so that it matters and grows.
+    pub const GROWS: u32 = 4;
+}
+
+/// Values of the state word `ack_due`.
+pub mod due {
+    /// As soon as the line has room for it, with data if there are any.
+    pub const NOW: u32 = 1;
+    /// With data, with the next text or when the timer expires.
+    pub const DELAYED: u32 = 2;
 }
 
 /// The flags of an event.
@@ -179,6 +208,10 @@ pub mod marks {
     pub const A: Flag = Flag::new(5, "a");
     pub const B: Flag = Flag::new(6, "b");
     pub const C: Flag = Flag::new(7, "c");
+    /// The head goes again now, whatever else is to be sent; comes with [`BUSY`]. (The hardware presets no PSH; a close is done with before anything is sent.)
+    pub const AGAIN: Flag = Flag::new(11, "again");
+    /// A segment may go out beyond `cwnd` (RFC 3042). (The hardware presets no URG; a release is done with before anything is sent.)
+    pub const LIMITED: Flag = Flag::new(13, "limited");
     /// The line is taken for longer than an event lasts: data and ACK can wait. (What a segment's ECE bit would preset, and the pending mask's bit 6.)
     pub const BUSY: Flag = Flag::new(14, "busy");
     /// The receive ring did not place this segment's payload. (Shares its number with CWR: valid only in an uncommon segment.)
@@ -191,7 +224,9 @@ pub mod constant {
     pub const CTL_ACK: u32 = 0x5010_0000;
     /// SYN and ACK with one word of options.
     pub const CTL_SYN_ACK: u32 = 0x6012_0000;
-    /// The FIN bit of that word, and PSH where a descriptor says so.
+    /// SYN alone, likewise.
+    pub const CTL_SYN: u32 = 0x6002_0000;
+    /// The FIN bit of those words, and PSH where a descriptor says so.
     pub const BIT_16: u32 = 0x0001_0000;
     /// RFC 6298 section 2.1: RTO before the first measurement.
     pub const RTO_INITIAL: u32 = 1000;
@@ -222,8 +257,10 @@ pub mod constant {
     pub const KEEPALIVE_BOUND: u32 = (KEEPALIVE_PROBES + 2) * KEEPALIVE_INTERVAL;
     /// RFC 9293 section 3.7.1: send MSS when the peer's SYN has no MSS option.
     pub const MSS_DEFAULT: u32 = 536;
-    /// RFC 5681 section 3.2: duplicate ACKs that mean a loss.
-    pub const DUP_ACK_THRESHOLD: u32 = 3;
+    /// `ssthresh` before the first loss (RFC 5681 section 3.1: arbitrarily high): more than any window.
+    pub const SSTHRESH_INITIAL: u32 = BIT_16;
+    /// How long an ACK may wait for data to go with, or for a second segment: below the 500 ms of RFC 9293 section 3.8.6.3 (MUST-58), as long as Linux waits at least (`TCP_DELACK_MIN`).
+    pub const DELAYED_ACK: u32 = 40;
 }
 
 /// Timers of a connection.
@@ -234,6 +271,8 @@ pub mod timer {
     pub const KEEPALIVE: u8 = 1;
     /// TIME-WAIT, and the wait for an application that has not yet read to the end.
     pub const TIME_WAIT: u8 = 2;
+    /// The delayed ACK.
+    pub const DELAYED_ACK: u8 = 3;
 }
 
 /// The endpoint's program for a configuration.
@@ -241,12 +280,12 @@ pub mod timer {
 /// # Panics
 /// If a source line of the program is wrong: what depends on the configuration are constants only, and a test assembles the extremes.
 pub fn program(config: &ToeConfig) -> Program {
-    let mut a = Asm::new(PROGRAM_WORDS);
+    let mut a = Asm::new(config.program_words);
     vectors(&mut a);
     receive::segment(&mut a);
     acknowledge::acknowledgement(&mut a);
-    receive::text(&mut a);
-    transmit::output(&mut a);
+    receive::text(&mut a, config);
+    transmit::output(&mut a, config);
     receive::uncommon(&mut a);
     handshake::syn_received(&mut a);
     receive::exceptions(&mut a, config);
@@ -257,6 +296,7 @@ pub fn program(config: &ToeConfig) -> Program {
     close::code(&mut a, config);
     timers::pending(&mut a, config);
     retransmit::code(&mut a);
+    congestion::code(&mut a, config);
     host::command(&mut a, config);
     match a.assemble() {
         Ok(program) => program,
@@ -337,7 +377,16 @@ mod tests {
             let soon = counts(&near[1]) || counts(&near[2]) && !leaves;
             assert!(!counts(&near[0]) || !soon, "two COUNTs at word {at}");
         }
-        assert!(largest <= 918, "{largest} words");
+        assert!(largest <= 1100, "{largest} words");
+        let smallest = ToeConfig {
+            rx_ring_bytes: 512,
+            tx_ring_bytes: 512,
+            mtu: 576,
+            ethernet: false,
+            program_words: 1024,
+            ..ToeConfig::default()
+        };
+        println!("over SLIP: {} words", program(&smallest).words.len());
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn segment(a: &mut Asm) {
 }
 
 /// Seventh and eighth check: the segment text and FIN. Falls into `output`.
-pub(super) fn text(a: &mut Asm) {
+pub(super) fn text(a: &mut Asm, config: &ToeConfig) {
     a.label("text")
         .note("RFC 9293 section 3.10.7.4, seventh check");
     a.count(Cause::Accepted.number());
@@ -35,11 +35,16 @@ pub(super) fn text(a: &mut Asm) {
     a.when(UNCOMMON).br("text_uncommon");
     a.label("commit");
     a.cmd(cmd::RX_COMMIT);
-    a.set(ACK_NOW);
     a.ld(RESULT).st(RCV_NXT);
     a.xor(RCV_FIN).zero(B);
     a.add(RESULT2).to(RCV_ADV);
     a.unless(OK).br("out_of_order");
+    if config.delayed_ack {
+        a.ld(ACK_DUE).zero(A);
+        a.when(A).br("delay");
+    }
+    a.label("at_once");
+    a.set(ACK_NOW);
     a.label("committed");
     a.when(B).br("fin_reached");
 }
@@ -163,10 +168,24 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.br("output");
 
     a.label("out_of_order")
-        .note("RFC 5681 section 4.2: each is answered at once");
+        .note("RFC 5681 section 4.2: each is answered at once, and so is what fills the gap");
     a.clear(BUSY);
     a.count(Cause::OutOfOrder.number());
-    a.br("committed");
+    if config.delayed_ack {
+        a.ldi(flags::QUICK).or(FLAGS).to(FLAGS);
+    }
+    a.br("at_once");
+
+    if config.delayed_ack {
+        a.label("delay")
+            .note("RFC 9293 section 3.8.6.3: the first of two segments waits for the other, for data to go with, or for the timer");
+        a.ldi(super::constant::DELAYED_ACK).st(T0);
+        a.ldi(flags::QUICK).and(FLAGS).not_zero(A);
+        a.when(A).br("at_once");
+        a.ldi(super::due::DELAYED).st(ACK_DUE);
+        a.timer_set(super::timer::DELAYED_ACK, T0);
+        a.br("committed");
+    }
 
     a.label("fin_in")
         .note("eighth check: where the FIN stands is kept, it counts when all before it has come");
@@ -199,6 +218,7 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::constant::{DELAYED_ACK, KEEPALIVE_INTERVAL};
     use super::super::script::*;
     use super::super::words::{SND_MAX, SND_UNA};
     use crate::counters::Cause;
@@ -363,5 +383,66 @@ mod tests {
         s.settle();
         s.expect(RST, 1, 0, 0);
         s.silence().slots(0);
+    }
+
+    // ---- delayed ACK ----------------------------------------------------------------------------
+
+    fn delaying() -> Script {
+        let config = crate::config::ToeConfig {
+            delayed_ack: true,
+            ..config()
+        };
+        Script::established_with(config, seg(SYN, 0, 0).mss(1000))
+    }
+
+    #[test]
+    fn every_second_segment_is_acknowledged_at_once() {
+        let mut s = delaying();
+        for n in 0..3 {
+            s.inject(seg(ACK, 1 + n * 200, 1).data(&[1; 100])).silence();
+            s.inject(seg(ACK, 101 + n * 200, 1).data(&[1; 100]));
+            s.expect(ACK, 1, 201 + n * 200, 0);
+        }
+        s.ticks(1000).silence();
+    }
+
+    #[test]
+    fn a_single_segment_is_acknowledged_after_40_ms() {
+        let mut s = delaying();
+        s.inject(seg(ACK, 1, 1).data(b"x"));
+        s.ticks(DELAYED_ACK - 1).silence().ticks(1);
+        s.expect(ACK, 1, 2, 0);
+        s.ticks(1000).silence();
+    }
+
+    #[test]
+    fn an_acknowledgement_goes_with_data() {
+        let mut s = delaying();
+        s.inject(seg(ACK, 1, 1).data(b"x")).silence();
+        s.write(b"y");
+        s.expect(ACK, 1, 2, 1);
+        s.ticks(100).silence();
+        // What was read does not hurry it.
+        s.inject(seg(ACK, 2, 2).data(b"x"));
+        assert_eq!(s.read(), b"xx");
+        s.silence().ticks(DELAYED_ACK);
+        s.expect(ACK, 2, 3, 0);
+    }
+
+    #[test]
+    fn gaps_what_fills_them_and_a_fin_are_acknowledged_at_once() {
+        let mut s = delaying();
+        s.inject(seg(ACK, 2, 1).data(b"b"));
+        s.expect(ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 1).data(b"a"));
+        s.expect(ACK, 1, 3, 0);
+        // At once until the interval is over, then as before.
+        s.inject(seg(ACK, 3, 1).data(b"c"));
+        s.expect(ACK, 1, 4, 0);
+        s.ticks(2 * KEEPALIVE_INTERVAL).silence();
+        s.inject(seg(ACK, 4, 1).data(b"d")).silence();
+        s.inject(seg(ACK | FIN, 5, 1));
+        s.expect(ACK, 1, 6, 0);
+        assert_eq!(s.read(), b"abcd");
     }
 }

@@ -1,7 +1,7 @@
 //! The retransmission timer, back-off, zero-window probes, giving up (RFC 6298 section 5, RFC 9293 sections 3.8.1, 3.8.3, 3.8.6.1).
 use super::marks::*;
 use super::words::*;
-use super::{constant, none, state, zero};
+use super::{constant, dup, none, state, zero};
 use crate::counters::Cause;
 use crate::tcp::asm::{k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -17,6 +17,11 @@ pub(super) fn code(a: &mut Asm) {
     a.when(B).ldi(constant::SYN_TRIES - 1);
     a.sub(TRIES).sign(A);
     a.when(A).br("give_up");
+    a.ld(TRIES).or_not_zero(A);
+    a.when(B).set(A);
+    a.note("RFC 5681 section 3.1: ssthresh at the first timeout of a segment, cwnd one segment at each");
+    a.unless(A).call("halve");
+    a.unless(B).ld(MSS).to(CWND);
     a.ldi(1).add(TRIES).to(TRIES);
     a.call("back_off");
     a.when(B).br("syn_again");
@@ -57,7 +62,7 @@ pub(super) fn code(a: &mut Asm) {
     a.cmd_a(cmd::TX_FREE, SND_UNA);
     none(a, TIMED_AT);
     zero(a, TX_INDEX);
-    zero(a, DUP_ACKS);
+    a.ldi(dup::GROWS).st(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.ld(RESULT2).to(SND_NXT);
     a.ret();

@@ -151,9 +151,10 @@ pub struct Script {
     config: ToeConfig,
 }
 
-/// The usual configuration with a listener of the host's.
+/// The usual configuration with a listener of the host's. Text is acknowledged at once, so that a script need not wait.
 pub fn config() -> ToeConfig {
     ToeConfig {
+        delayed_ack: false,
         listeners: vec![
             Listener::new(7, Owner::Echo),
             Listener::new(HOST_PORT, Owner::Host),

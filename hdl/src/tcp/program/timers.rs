@@ -1,7 +1,7 @@
 //! Pending events: expired timers, and what the application wrote, read, closed, aborted or let go. All bits of the mask are seen to.
 use super::marks::*;
 use super::words::*;
-use super::{constant, flags, state, timer};
+use super::{constant, due, flags, state, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -20,12 +20,13 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label(".send");
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
     a.when(A).done();
-    a.ld(ACK_DUE).or_not_zero(ACK_NOW);
+    a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
     a.br("output");
 
     a.label(".released")
         .note("section 3.10.5: an ABORT ends TIME-WAIT, too; else its slot, or all of it, may be taken from now on");
     a.ldi(flags::RELEASED).or(FLAGS).to(FLAGS);
+    a.clear(LIMITED);
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(P_ABORT).clear(A);
     if config.time_wait() > 0 {
@@ -40,6 +41,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label(".close")
         .note("section 3.10.4: a FIN behind the last byte; SYN-SENT just ends");
     a.ldi(flags::CLOSE).or(FLAGS).to(FLAGS);
+    a.clear(AGAIN);
     a.ldi(state::SYN_SENT).xor(STATE).not_zero(A);
     a.when(A).br(".after_close");
     a.call("end_by_reset");
@@ -73,6 +75,8 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         .and(FLAGS)
         .not_zero(A);
     a.when(A).done();
+    a.ldi(1 << timer::DELAYED_ACK).and(RESULT).not_zero(A);
+    a.when(A).ld(ACK_DUE).or_not_zero(ACK_NOW);
     a.ldi(1 << timer::KEEPALIVE).and(RESULT).not_zero(A);
     a.when(A).br("keepalive");
     a.label("not_probed");
@@ -82,6 +86,9 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("keepalive")
         .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
     a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
+    if config.delayed_ack {
+        a.ldi(!flags::QUICK & 0xFFF).and(FLAGS).to(FLAGS);
+    }
     a.ld(SHORT).not_zero(A);
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
     a.timer_set(timer::KEEPALIVE, T0);

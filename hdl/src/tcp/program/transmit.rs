@@ -1,13 +1,14 @@
 //! What may be sent now, and the headers of every segment of a connection (RFC 9293 sections 3.7 and 3.8.6).
 use super::marks::*;
 use super::words::*;
-use super::{constant, flags, state, timer, zero};
+use super::{constant, due, flags, state, timer, zero};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, out};
 
 /// Every event's end: data, else FIN, else the ACK asked for, else nothing.
-pub(super) fn output(a: &mut Asm) {
+pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.label("output");
     a.when(BUSY).br("busy");
     a.label("output_now");
@@ -24,7 +25,7 @@ pub(super) fn output(a: &mut Asm) {
     );
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
-    addresses(a);
+    addresses(a, config);
     a.out(out::SEQ, SND_MAX);
     a.out(out::ACK, RCV_NXT);
     a.out(out::CTL, T_CTL);
@@ -37,9 +38,10 @@ pub(super) fn output(a: &mut Asm) {
     a.label("busy")
         .note("the line is taken for longer than an event lasts: come again. Nothing would leave sooner, other connections get their turn, and an ACK can go with data");
     a.when(FORCE).br("output_now");
+    a.when(AGAIN).br("head_again");
     a.cmd(cmd::POST);
     a.unless(ACK_NOW).done();
-    a.ldi(1).st(ACK_DUE);
+    a.ldi(due::NOW).st(ACK_DUE);
     a.done();
 
     a.label("tail").note(
@@ -57,8 +59,10 @@ pub(super) fn output(a: &mut Asm) {
     a.ld(RESULT2).to(T_SUM);
     a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
     a.ld(TRIES).not_zero(A);
-    a.ld(SND_UNA).add(SND_WND);
-    a.sub(SND_NXT).sub(T_LEN).or_sign(A);
+    a.note("SND.WND and cwnd bound the flight");
+    a.ld(SND_NXT).sub(SND_UNA).add(T_LEN);
+    a.rsb(SND_WND).or_sign(A);
+    a.unless(LIMITED).rsb(CWND).or_sign(A);
     a.when(FORCE).clear(A);
     a.when(A).br("held");
 
@@ -88,7 +92,7 @@ pub(super) fn output(a: &mut Asm) {
     a.ld(T_CTL);
     a.or(RESULT).to(T_CTL);
     a.ld(RCV_NXT).add(RESULT).to(RCV_ADV);
-    addresses(a);
+    addresses(a, config);
     a.out(out::SEQ, T_SEQ);
     a.out(out::ACK, RCV_NXT);
     a.out(out::CTL, T_CTL);
@@ -145,9 +149,11 @@ pub(super) fn output(a: &mut Asm) {
 }
 
 /// Where the segment goes.
-fn addresses(a: &mut Asm) {
-    a.out(out::MAC_LO, MAC_LO);
-    a.out(out::MAC_HI, MAC_HI);
+fn addresses(a: &mut Asm, config: &ToeConfig) {
+    if config.ethernet {
+        a.out(out::MAC_LO, MAC_LO);
+        a.out(out::MAC_HI, MAC_HI);
+    }
     a.out(out::IP, IP);
     a.out(out::PORTS, OUT_PORTS);
 }

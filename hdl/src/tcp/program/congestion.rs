@@ -1,0 +1,339 @@
+//! Congestion control: slow start, congestion avoidance, fast retransmit and fast recovery (RFC 5681, RFC 6582), limited transmit (RFC 3042).
+use super::marks::*;
+use super::words::*;
+use super::{constant, dup, none, state, timer, zero};
+use crate::config::ToeConfig;
+use crate::counters::Cause;
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::isa::cmd;
+
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
+    let ring = config.tx_ring_bytes as u32;
+
+    a.label("congestion")
+        .note("SEG.ACK acknowledges something new, and cwnd may grow or duplicates came before");
+    a.note("work enough for one event: a FIN's is done without")
+        .when(FIN)
+        .br("grown");
+    a.sub(SND_UNA).to(T_ACKED);
+    a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(A);
+    a.when(A).br(".recovery");
+    a.ld(CWND).sub(SSTHRESH).sign(A);
+    a.unless(A).br(".avoidance");
+    a.note("RFC 5681 section 3.1, (2): cwnd += min (N, SMSS)");
+    a.ld(T_ACKED).sub(MSS).sign(A);
+    a.unless(A).ld(MSS);
+    a.add(CWND).st(CWND);
+    a.br(".grows");
+    a.label("congestion.avoidance")
+        .note("SMSS more for each cwnd acknowledged");
+    a.ld(GAIN).add(T_ACKED).st(GAIN);
+    a.sub(CWND).sign(A);
+    a.unless(A).st(GAIN);
+    a.ld(MSS);
+    a.unless(A).add(CWND).to(CWND);
+    a.label("congestion.grows")
+        .note("a window as large as the ring limits nothing, and grows no further");
+    a.li(ring).rsb(CWND).sign(A);
+    a.ldi(dup::GROWS);
+    a.unless(A).ld(k(0));
+    a.st(DUP_ACKS);
+    a.ld(SEG_ACK);
+    a.br("grown");
+
+    a.label("congestion.recovery")
+        .note("RFC 6582 section 3.2, step 3: is all acknowledged that was outstanding when recovery began?");
+    a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
+    a.when(A).br(".partial");
+    a.note("full: cwnd = min (ssthresh, max (FlightSize, SMSS) + SMSS)");
+    a.ld(SND_MAX).sub(SEG_ACK);
+    a.sub(MSS).sign(A);
+    a.when(A).ld(MSS);
+    a.add(MSS).st(CWND);
+    a.sub(SSTHRESH).sign(A);
+    a.ld(SSTHRESH);
+    a.unless(A).st(CWND);
+    a.br(".grows");
+    a.label("congestion.partial")
+        .note("partial: the next hole goes out; cwnd less what was acknowledged, and a segment more if that was one at least");
+    a.set(AGAIN);
+    a.set(BUSY);
+    a.ld(T_ACKED).sub(MSS).sign(A);
+    a.rsb(CWND);
+    a.unless(A).add(MSS);
+    a.sub(MSS).sign(A);
+    a.when(A).ld(MSS);
+    a.st(CWND);
+    a.ld(SEG_ACK);
+    a.br("grown");
+
+    a.label("duplicate")
+        .note("another ACK for the same number. After a timeout only the timer and an ACK of something new send data");
+    a.ld(TRIES).not_zero(A);
+    a.when(A).br("text");
+    a.note("RFC 5681 section 3.2, step 4: in recovery each has left the network");
+    a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(B);
+    a.ld(MSS).add(CWND);
+    a.when(B).st(CWND);
+    a.when(B).br("text");
+    a.note("RFC 6582 section 3.2, step 1: those of an earlier loss say nothing");
+    a.ld(SEG_ACK).sub(RECOVER).sign(A);
+    a.when(A).br("text");
+    a.ldi(dup::TWO).and(DUP_ACKS).not_zero(C);
+    a.ldi(1).add(DUP_ACKS).to(DUP_ACKS);
+    a.note("RFC 3042: the first two let new data out, beyond cwnd");
+    a.unless(C).set(LIMITED);
+    a.unless(C).br("text");
+    a.note("RFC 5681 section 3.2, steps 2 and 3: fast retransmit, cwnd = ssthresh + 3 SMSS");
+    a.call("halve");
+    a.ldi(dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
+    a.ldi(1).add(SND_MAX).to(RECOVER);
+    a.shl1(MSS).add(MSS).add(SSTHRESH).to(CWND);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.set(AGAIN);
+    a.set(BUSY);
+    a.br("text");
+
+    a.label("halve")
+        .note("RFC 5681 section 3.1, (4): ssthresh = max (FlightSize / 2, 2 SMSS)");
+    a.shl1(MSS).st(T1);
+    a.ld(SND_MAX).sub(SND_UNA).st(T0);
+    zero(a, GAIN);
+    a.shr1(T0).sub(T1).sign(A);
+    a.when(A).ld(T1);
+    a.st(SSTHRESH);
+    a.ret();
+
+    a.label("head_again")
+        .note("the first that is not acknowledged, alone: a segment, or the FIN behind the last");
+    a.cmd_a(cmd::TX_FREE, SND_UNA);
+    none(a, TIMED_AT);
+    a.ld(RESULT2).to(T_SEQ);
+    a.cmd_a(cmd::TX_PEEK, k(0));
+    a.unless(OK).br(".fin");
+    a.ldi(0xFFF).and(RESULT).st(T_LEN);
+    a.ld(RESULT2).to(T_SUM);
+    a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
+    a.count(Cause::Retransmit.number());
+    a.cmd(cmd::POST);
+    a.shl3(T_CTL).or(k(constant::CTL_ACK)).to(T_CTL);
+    a.count(Cause::SegmentOut.number());
+    a.br("emit");
+    a.label("head_again.fin");
+    a.ldi(state::OWN_FIN).and(STATE).zero(A);
+    a.when(A).br("acknowledge");
+    a.count(Cause::Retransmit.number());
+    a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
+    a.br("emit_counted");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::constant::RTO_INITIAL;
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::ToeConfig;
+    use crate::counters::Cause;
+
+    /// A connection whose send ring is larger than its initial window; the peer's MSS is 1000, its window 60,000.
+    fn wide() -> Script {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        Script::established_with(config, seg(SYN, 0, 0).mss(1000).wnd(60_000))
+    }
+
+    /// As many segments of 1,000 bytes as leave, from sequence number `from` on.
+    #[track_caller]
+    fn leave(s: &mut Script, from: u32, segments: u32) {
+        for n in 0..segments {
+            s.expect(ACK, from + n * 1000, 1, 1000);
+        }
+        s.silence();
+    }
+
+    fn ack(n: u32) -> Seg {
+        seg(ACK, 1, n).wnd(60_000)
+    }
+
+    /// Bytes enough for every descriptor, so that the ring never keeps a script waiting.
+    fn feed(s: &mut Script) {
+        s.toe.host_write(0, &[7; 32768]);
+        s.settle();
+    }
+
+    #[test]
+    fn ten_segments_leave_at_first_and_two_for_each_acknowledged() {
+        let mut s = wide();
+        feed(&mut s);
+        leave(&mut s, 1, 10);
+        assert_eq!(s.word(CWND), 10_000);
+        s.inject(ack(1001));
+        leave(&mut s, 10_001, 2);
+        // An ACK for several segments counts as one of them (RFC 5681 section 3.1, L = 1).
+        s.inject(ack(4001));
+        assert_eq!(s.word(CWND), 12_000);
+        feed(&mut s);
+        leave(&mut s, 12_001, 4);
+        // And one for less than a segment for what it acknowledges.
+        s.inject(ack(4501));
+        assert_eq!(s.word(CWND), 12_500);
+    }
+
+    #[test]
+    fn a_lost_syn_leaves_one_segment() {
+        let mut s = Script::with(ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        });
+        s.inject(seg(SYN, 0, 0).mss(1000));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.ticks(RTO_INITIAL);
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.inject(seg(ACK, 1, 1)).silence();
+        feed(&mut s);
+        leave(&mut s, 1, 1);
+        s.inject(ack(1001));
+        leave(&mut s, 1001, 2);
+    }
+
+    /// A loss of the first of ten segments: until the third duplicate.
+    fn in_recovery() -> Script {
+        let mut s = wide();
+        feed(&mut s);
+        leave(&mut s, 1, 10);
+        // RFC 3042: each of the first two duplicates lets one more out.
+        s.inject(ack(1));
+        leave(&mut s, 10_001, 1);
+        s.inject(ack(1));
+        leave(&mut s, 11_001, 1);
+        s.inject(ack(1));
+        leave(&mut s, 1, 1);
+        // 12,000 are in flight.
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (6000, 9000));
+        s.counted(Cause::Retransmit, 1);
+        s
+    }
+
+    #[test]
+    fn fast_recovery_lets_new_data_out_when_half_has_left() {
+        let mut s = in_recovery();
+        for _ in 0..3 {
+            s.inject(ack(1)).silence();
+        }
+        assert_eq!(s.word(CWND), 12_000);
+        s.inject(ack(1));
+        leave(&mut s, 12_001, 1);
+        // All that was outstanding at the third duplicate is acknowledged: cwnd = min (ssthresh, FlightSize + SMSS).
+        s.inject(ack(12_001));
+        assert_eq!(s.word(CWND), 2000);
+        leave(&mut s, 13_001, 1);
+        s.counted(Cause::Retransmit, 1);
+    }
+
+    #[test]
+    fn a_partial_acknowledgement_brings_the_next_hole() {
+        let mut s = in_recovery();
+        for hole in [4001, 6001, 8001] {
+            s.inject(ack(hole));
+            leave(&mut s, hole, 1);
+        }
+        // 9,000 - 4,000 + 1,000, then twice - 2,000 + 1,000
+        assert_eq!(s.word(CWND), 4000);
+        s.counted(Cause::Retransmit, 4)
+            .counted(Cause::RtoExpired, 0);
+        s.inject(ack(12_001));
+        feed(&mut s);
+        // FlightSize is nothing: one segment and one more.
+        assert_eq!(s.word(CWND), 2000);
+        leave(&mut s, 12_001, 2);
+    }
+
+    #[test]
+    fn avoidance_adds_a_segment_for_each_window_acknowledged() {
+        let mut s = in_recovery();
+        s.inject(ack(12_001));
+        let mut acked = 12_001;
+        let grown = [(); 11].map(|()| {
+            feed(&mut s);
+            acked += 1000;
+            s.inject(ack(acked));
+            while s.next().is_some() {}
+            s.word(CWND) / 1000
+        });
+        // Slow start from two segments up to ssthresh, then six are acknowledged for each further one.
+        assert_eq!(grown, [3, 4, 5, 6, 6, 6, 6, 6, 6, 7, 7]);
+        assert_eq!(s.word(SSTHRESH), 6000);
+    }
+
+    #[test]
+    fn a_timeout_halves_once_and_begins_with_one_segment() {
+        let mut s = wide();
+        feed(&mut s);
+        leave(&mut s, 1, 10);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        leave(&mut s, 1, 1);
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (5000, 1000));
+        s.ticks(2 * rto);
+        leave(&mut s, 1, 1);
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (5000, 1000));
+        for (acked, segments) in [(1001, 2), (3001, 3)] {
+            s.inject(ack(acked));
+            leave(&mut s, acked, segments);
+        }
+        s.counted(Cause::RtoExpired, 2);
+    }
+
+    #[test]
+    fn a_small_flight_is_halved_to_two_segments() {
+        let mut s = Script::established();
+        s.write(&[1; 2000]);
+        leave(&mut s, 1, 2);
+        for _ in 0..3 {
+            s.inject(seg(ACK, 1, 1));
+        }
+        leave(&mut s, 1, 1);
+        assert_eq!(s.word(SSTHRESH), 2000);
+    }
+
+    #[test]
+    fn what_carries_a_fin_is_no_duplicate() {
+        let mut s = Script::established();
+        s.write(&[1; 4000]);
+        leave(&mut s, 1, 4);
+        s.inject(seg(ACK | FIN, 1, 1));
+        s.expect(ACK, 4001, 2, 0);
+        for _ in 0..2 {
+            s.inject(seg(ACK, 2, 1)).silence();
+        }
+        s.counted(Cause::DuplicateAck, 2)
+            .counted(Cause::Retransmit, 0);
+        s.inject(seg(ACK, 2, 1));
+        s.expect(ACK, 1, 2, 1000);
+    }
+
+    #[test]
+    fn a_fin_alone_comes_again_too() {
+        let mut s = Script::established();
+        s.close();
+        s.expect(FIN | ACK, 1, 1, 0);
+        for _ in 0..3 {
+            s.silence();
+            s.inject(seg(ACK, 1, 1));
+        }
+        s.expect(FIN | ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 2)).silence().state("FIN-WAIT-2");
+        s.counted(Cause::Retransmit, 1);
+    }
+
+    #[test]
+    fn cwnd_grows_no_further_than_the_ring() {
+        let mut s = Script::established();
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        s.inject(seg(ACK, 1, 2)).silence();
+        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (10_001, 0));
+    }
+}
