@@ -31,6 +31,8 @@ pub fn config() -> ToeConfig {
         mtu: 576,
         icmp_bytes: 512,
         tick_cycles: (CLOCK_HZ / 1000) as usize,
+        // No cells are left for it.
+        sack: false,
         ..ToeConfig::default()
     }
 }

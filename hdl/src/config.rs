@@ -78,6 +78,8 @@ pub struct ToeConfig {
     pub hash_key: u64,
     /// Clock cycles from one `tick` to the next: 125,000 is the usual millisecond at 125 MHz. Nothing counts them; the timers of all connections must be looked at in that time.
     pub tick_cycles: usize,
+    /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds.
+    pub sack: bool,
 }
 
 impl Default for ToeConfig {
@@ -101,6 +103,7 @@ impl Default for ToeConfig {
             icmp_bytes: 512,
             hash_key: 0x5DEE_CE66_D1CE_4E5B,
             tick_cycles: 125_000,
+            sack: true,
         }
     }
 }

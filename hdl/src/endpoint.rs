@@ -158,7 +158,7 @@ impl Endpoint {
             icmp: Icmp::new(config),
             parser: Parser::new(config.ip),
             table: Table::new(config),
-            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes),
+            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
             records: Records::default(),
             events: Events::new(config.entries()),
             timers: Timers::new(config.entries()),

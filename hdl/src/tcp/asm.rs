@@ -333,6 +333,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::RX_INIT => ("rx_init", true),
         cmd::RX_COMMIT => ("rx_commit", false),
         cmd::RX_WINDOW => ("rx_window", false),
+        cmd::RX_SACK => ("rx_sack", false),
         cmd::TX_INIT => ("tx_init", true),
         cmd::TX_PEEK => ("tx_peek", true),
         cmd::TX_CUT => ("tx_cut", false),

@@ -177,6 +177,7 @@ pub mod cmd {
     pub const RX_INIT: u8 = 0x10;
     pub const RX_COMMIT: u8 = 0x11;
     pub const RX_WINDOW: u8 = 0x12;
+    pub const RX_SACK: u8 = 0x13;
     pub const TX_INIT: u8 = 0x18;
     pub const TX_PEEK: u8 = 0x19;
     pub const TX_CUT: u8 = 0x1A;

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug)]
 pub struct Blocks {
     own_ip: u32,
+    /// Built with selective acknowledgements.
+    sack: bool,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -149,6 +151,13 @@ impl Coprocessors for Blocks {
                     ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn))
                 }
             }
+            cmd::RX_SACK => match self.rx.sack(conn, imm).filter(|_| self.sack) {
+                Some((start, end)) => yes(start, end),
+                None => Answer {
+                    ok: false,
+                    ..yes(self.rx.window(conn), self.rx.rcv_nxt(conn))
+                },
+            },
             cmd::RX_WINDOW => yes(self.rx.window(conn), self.rx.rcv_nxt(conn)),
             cmd::TX_INIT => {
                 if b & 0xFFFF == 0 {
@@ -321,6 +330,7 @@ impl ModelToe {
             machine: Machine::new(program, entries),
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
+                sack: config.sack,
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes),
