@@ -310,7 +310,7 @@ impl Blocks {
 pub struct ModelToe {
     pub machine: Machine,
     pub blocks: Blocks,
-    commands: VecDeque<[u32; 12]>,
+    commands: VecDeque<[u32; seg::WORDS]>,
     /// The last event was a segment: pending events have precedence now.
     segment_was_last: bool,
     visiting: u16,
@@ -363,7 +363,7 @@ impl ModelToe {
     /// An IP packet comes in.
     pub fn packet_in(&mut self, packet: &[u8], source_mac: [u8; 6]) {
         let b = &mut self.blocks;
-        let segment = match parse(packet, source_mac, b.own_ip) {
+        let segment = match parse(packet, source_mac, b.own_ip, b.sack) {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
         };
@@ -405,7 +405,7 @@ impl ModelToe {
 
     /// Host command: open a connection from `local` to `remote`, for `owner`.
     pub fn connect(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
-        let mut record = [0; 12];
+        let mut record = [0; seg::WORDS];
         record[seg::PORTS as usize] = u32::from(remote.1) << 16 | u32::from(local);
         record[seg::IP as usize] = u32::from_be_bytes(remote.0);
         record[seg::CTL as usize] = owner as u32;
@@ -589,7 +589,7 @@ mod tests {
         let p = toe.packet_out().unwrap();
         assert_eq!(p.mac, MAC);
         assert_eq!(&p.bytes[16..20], PEER);
-        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER)).unwrap();
+        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER), true).unwrap();
         assert_eq!(s.flags, 4);
         assert_eq!(s.record[..3], [7 << 16 | 5000, 77, 9]);
         assert_eq!(toe.packet_out(), None);
