@@ -172,7 +172,7 @@ impl Endpoint {
             echo: Default::default(),
             discard: Default::default(),
             chargen: Chargen::new(config.connections),
-            tx_ring: TxRing::new(config.connections, config.tx_ring_bytes),
+            tx_ring: TxRing::new(config.connections, config.tx_ring_bytes, config.sack),
             builder: Builder::new(config.ip),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),

@@ -187,6 +187,9 @@ pub mod cmd {
     pub const TX_CUT: u8 = 0x1A;
     pub const TX_FREE: u8 = 0x1B;
     pub const TX_RECUT: u8 = 0x1C;
+    pub const TX_SACK: u8 = 0x1D;
+    pub const TX_PIPE: u8 = 0x1E;
+    pub const TX_MARK: u8 = 0x1F;
     /// `OUT + n` writes header word n.
     pub const OUT: u8 = 0x20;
     /// `TIMER_SET + t`.

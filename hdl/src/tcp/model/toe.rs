@@ -189,6 +189,32 @@ impl Coprocessors for Blocks {
                 wait: u64::from(a),
                 ..no()
             },
+            // Without them, as a TX_PEEK of none.
+            cmd::TX_SACK | cmd::TX_PIPE | cmd::TX_MARK if !self.sack => Answer {
+                ok: false,
+                ..yes(u32::from(self.tx.tail(conn)), 0)
+            },
+            cmd::TX_SACK => {
+                let (bytes, below) = self.tx.sack(conn, a, b);
+                Answer {
+                    ok: bytes > 0,
+                    wait: u64::from(below),
+                    ..yes(bytes, 0)
+                }
+            }
+            cmd::TX_PIPE => {
+                let pipe = self.tx.pipe(conn, b & 31, imm);
+                let (distance, index) = pipe.next.unwrap_or((0, 0));
+                Answer {
+                    ok: pipe.next.is_some(),
+                    wait: u64::from(b & 31),
+                    ..yes(pipe.bytes, distance << 16 | index)
+                }
+            }
+            cmd::TX_MARK => Answer {
+                ok: self.tx.mark(conn, a),
+                ..no()
+            },
             0x20..=0x2F => {
                 self.builder.word(code - cmd::OUT, a);
                 no()
