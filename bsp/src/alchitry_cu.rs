@@ -33,6 +33,8 @@ pub fn config() -> ToeConfig {
         program_words: 1024,
         icmp_bytes: 512,
         tick_cycles: (CLOCK_HZ / 1000) as usize,
+        // No cells are left for it.
+        sack: false,
         ..ToeConfig::default()
     }
 }

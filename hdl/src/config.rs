@@ -84,6 +84,8 @@ pub struct ToeConfig {
     pub delayed_ack: bool,
     /// Clock cycles from one `tick` to the next: 125,000 is the usual millisecond at 125 MHz. Nothing counts them; the timers of all connections must be looked at in that time.
     pub tick_cycles: usize,
+    /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds.
+    pub sack: bool,
 }
 
 impl Default for ToeConfig {
@@ -110,6 +112,7 @@ impl Default for ToeConfig {
             program_words: 2048,
             delayed_ack: true,
             tick_cycles: 125_000,
+            sack: true,
         }
     }
 }

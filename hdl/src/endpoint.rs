@@ -156,9 +156,9 @@ impl Endpoint {
             trace_data: Default::default(),
             ipv4_rx: Ipv4Rx::new(config),
             icmp: Icmp::new(config),
-            parser: Parser::new(config.ip),
+            parser: Parser::new(config.ip, config.sack),
             table: Table::new(config),
-            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes),
+            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
             records: Records::default(),
             events: Events::new(config.entries()),
             timers: Timers::new(config.entries()),
@@ -172,7 +172,7 @@ impl Endpoint {
             echo: Default::default(),
             discard: Default::default(),
             chargen: Chargen::new(config.connections),
-            tx_ring: TxRing::new(config.connections, config.tx_ring_bytes),
+            tx_ring: TxRing::new(config.connections, config.tx_ring_bytes, config.sack),
             builder: Builder::new(config.ip),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
@@ -270,7 +270,8 @@ impl Logic for Endpoint {
         self.records.host_pop.next = self.engine.host_pop.val();
         self.records.read_enable.next = self.engine.record_enable.val();
         self.records.read_slot.next = self.engine.record_slot.val();
-        self.records.read_word.next = self.engine.record_word.val();
+        // The engine asks for words 0 to 15 so far.
+        self.records.read_word.next = bit_cast::<5, 4>(self.engine.record_word.val());
         self.engine.record_data.next = self.records.read_data.val();
         self.records.command_valid.next = self.command_valid.val();
         self.records.command_ports.next = self.command_ports.val();

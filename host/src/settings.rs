@@ -33,6 +33,7 @@ struct Settings {
     #[serde(deserialize_with = "parsed")]
     hash_key: Key,
     tick_cycles: usize,
+    sack: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +117,7 @@ impl Default for Settings {
             icmp_bytes: c.icmp_bytes,
             hash_key: Key(c.hash_key),
             tick_cycles: c.tick_cycles,
+            sack: c.sack,
         }
     }
 }
@@ -147,6 +149,7 @@ impl From<Settings> for ToeConfig {
             icmp_bytes: s.icmp_bytes,
             hash_key: s.hash_key.0,
             tick_cycles: s.tick_cycles,
+            sack: s.sack,
         }
     }
 }
@@ -273,8 +276,10 @@ icmp_bytes = {}
 hash_key = \"{:#018x}\"
 # Clock cycles from one `tick` to the next, 16 or more for each connection and each entry in TIME-WAIT: what your clock makes of a millisecond.
 tick_cycles = {}
+# Selective acknowledgements (RFC 2018), both ways.
+sack = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles, c.sack
     )
 }
 
@@ -293,7 +298,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\nsack = false\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -312,6 +317,7 @@ mod tests {
             icmp_bytes: 64,
             hash_key: 0xFEDC_BA98_7654_3210,
             tick_cycles: 50_000,
+            sack: false,
         };
         assert_eq!(parse(text), Ok(want));
     }

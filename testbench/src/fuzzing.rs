@@ -270,11 +270,11 @@ pub fn frames_verilog(input: &[u8]) {
 const SOURCE: [u8; 4] = [192, 168, 69, 66];
 const SOURCE_MAC: (u16, u32) = (0x0254, 0x1234_5678);
 
-/// What RFC 9293 section 3.1 reads in a sound segment: the record's words 0 to 11, in the order of `docs/design.md`.
-fn words_of(b: &[u8]) -> [u32; 12] {
+/// What RFC 9293 section 3.1 reads in a sound segment: the record's words 0 to 11, in the order of `docs/design.md`, and the edges of SACK blocks (RFC 2018 section 3).
+fn words_of(b: &[u8]) -> ([u32; 12], Vec<u32>) {
     let word = |i: usize| u32::from_be_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);
     let header = usize::from(b[12] >> 4) * 4;
-    let (mut known, mut stamps) = (0u32, (0, 0));
+    let (mut known, mut stamps, mut edges) = (0u32, (0, 0), vec![]);
     let mut i = 20;
     while i < header && b[i] != 0 {
         if b[i] == 1 {
@@ -289,11 +289,15 @@ fn words_of(b: &[u8]) -> [u32; 12] {
                 known |= 1 << 26;
                 stamps = (word(i + 2), word(i + 6));
             }
+            (5, n @ (10 | 18 | 26 | 34)) if edges.is_empty() => {
+                known |= u32::from(n / 8) << 27;
+                edges = (i + 2..i + usize::from(n)).step_by(4).map(word).collect();
+            }
             _ => {}
         }
         i += usize::from(b[i + 1]);
     }
-    [
+    let words = [
         word(0),
         word(4),
         word(8),
@@ -306,7 +310,8 @@ fn words_of(b: &[u8]) -> [u32; 12] {
         stamps.0,
         stamps.1,
         word(12) & 0xFFFF,
-    ]
+    ];
+    (words, edges)
 }
 
 /// The parser with a table, a record queue and a ring played around it.
@@ -330,7 +335,7 @@ struct Around {
 impl ParserBench {
     fn new() -> Self {
         let config = ToeConfig::default();
-        let mut uut = Parser::new(config.ip);
+        let mut uut = Parser::new(config.ip, config.sack);
         uut.connect_all();
         Self { uut, config }
     }
@@ -382,7 +387,7 @@ impl ParserBench {
         self.uut.info_length.next = (length as u64).into();
         let (mut sent, mut wait, mut since_last) = (0, 0, 0);
         let mut counted: Vec<(u64, bool)> = vec![];
-        let mut words = [0u32; 16];
+        let mut words = [0u32; 32];
         let mut payload: Vec<u8> = vec![];
         let (mut ends, mut looked, mut answered) = (0, None, false);
         let mut asked = 0;
@@ -495,7 +500,9 @@ impl ParserBench {
         }
         if good {
             let header = usize::from(bytes[12] >> 4) * 4;
-            assert_eq!(words[..12], words_of(bytes), "the record");
+            let (first, edges) = words_of(bytes);
+            assert_eq!(words[..12], first, "the record");
+            assert_eq!(words[16..16 + edges.len()], edges, "the edges");
             assert_eq!(payload, bytes[header..], "the payload");
             let [.., seq, length, slot] = placed.expect("a good segment is placed");
             assert_eq!(seq, u64::from(words[1]));

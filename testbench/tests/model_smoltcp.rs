@@ -522,7 +522,8 @@ fn no_segment_wedges_it() {
             w.model.send(Frame::new(packet.bytes), now);
             while let Some(answer) = w.model.receive(now) {
                 answers += 1;
-                parse(&answer.bytes, [0; 6], peer).unwrap_or_else(|c| panic!("{}", c.meaning()));
+                parse(&answer.bytes, [0; 6], peer, true)
+                    .unwrap_or_else(|c| panic!("{}", c.meaning()));
             }
             if r.random_bool(0.1) {
                 now += Duration::from_millis(r.random_range(1..2000));

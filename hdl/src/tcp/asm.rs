@@ -331,11 +331,15 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::RX_INIT => ("rx_init", true),
         cmd::RX_COMMIT => ("rx_commit", false),
         cmd::RX_WINDOW => ("rx_window", false),
+        cmd::RX_SACK => ("rx_sack", false),
         cmd::TX_INIT => ("tx_init", true),
         cmd::TX_PEEK => ("tx_peek", true),
         cmd::TX_CUT => ("tx_cut", false),
         cmd::TX_FREE => ("tx_free", true),
         cmd::TX_RECUT => ("tx_recut", true),
+        cmd::TX_SACK => ("tx_sack", true),
+        cmd::TX_PIPE => ("tx_pipe", false),
+        cmd::TX_MARK => ("tx_mark", true),
         0x20..=0x2F => {
             return Some(Command {
                 name: format!("out{}", code - cmd::OUT),

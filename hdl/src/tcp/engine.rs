@@ -1221,7 +1221,7 @@ mod tests {
                 uut.pending_valid.next = true;
                 uut.pending_conn.next = u64::from(conn).to_bits();
                 uut.pending_mask.next = u64::from(mask).to_bits();
-                [0; 12]
+                [0; isa::seg::WORDS]
             }
             Event::Command { record } => {
                 uut.host_valid.next = true;

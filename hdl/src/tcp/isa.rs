@@ -133,6 +133,10 @@ pub mod seg {
     pub const TSVAL: u8 = 9;
     pub const TSECR: u8 = 10;
     pub const WND: u8 = 11;
+    /// The left edge of the first SACK block, behind it its right edge, then those of the others.
+    pub const EDGES: u8 = 16;
+    /// Words that a record may have.
+    pub const WORDS: usize = 24;
 }
 
 /// Bits of a connection's pending mask.
@@ -178,11 +182,15 @@ pub mod cmd {
     pub const RX_INIT: u8 = 0x10;
     pub const RX_COMMIT: u8 = 0x11;
     pub const RX_WINDOW: u8 = 0x12;
+    pub const RX_SACK: u8 = 0x13;
     pub const TX_INIT: u8 = 0x18;
     pub const TX_PEEK: u8 = 0x19;
     pub const TX_CUT: u8 = 0x1A;
     pub const TX_FREE: u8 = 0x1B;
     pub const TX_RECUT: u8 = 0x1C;
+    pub const TX_SACK: u8 = 0x1D;
+    pub const TX_PIPE: u8 = 0x1E;
+    pub const TX_MARK: u8 = 0x1F;
     /// `OUT + n` writes header word n.
     pub const OUT: u8 = 0x20;
     /// `TIMER_SET + t`.

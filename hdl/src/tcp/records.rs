@@ -1,6 +1,6 @@
 //! The queue of segment records between parser and engine, and the host's command record.
 //!
-//! Four slots of 16 words, filled in order and emptied in order, and a fifth for a command of the host. **Latency.** A record offered by `push` is at
+//! Four slots of 32 words, filled in order and emptied in order, and a fifth for a command of the host. **Latency.** A record offered by `push` is at
 //! the head in the next cycle if the queue was empty; a word read follows its address by one cycle. **Throughput.** A word written, a word read, a
 //! push and a pop each cycle; a host command takes three cycles in which the parser writes nothing.
 //!
@@ -40,7 +40,7 @@ pub struct Records {
     // Parser. Words go to the free slot at the tail; a `write` while `full` is ignored, `push` then is never given. A `write` with the `push` belongs to
     // the record pushed.
     pub write: Signal<In, Bit>,
-    pub word: Signal<In, Bits<4>>,
+    pub word: Signal<In, Bits<5>>,
     pub data: Signal<In, Bits<32>>,
     pub push: Signal<In, Bit>,
     pub push_conn: Signal<In, Bits<10>>,
@@ -63,7 +63,7 @@ pub struct Records {
     // Words: `read_data` follows slot and word by one cycle and stays while `read_enable` is low.
     pub read_enable: Signal<In, Bit>,
     pub read_slot: Signal<In, Bits<3>>,
-    pub read_word: Signal<In, Bits<4>>,
+    pub read_word: Signal<In, Bits<5>>,
     pub read_data: Signal<Out, Bits<32>>,
 
     // Host command: held until `command_ready`; then `host_valid` until the engine's `host_pop`.
@@ -77,9 +77,9 @@ pub struct Records {
 
     // Registers and memory.
     heads: DFF<Heads>,
-    words: HoldMemory<Bits<32>, 7>,
-    read_at: Concat<3, 4, 7>,
-    write_at: Concat<3, 4, 7>,
+    words: HoldMemory<Bits<32>, 8>,
+    read_at: Concat<3, 5, 8>,
+    write_at: Concat<3, 5, 8>,
 
     // Named wires.
     free: Signal<Local, Bits<3>>,
@@ -88,9 +88,9 @@ pub struct Records {
     writes_command: Signal<Local, Bit>,
     has_room: Signal<Local, Bit>,
     host_slot: Constant<Bits<3>>,
-    word_ports: Constant<Bits<4>>,
-    word_ip: Constant<Bits<4>>,
-    word_ctl: Constant<Bits<4>>,
+    word_ports: Constant<Bits<5>>,
+    word_ip: Constant<Bits<5>>,
+    word_ctl: Constant<Bits<5>>,
 }
 
 impl Default for Records {
@@ -127,7 +127,7 @@ impl Default for Records {
             host_valid: Default::default(),
             host_pop: Default::default(),
             heads: Default::default(),
-            words: HoldMemory::with_image(128, &[]),
+            words: HoldMemory::with_image(256, &[]),
             read_at: Default::default(),
             write_at: Default::default(),
             free: Default::default(),
@@ -280,7 +280,7 @@ mod tests {
         let mut uut = Records::default();
         uut.connect_all();
         uut.read_enable.next = true;
-        let mut queue: VecDeque<(u64, bool, u64, [u64; 16])> = VecDeque::new();
+        let mut queue: VecDeque<(u64, bool, u64, [u64; 32])> = VecDeque::new();
         let mut filling = [0_u32; 5];
         let mut commands = 0;
         for round in 0..2_000_u64 {
@@ -293,7 +293,7 @@ mod tests {
                 uut.tail_slot.val().to_u64()
             );
             if queue.len() < 4 && rng.random_bool(0.55) {
-                let words: [u64; 16] = std::array::from_fn(|_| u64::from(rng.random::<u32>()));
+                let words: [u64; 32] = std::array::from_fn(|_| u64::from(rng.random::<u32>()));
                 for (n, data) in words.iter().enumerate() {
                     uut.write.next = true;
                     uut.word.next = (n as u64).to_bits();
@@ -397,7 +397,7 @@ mod tests {
             toe_sim::lockstep!("records", Records::default(), 20_000, |uut, _cycle, rng| {
                 uut.reset.next = rng.random_bool(0.001);
                 uut.write.next = rng.random_bool(0.6);
-                uut.word.next = rng.random_range(0..16_u64).to_bits();
+                uut.word.next = rng.random_range(0..32_u64).to_bits();
                 uut.data.next = u64::from(rng.random::<u32>()).to_bits();
                 uut.push.next = !uut.full.val() && rng.random_bool(0.2);
                 uut.push_conn.next = rng.random_range(0..1024_u64).to_bits();
@@ -406,7 +406,7 @@ mod tests {
                 uut.pop.next = uut.head_valid.val() && rng.random_bool(0.18);
                 uut.read_enable.next = rng.random_bool(0.9);
                 uut.read_slot.next = rng.random_range(0..5_u64).to_bits();
-                uut.read_word.next = rng.random_range(0..16_u64).to_bits();
+                uut.read_word.next = rng.random_range(0..32_u64).to_bits();
                 if !uut.command_valid.val() || uut.host_valid.val() {
                     uut.command_valid.next = rng.random_bool(0.1);
                     uut.command_ports.next = u64::from(rng.random::<u32>()).to_bits();

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | 0 | `rcv_nxt` | |
 //! | 1 | `rd_nxt` + R, the right edge | held intervals in use, 0 to 4 |
-//! | 2–5 | held: start | end |
+//! | 2–5 | held: start | end, in the order in which they came or last grew |
 //!
 //! | word of row *slot* | high half | low half |
 //! |---|---|---|
@@ -24,7 +24,7 @@
 //! a 16-bit difference. Only the distance of a segment from `rcv_nxt` needs all 32 bits.
 //!
 //! **Latency.** For the connection served last: `RX_COMMIT` in order with nothing held 6 cycles, with h held 7 + h; `RX_WINDOW` and a query 2; for another
-//! 4 more, `RX_COMMIT` 5; `RX_INIT` 9; each longer by what the state machine is busy with. A segment's first byte is written 8 cycles after
+//! 4 more, `RX_COMMIT` 5; `RX_INIT` 9; `RX_SACK` 4, 2 if there is no such interval, for another connection 4 more; each longer by what the state machine is busy with. A segment's first byte is written 8 cycles after
 //! `place_valid` with nothing held and nothing pending; else 11, and one for each held interval and two for each pending one; each further pass over them (at most 4, then the
 //! payload is dropped as if lost) takes 6, one and two; a segment for another connection than the last one 4 more.
 //! A burst's first byte is offered 6 cycles after `start`; `burst_done` comes 3 after the last byte has moved.
@@ -70,6 +70,9 @@ enum State {
     InitDone,
     BurstBegin,
     BurstEnd,
+    SackAsk,
+    SackWait,
+    SackAnswer,
 }
 
 /// What a word on its way out of the memory is to a segment that is clipped.
@@ -216,6 +219,7 @@ pub struct RxRing {
     pub slots_oldest: Signal<In, Bits<2>>,
     pub slots_count: Signal<In, Bits<3>>,
 
+    /// Commands `RX_INIT` to `RX_SACK`; the last, if the ring is built without it, and any other code of the block is answered as an `RX_WINDOW` is, which is never `ok`.
     pub command: CommandIn,
 
     /// How many bytes the application may read: `query_valid` held until `query_done`, with `readable` in that cycle.
@@ -300,22 +304,28 @@ pub struct RxRing {
     streaming: Signal<Local, Bit>,
     last: Signal<Local, Bit>,
     posted: Signal<Local, Bit>,
+    sack_now: Signal<Local, Bit>,
+    sack_word: Signal<Local, Bits<3>>,
+    sack_start: Signal<Local, Bits<16>>,
+    sack_end: Signal<Local, Bits<16>>,
 
     ring: Constant<Bits<16>>,
     numbers: Constant<Bits<10>>,
     block: Constant<Bits<3>>,
     init: Constant<Bits<6>>,
     commit: Constant<Bits<6>>,
+    sack: Constant<Bits<6>>,
+    with_sack: Constant<Bit>,
     read_bit: Constant<Bits<3>>,
     held_full: Constant<Bits<6>>,
 }
 
 impl RxRing {
-    /// Rings of `ring_bytes` for each of `connections`.
+    /// Rings of `ring_bytes` for each of `connections`; with `RX_SACK`, or without.
     ///
     /// # Panics
     /// If `connections` is not a power of two from 1 to 1024 or `ring_bytes` not one from 256 to 32,768.
-    pub fn new(connections: usize, ring_bytes: usize) -> Self {
+    pub fn new(connections: usize, ring_bytes: usize, sack: bool) -> Self {
         assert!(
             ring_bytes.is_power_of_two() && (256..=32768).contains(&ring_bytes),
             "RxRing: ring_bytes is {ring_bytes}, but must be a power of two from 256 to 32768"
@@ -409,11 +419,17 @@ impl RxRing {
             streaming: Default::default(),
             last: Default::default(),
             posted: Default::default(),
+            sack_now: Default::default(),
+            sack_word: Default::default(),
+            sack_start: Default::default(),
+            sack_end: Default::default(),
             ring: Constant::new((ring_bytes as u64).into()),
             numbers: Constant::new((connections as u64 - 1).into()),
             block: Constant::new((isa::cmd::RX_INIT as u64 >> 3).into()),
             init: Constant::new((isa::cmd::RX_INIT as u64).into()),
             commit: Constant::new((isa::cmd::RX_COMMIT as u64).into()),
+            sack: Constant::new((isa::cmd::RX_SACK as u64).into()),
+            with_sack: Constant::new(sack),
             read_bit: Constant::new((isa::pending::READ as u64).into()),
             held_full: Constant::new((Cause::HeldFull.number() as u64).into()),
         }
@@ -496,6 +512,13 @@ impl Logic for RxRing {
         self.init_edge.next = bit_cast::<16, 32>(self.command.a.val()) + self.ring.val();
         self.control.d.next.window = self.control.q.val().right_edge - self.control.q.val().rcv_low;
         self.unread.next = self.ring.val() - self.control.q.val().window;
+        // The one that changed last stands last.
+        self.sack_now.next = self.with_sack.val()
+            && (self.command.code.val() == self.sack.val())
+            && (self.command.imm.val() < bit_cast::<6, 3>(self.control.q.val().held));
+        self.sack_word.next = self.held_next.val() - bit_cast::<3, 6>(self.command.imm.val());
+        self.sack_start.next = self.high.val() - self.rcv_low.val();
+        self.sack_end.next = self.low.val() - self.rcv_low.val();
 
         // ---- defaults ----
         self.words.read_row.next = self.control.q.val().row;
@@ -668,6 +691,9 @@ impl Logic for RxRing {
                     self.control.d.next.state = State::LoadRd;
                     if self.same.val() {
                         self.control.d.next.state = State::Answer;
+                        if self.sack_now.val() {
+                            self.control.d.next.state = State::SackAsk;
+                        }
                     }
                     if self.commit_now.val() {
                         self.control.d.next.state = State::LoadRcv;
@@ -980,6 +1006,22 @@ impl Logic for RxRing {
                 self.control.d.next.state = State::Idle;
             }
         }
+        // What is not there must leave no gate: so these states stand outside of what is chosen by state.
+        if self.with_sack.val() {
+            if self.state.val() == State::SackAsk {
+                self.words.read_word.next = self.sack_word.val();
+                self.control.d.next.state = State::SackWait;
+            }
+            if self.state.val() == State::SackWait {
+                self.control.d.next.state = State::SackAnswer;
+            }
+            if self.state.val() == State::SackAnswer {
+                self.command.done.next = true;
+                self.command.ok.next = true;
+                self.command.result.next = bit_cast::<32, 16>(self.sack_start.val());
+                self.command.result2.next = bit_cast::<32, 16>(self.sack_end.val());
+            }
+        }
         if self.move_on.val() {
             self.control.d.next.rcv_high = self.rcv_high_next.val();
             self.control.d.next.rcv_low = self.control.q.val().high;
@@ -1022,6 +1064,7 @@ mod tests {
     const COMMIT: u64 = isa::cmd::RX_COMMIT as u64;
     const WINDOW: u64 = isa::cmd::RX_WINDOW as u64;
     const INIT: u64 = isa::cmd::RX_INIT as u64;
+    const SACK: u64 = isa::cmd::RX_SACK as u64;
 
     fn number<const N: usize>(bits: Bits<N>) -> u64 {
         bits.to_u64()
@@ -1037,9 +1080,38 @@ mod tests {
         bytes: BTreeMap<u32, u8>,
         /// Distances from `rcv_nxt` are found by walking.
         held: BTreeMap<u32, u8>,
+        /// When the run that a held byte belongs to last grew, in commits.
+        grown: BTreeMap<u32, u64>,
     }
 
     impl Connection {
+        /// The run of held bytes round one of them grew just now.
+        fn grow(&mut self, at: u32, now: u64) {
+            for step in [1, u32::MAX] {
+                let mut s = at;
+                while self.held.contains_key(&s) {
+                    self.grown.insert(s, now);
+                    s = s.wrapping_add(step);
+                }
+            }
+        }
+
+        /// The runs of held bytes as distances from `rcv_nxt`, the one that grew last first.
+        fn blocks(&self) -> Vec<(u32, u32)> {
+            let first = |s: &&u32| !self.held.contains_key(&s.wrapping_sub(1));
+            let mut first: Vec<u32> = self.held.keys().filter(first).copied().collect();
+            first.sort_by_key(|s| std::cmp::Reverse(self.grown[s]));
+            let block = |start: u32| {
+                let mut end = start;
+                while self.held.contains_key(&end) {
+                    end = end.wrapping_add(1);
+                }
+                let from = |s: u32| s.wrapping_sub(self.rcv_nxt);
+                (from(start), from(end))
+            };
+            first.into_iter().map(block).collect()
+        }
+
         fn runs(&self) -> usize {
             self.held
                 .keys()
@@ -1094,7 +1166,11 @@ mod tests {
         code: u64,
         command_conn: usize,
         command_a: u32,
+        command_imm: u64,
         commit_moved: bool,
+        commits: u64,
+        /// The ring has no `RX_SACK`.
+        no_sack: bool,
         app: App,
         app_conn: usize,
         app_left: u32,
@@ -1229,6 +1305,8 @@ mod tests {
                 k.rcv_nxt = k.rcv_nxt.wrapping_add(1);
                 moved = true;
             }
+            self.commits += 1;
+            k.grow(start, self.commits);
             let runs = k.runs();
             if k.rcv_nxt < k.rcv_nxt.wrapping_sub(bytes.len() as u32) && moved {
                 self.saw("wrapped past 2^32");
@@ -1363,6 +1441,22 @@ mod tests {
                         self.oldest = (self.oldest + 1) % 4;
                     }
                     WINDOW => self.check_window(conn, result2, result),
+                    SACK => {
+                        let blocks = self.conns[conn].blocks();
+                        let block = blocks.get(self.command_imm as usize);
+                        let block = block.filter(|_| !self.no_sack).copied();
+                        assert_eq!(uut.command.ok.val(), block.is_some(), "{blocks:?}");
+                        match block {
+                            Some(block) => {
+                                assert_eq!((result, result2), block, "{blocks:?}");
+                                self.saw(
+                                    ["block 0", "block 1", "block 2", "block 3"]
+                                        [self.command_imm as usize],
+                                );
+                            }
+                            None => self.check_window(conn, result2, result),
+                        }
+                    }
                     _ => {}
                 }
                 self.engine = Engine::Idle;
@@ -1398,6 +1492,14 @@ mod tests {
                 } else if rng.random_bool(0.02) {
                     let conn = rng.random_range(0..self.conns.len());
                     self.issue(uut, WINDOW, conn);
+                } else if rng.random_bool(0.05) {
+                    let conn = rng.random_range(0..self.conns.len());
+                    self.command_imm = match rng.random_range(0..20) {
+                        0 => rng.random_range(0..64),
+                        _ => rng.random_range(0..5),
+                    };
+                    uut.command.imm.next = self.command_imm.into();
+                    self.issue(uut, SACK, conn);
                 }
             }
             uut.command.slot.next = (self.oldest as u64).into();
@@ -1510,7 +1612,7 @@ mod tests {
     }
 
     fn make(connections: usize, ring: usize) -> RxRing {
-        let mut uut = RxRing::new(connections, ring);
+        let mut uut = RxRing::new(connections, ring, true);
         uut.connect_all();
         uut
     }
@@ -1553,6 +1655,10 @@ mod tests {
             "nothing placed",
             "wrapped past 2^32",
             "init",
+            "block 0",
+            "block 1",
+            "block 2",
+            "block 3",
         ] {
             assert!(
                 seen.get(what).is_some_and(|n| *n > 10),
@@ -1564,20 +1670,21 @@ mod tests {
 
     #[test]
     fn equals_its_verilog() {
-        let mut world = World::new(4, 256);
-        toe_sim::lockstep!(
-            "rx_ring",
-            RxRing::new(4, 256),
-            20_000,
-            |uut, _cycle, rng| {
-                world.drive(uut, rng);
-            }
-        );
-        assert!(
-            world.seen.get("byte read").is_some_and(|n| *n > 1000),
-            "{:?}",
-            world.seen
-        );
+        for sack in [true, false] {
+            let mut world = World::new(4, 256);
+            world.no_sack = !sack;
+            toe_sim::lockstep!(
+                if sack { "rx_ring" } else { "rx_ring_no_sack" },
+                RxRing::new(4, 256, sack),
+                30_000,
+                |uut, _cycle, rng| {
+                    world.drive(uut, rng);
+                }
+            );
+            let seen = |what, most| world.seen.get(what).is_some_and(|n| *n > most);
+            assert!(seen("byte read", 1000), "{:?}", world.seen);
+            assert_eq!(seen("block 1", 10), sack, "{:?}", world.seen);
+        }
     }
 
     /// Issues a command; cycles from its first to that of `done`, both counted, and `ok`, `result`, `result2`.
@@ -1605,6 +1712,12 @@ mod tests {
             step(uut);
         }
         panic!("command {code:#x} never ends");
+    }
+
+    /// `RX_SACK` of the connection that the bus names.
+    fn sack(uut: &mut RxRing, n: u64) -> (u64, bool, u32, u32) {
+        uut.command.imm.next = n.into();
+        command(uut, SACK, 0, 0)
     }
 
     /// Places a segment; cycles from `place_valid` to its first byte written.
@@ -1660,9 +1773,68 @@ mod tests {
         assert_eq!(number(uut.readable.val()), 10);
         step(&mut uut);
         uut.query_valid.next = false;
+        for n in 0..4 {
+            let start = 70 - 20 * n as u32;
+            assert_eq!(sack(&mut uut, n), (4, true, start, start + 10));
+        }
+        assert_eq!(sack(&mut uut, 4), (2, false, 246, 1010));
         // The gap is filled: one held interval is absorbed.
         place(&mut uut, 0, 1010, 10);
         assert_eq!(command(&mut uut, COMMIT, 0, 0), (11, true, 1030, 226));
+    }
+
+    /// RFC 2018 section 4: the first block holds the segment that came last, then come the others, the one that changed last first.
+    #[test]
+    fn what_changed_last_is_told_of_first() {
+        let mut uut = make(1, 256);
+        uut.slots_count.next = 0.into();
+        // Number and window wrap among them.
+        let rcv_nxt = 0xFFFF_FFD0;
+        command(&mut uut, INIT, 0, rcv_nxt);
+        // Each segment's distance from `rcv_nxt` and length, and what is held then.
+        type Blocks = &'static [(u32, u32)];
+        let steps: [(u32, u64, Blocks); 9] = [
+            (10, 10, &[(10, 20)]),
+            (30, 10, &[(30, 40), (10, 20)]),
+            (50, 10, &[(50, 60), (30, 40), (10, 20)]),
+            (70, 10, &[(70, 80), (50, 60), (30, 40), (10, 20)]),
+            // A fifth finds no room and changes nothing.
+            (90, 10, &[(70, 80), (50, 60), (30, 40), (10, 20)]),
+            // One that grows at its end, or at its beginning, comes first; the others keep their order.
+            (20, 5, &[(10, 25), (70, 80), (50, 60), (30, 40)]),
+            (45, 5, &[(45, 60), (10, 25), (70, 80), (30, 40)]),
+            // Two become one.
+            (60, 10, &[(45, 80), (10, 25), (30, 40)]),
+            // What is held already changes nothing.
+            (32, 5, &[(45, 80), (10, 25), (30, 40)]),
+        ];
+        let held = |uut: &mut RxRing| -> Vec<(u32, u32)> {
+            let blocks = (0..6).map(|n| sack(uut, n)).take_while(|block| block.1);
+            blocks.map(|(_, _, start, end)| (start, end)).collect()
+        };
+        for (from, length, want) in steps {
+            place(&mut uut, 0, rcv_nxt.wrapping_add(from), length);
+            command(&mut uut, COMMIT, 0, 0);
+            assert_eq!(held(&mut uut), want, "{from}");
+        }
+        // `rcv_nxt` moves over the middle one.
+        place(&mut uut, 0, rcv_nxt, 10);
+        assert!(command(&mut uut, COMMIT, 0, 0).1);
+        assert_eq!(held(&mut uut), [(20, 55), (5, 15)]);
+        command(&mut uut, INIT, 0, 5);
+        assert_eq!(held(&mut uut), []);
+    }
+
+    /// A ring that is built without it does not know the command.
+    #[test]
+    fn without_sack_nothing_is_told() {
+        let mut uut = RxRing::new(4, 256, false);
+        uut.connect_all();
+        command(&mut uut, INIT, 0, 1000);
+        place(&mut uut, 0, 1020, 10);
+        command(&mut uut, COMMIT, 0, 0);
+        step(&mut uut);
+        assert_eq!(sack(&mut uut, 0), (2, false, 256, 1000));
     }
 
     /// What the header says of passes: 11 cycles and one for a held interval, a second pass 6 and one; two for a pending one.
@@ -1699,6 +1871,13 @@ mod tests {
         assert_eq!(command(&mut uut, COMMIT, 0, 0), (11, true, 2010, 246));
         step(&mut uut);
         assert_eq!(command(&mut uut, WINDOW, 0, 0), (2, false, 246, 2010));
+        place(&mut uut, 0, 2020, 10);
+        command(&mut uut, COMMIT, 0, 0);
+        step(&mut uut);
+        uut.command.conn.next = 0.into();
+        assert_eq!(sack(&mut uut, 0), (6, false, 256, 1000));
+        uut.command.conn.next = 1.into();
+        assert_eq!(sack(&mut uut, 0), (8, true, 10, 20));
         uut.command.conn.next = 0.into();
         assert_eq!(command(&mut uut, WINDOW, 0, 0), (6, false, 256, 1000));
     }
@@ -1829,6 +2008,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "ring_bytes is 65536, but must be a power of two from 256 to 32768")]
     fn refuses_a_ring_beyond_32_kib() {
-        let _ = RxRing::new(4, 65536);
+        let _ = RxRing::new(4, 65536, true);
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | word | low 16 | mid 11 | top 5 |
 //! |---|---|---|---|
-//! | 0 to 15 | sum | length | psh |
+//! | 0 to 15 | sum | length | psh, bits 1 to 3: S, L, R |
 //! | 16 `HEAD` | una | mss | head index |
 //! | 17 `TAIL` | wr_nxt | length of the open tail | tail index |
 //! | 18 `SUM` | sum of the open tail (void when its length is 0) | | |
@@ -20,9 +20,17 @@
 //! **Descriptors.** A grant may need two descriptors. `writable` is 0 while more than 11 are used, `TX_CUT` and `TX_RECUT` are refused (`ok` low) while more than 13 are:
 //! so an application that writes can't keep `TX_RECUT` from its one, and even when both commands come between grant and burst, 13 + 1 + 2 slots are enough.
 //!
+//! **Scoreboard** (RFC 6675), where the ring is built with it. A descriptor's marks say what became of its segment: S, the peer has selectively acknowledged it; L, it is lost; R, it was sent again since.
+//! One that is cut, first or again, has none. `TX_SACK` marks S each descriptor that lies wholly inside `[a, b)`. Of both edges the distance from the head's first byte is taken, modulo 2^16, and no byte of a
+//! descriptor is further than 32,768 from there: so nothing wraps in what is compared, whatever a peer makes up. An edge below the head seems to lie above all descriptors: a left one marks none, a right one bounds
+//! none. `TX_PIPE` (b descriptors are sent, `imm` is the threshold) goes from the last one sent down to the head and counts those with S: what has neither S nor R and as many with S above it as the threshold says gets L; a
+//! threshold of 0 is a timeout: each gets L and loses S and R (RFC 2018 section 8). It adds up what is on its way (neither S, nor L without R), and ends with the lowest one that has L alone: the next to be sent again.
+//! `TX_MARK` marks it R.
+//!
 //! **Latency.** Query 5 cycles, start to the first byte 6, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
-//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way; all but `TX_INIT` one more if `HEAD` was not on its way: in the cycle before
-//! the bus named another connection, or the ring was at work (a `TX_FREE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
+//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way; `TX_SACK` 4 and one for each descriptor that ends at or below b, `TX_PIPE` 5 + b, `TX_MARK` 4; without scoreboard
+//! these three 4; all but `TX_INIT` one more if `HEAD` was not on its way: in the cycle before
+//! the bus named another connection, or the ring was at work (a `TX_FREE`, `TX_SACK`, `TX_PIPE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
 //! closes a segment may cost a command one more.
 //! **Throughput.** One byte a cycle. **Abort.** A burst can't be broken off; `TX_INIT` forgets all that a connection held, and must not come during its burst.
 //!
@@ -101,6 +109,35 @@ end
     }
 }
 
+/// The top field of a descriptor: wiring.
+#[derive(LogicBlock, Debug, Default)]
+struct Marks {
+    psh: Signal<In, Bit>,
+    sacked: Signal<In, Bit>,
+    lost: Signal<In, Bit>,
+    again: Signal<In, Bit>,
+    top: Signal<Out, Bits<5>>,
+}
+
+impl Logic for Marks {
+    fn update(&mut self) {
+        let bits = [&self.psh, &self.sacked, &self.lost, &self.again];
+        let top = bits
+            .iter()
+            .rev()
+            .fold(0, |top, bit| 2 * top + u64::from(bit.val()));
+        self.top.next = top.into();
+    }
+
+    fn connect(&mut self) {
+        self.top.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("always @(*) top = {1'b0, again, lost, sacked, psh};\n".into())
+    }
+}
+
 /// A word of the control memory.
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
 pub struct Word {
@@ -132,6 +169,10 @@ enum State {
     RecutFirst,
     RecutSubtract,
     RecutSecond,
+    Sack,
+    PipeAsk,
+    Pipe,
+    Mark,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
@@ -148,9 +189,10 @@ struct Registers {
     warm: Bit,
     held: Bit,
     warm_conn: Bits<10>,
-    // the command was not looked at yet; its `a`
+    // the command was not looked at yet; its `a`, and the low half of its `b`
     command_first: Bit,
     a: Bits<32>,
+    b: Bits<16>,
     // the job under way
     owned: Bit,
     low: Bits<16>,
@@ -165,6 +207,13 @@ struct Registers {
     // from una to the `a` of TX_FREE
     gap: Bits<16>,
     borrow: Bits<1>,
+    // the scoreboard: from the left edge to the descriptor's first byte, below 0 before it; from the head to that of the next to be sent again, and which
+    distance: Bits<17>,
+    index: Bits<5>,
+    found: Bit,
+    sum: Bits<16>,
+    // how many have S above this descriptor, less the threshold
+    margin: Bits<7>,
     // the burst, or the scan of a re-cut
     start_due: Bit,
     active: Bit,
@@ -191,8 +240,9 @@ struct Registers {
 pub struct TxRing {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// Commands `TX_INIT` to `TX_RECUT`. `mss` is 1 to 2047; the `a` of `TX_PEEK` counts modulo 32; the `a` of `TX_FREE` lies from una
-    /// to one past wr_nxt (a FIN); the `a` of `TX_RECUT` between 0 and the head's length, both excluded.
+    /// Commands `TX_INIT` to `TX_MARK`; without a scoreboard the last three do nothing and are answered not `ok`. `mss` is 1 to 2047; the `a` of `TX_PEEK` counts modulo 32; the `a` of `TX_FREE` lies from una
+    /// to one past wr_nxt (a FIN); the `a` of `TX_RECUT` between 0 and the head's length, both excluded;
+    /// the `b` of `TX_PIPE` is at most the number of descriptors; the `a` of `TX_MARK` counts modulo 32.
     pub command: CommandIn,
     /// How much may be written: held with `query_conn` until `query_done`, with which `writable` has a meaning. Not during a burst.
     pub query_valid: Signal<In, Bit>,
@@ -229,6 +279,8 @@ pub struct TxRing {
     twice: Join<11, 1, 12>,
     una: Join<16, 16, 32>,
     psh_length: Join<5, 16, 21>,
+    place: Join<16, 16, 32>,
+    marks: Marks,
     add: AddCarry,
     r: DFF<Registers>,
     // decode
@@ -296,14 +348,52 @@ pub struct TxRing {
     swap: Signal<Local, Bit>,
     rest: Signal<Local, Bits<11>>,
     may_write: Signal<Local, Bit>,
+    // the scoreboard
+    with_scoreboard: Constant<Bit>,
+    is_sack: Signal<Local, Bit>,
+    is_pipe: Signal<Local, Bit>,
+    is_mark: Signal<Local, Bit>,
+    answers: Signal<Local, Bit>,
+    sacking: Signal<Local, Bit>,
+    asking: Signal<Local, Bit>,
+    piping: Signal<Local, Bit>,
+    marking: Signal<Local, Bit>,
+    stall: Signal<Local, Bit>,
+    b_five: Signal<Local, Bits<5>>,
+    above_sent: Signal<Local, Bits<5>>,
+    right: Signal<Local, Bits<16>>,
+    ahead_wide: Signal<Local, Bits<17>>,
+    short: Signal<Local, Bits<17>>,
+    from_left: Signal<Local, Bits<17>>,
+    stride: Signal<Local, Bits<17>>,
+    distance: Signal<Local, Bits<17>>,
+    sum: Signal<Local, Bits<16>>,
+    used_down: Signal<Local, Bits<5>>,
+    threshold: Signal<Local, Bits<7>>,
+    minus_threshold: Signal<Local, Bits<7>>,
+    margin: Signal<Local, Bits<7>>,
+    margin_up: Signal<Local, Bits<7>>,
+    top: Signal<Local, Bits<5>>,
+    psh: Signal<Local, Bits<5>>,
+    sacked: Signal<Local, Bit>,
+    again: Signal<Local, Bit>,
+    inside: Signal<Local, Bit>,
+    timeout: Signal<Local, Bit>,
+    sacked_now: Signal<Local, Bit>,
+    lost_now: Signal<Local, Bit>,
+    again_now: Signal<Local, Bit>,
+    under_way: Signal<Local, Bit>,
+    due: Signal<Local, Bit>,
+    a_four: Signal<Local, Bits<4>>,
+    mark_slot: Signal<Local, Bits<4>>,
 }
 
 impl TxRing {
-    /// Rings of `ring_bytes` bytes for `connections` connections.
+    /// Rings of `ring_bytes` bytes for `connections` connections, with a scoreboard or without.
     ///
     /// # Panics
     /// If `connections` is not a power of two from 1 to 1024 or `ring_bytes` not one from 2 to 32,768.
-    pub fn new(connections: usize, ring_bytes: usize) -> Self {
+    pub fn new(connections: usize, ring_bytes: usize, scoreboard: bool) -> Self {
         assert!(
             connections.is_power_of_two() && connections <= 1024,
             "TxRing: connections is {connections}, but must be a power of two from 1 to 1024"
@@ -345,6 +435,8 @@ impl TxRing {
             twice: Default::default(),
             una: Default::default(),
             psh_length: Default::default(),
+            place: Default::default(),
+            marks: Default::default(),
             add: Default::default(),
             r: Default::default(),
             addressed: Default::default(),
@@ -407,6 +499,43 @@ impl TxRing {
             swap: Default::default(),
             rest: Default::default(),
             may_write: Default::default(),
+            with_scoreboard: Constant::new(scoreboard),
+            is_sack: Default::default(),
+            is_pipe: Default::default(),
+            is_mark: Default::default(),
+            answers: Default::default(),
+            sacking: Default::default(),
+            asking: Default::default(),
+            piping: Default::default(),
+            marking: Default::default(),
+            stall: Default::default(),
+            b_five: Default::default(),
+            above_sent: Default::default(),
+            right: Default::default(),
+            ahead_wide: Default::default(),
+            short: Default::default(),
+            from_left: Default::default(),
+            stride: Default::default(),
+            distance: Default::default(),
+            sum: Default::default(),
+            used_down: Default::default(),
+            threshold: Default::default(),
+            minus_threshold: Default::default(),
+            margin: Default::default(),
+            margin_up: Default::default(),
+            top: Default::default(),
+            psh: Default::default(),
+            sacked: Default::default(),
+            again: Default::default(),
+            inside: Default::default(),
+            timeout: Default::default(),
+            sacked_now: Default::default(),
+            lost_now: Default::default(),
+            again_now: Default::default(),
+            under_way: Default::default(),
+            due: Default::default(),
+            a_four: Default::default(),
+            mark_slot: Default::default(),
         }
     }
 }
@@ -426,12 +555,14 @@ impl Logic for TxRing {
         self.is_cut.next = self.command.code.val() == bits::<6>(0x1A);
         self.is_free.next = self.command.code.val() == bits::<6>(0x1B);
         self.is_recut.next = self.command.code.val() == bits::<6>(0x1C);
-        self.addressed.next = self.command.valid.val()
-            & (self.is_init.val()
-                | self.is_peek.val()
-                | self.is_cut.val()
-                | self.is_free.val()
-                | self.is_recut.val());
+        self.is_sack.next =
+            self.with_scoreboard.val() & (self.command.code.val() == bits::<6>(0x1D));
+        self.is_pipe.next =
+            self.with_scoreboard.val() & (self.command.code.val() == bits::<6>(0x1E));
+        self.is_mark.next =
+            self.with_scoreboard.val() & (self.command.code.val() == bits::<6>(0x1F));
+        self.addressed.next =
+            self.command.valid.val() & (self.command.code.val().get_bits::<3>(3) == bits::<3>(3));
         // A re-cut borrows the registers of the burst.
         self.choose_command.next =
             self.addressed.val() & (!self.is_recut.val() | !self.r.q.val().active);
@@ -447,10 +578,13 @@ impl Logic for TxRing {
         }
         self.r.d.next.command_first = false;
         self.r.d.next.a = self.command.a.val();
+        self.r.d.next.b = bit_cast::<16, 32>(self.command.b.val());
+        self.b_five.next = bit_cast::<5, 16>(self.r.q.val().b);
         self.a.next = self.r.q.val().a;
         self.a_low.next = bit_cast::<16, 32>(self.a.val());
         self.a_high.next = self.a.val().get_bits::<16>(16);
         self.a_mid.next = bit_cast::<11, 32>(self.a.val());
+        self.a_four.next = bit_cast::<4, 32>(self.a.val());
         self.a_five.next = bit_cast::<5, 32>(self.a.val());
         self.room.next = self.r.q.val().used < bits::<5>(14);
         self.r.d.next.owned =
@@ -458,9 +592,20 @@ impl Logic for TxRing {
         self.warm.next =
             self.r.q.val().warm & (self.r.q.val().warm_conn == self.command.conn.val());
 
+        // What answers for itself, and not for a query or a burst that goes before it.
+        self.answers.next = !self.for_start.val() & !self.for_query.val();
+        self.sacking.next = self.with_scoreboard.val() & (self.r.q.val().state == State::Sack);
+        self.asking.next = self.with_scoreboard.val() & (self.r.q.val().state == State::PipeAsk);
+        self.piping.next = self.with_scoreboard.val() & (self.r.q.val().state == State::Pipe);
+        self.marking.next = self.with_scoreboard.val() & (self.r.q.val().state == State::Mark);
+        // A burst that closes a segment takes the port.
+        self.stall.next = (self.sacking.val() | self.piping.val() | self.marking.val())
+            & self.r.q.val().active
+            & self.r.q.val().w_full;
+
         // ------------------------------------------------ control memory: read
         // `HEAD` stays for as long as no command comes, `TAIL` behind it.
-        if !((self.r.q.val().state == State::Idle) & self.r.q.val().held) {
+        if !(((self.r.q.val().state == State::Idle) & self.r.q.val().held) | self.stall.val()) {
             self.r.d.next.low_read = self.word.val().low;
             self.r.d.next.mid_read = self.word.val().mid;
             self.r.d.next.top_read = self.word.val().top;
@@ -485,7 +630,7 @@ impl Logic for TxRing {
             }
             State::Head => {
                 self.base.next = bit_cast::<4, 5>(self.r.q.val().top_read);
-                if self.is_peek.val() {
+                if self.is_peek.val() | self.is_mark.val() {
                     self.offset.next = bit_cast::<4, 32>(self.a.val());
                 }
             }
@@ -510,8 +655,33 @@ impl Logic for TxRing {
                 self.prefetch.next = true;
             }
         }
+        // TX_SACK goes up as TX_FREE does, TX_PIPE down from one above the last one sent. Where it stands still, what is on its way is asked for again.
+        if self.sacking.val() {
+            self.prefetch.next = false;
+            self.offset.next = bits::<4>(2);
+            if self.stall.val() {
+                self.offset.next = bits::<4>(1);
+            }
+        }
+        if (self.r.q.val().state == State::Tail) & self.is_pipe.val() {
+            self.offset.next = bits::<4>(15);
+        }
+        if self.asking.val() {
+            self.prefetch.next = false;
+            self.offset.next = bits::<4>(14);
+        }
+        if self.piping.val() {
+            self.prefetch.next = false;
+            self.offset.next = bits::<4>(13);
+            if self.stall.val() {
+                self.offset.next = bits::<4>(14);
+            }
+        }
         self.slot.next = self.base.val() + self.offset.val();
-        if (self.r.q.val().state == State::Head)
+        if self.sacking.val()
+            | self.asking.val()
+            | self.piping.val()
+            | (self.r.q.val().state == State::Head)
             | (self.r.q.val().state == State::Tail)
             | (self.r.q.val().state == State::Free)
             | (self.r.q.val().state == State::Scan)
@@ -548,6 +718,13 @@ impl Logic for TxRing {
         // What lies between una and wr_nxt, and one more, is less than twice the ring: so many bits are enough, and where writing must stop is one bit off una.
         self.ahead.next = self.a_low.val() - self.r.q.val().low_read;
         self.gap.next = self.ahead.val() & self.twice_ring_less_one.val();
+        // How far the edges of TX_SACK lie from una: any 16 bits. The left one with its sign turned, less one, which is made good in the next cycle.
+        self.right.next = self.r.q.val().b - self.r.q.val().low_read;
+        if self.is_sack.val() {
+            self.gap.next = self.right.val();
+        }
+        self.ahead_wide.next = bit_cast::<17, 16>(self.ahead.val());
+        self.short.next = !self.ahead_wide.val();
         self.gap_left.next =
             bit_cast::<17, 16>(self.r.q.val().gap) - bit_cast::<17, 11>(self.r.q.val().mid_read);
         self.takes.next = self.r.q.val().used.any() & !self.gap_left.val().get_bit(16);
@@ -559,11 +736,51 @@ impl Logic for TxRing {
         self.write_edge.next = self.r.q.val().low ^ self.ring_bytes.val();
         self.before_edge.next = self.write_edge.val() - self.r.q.val().low_read;
         self.space.next = self.before_edge.val() & self.twice_ring_less_one.val();
-        self.psh_length.high.next = self.r.q.val().top_read;
+        self.top.next = self.r.q.val().top_read;
+        self.psh.next = self.r.q.val().top_read & bits::<5>(1);
+        self.psh_length.high.next = self.psh.val();
         self.psh_length.low.next = bit_cast::<16, 11>(self.r.q.val().mid_read);
         self.twice.high.next = self.r.q.val().mss;
         self.twice.low.next = bits::<1>(0);
         self.limit.next = self.twice.joined.val() - bit_cast::<12, 11>(self.r.q.val().mid_read);
+
+        // ------------------------------------------------ the scoreboard
+        self.from_left.next = self.r.q.val().distance;
+        self.stride.next = bit_cast::<17, 11>(self.r.q.val().mid_read);
+        if self.r.q.val().state == State::Tail {
+            self.stride.next = bits::<17>(1);
+        }
+        self.distance.next = self.r.q.val().distance + self.stride.val();
+        self.sum.next = self.r.q.val().sum + bit_cast::<16, 11>(self.r.q.val().mid_read);
+        self.used_down.next = self.r.q.val().used - bits::<5>(1);
+        self.above_sent.next = self.r.q.val().top_read + self.b_five.val();
+        self.threshold.next = bit_cast::<7, 6>(self.command.imm.val());
+        self.minus_threshold.next = bits::<7>(0) - self.threshold.val();
+        self.margin.next = self.r.q.val().margin;
+        self.margin_up.next = self.r.q.val().margin + bits::<7>(1);
+        self.sacked.next = self.top.val().get_bit(1);
+        self.again.next = self.top.val().get_bit(3);
+        self.inside.next = self.takes.val() & !self.from_left.val().get_bit(16);
+        self.timeout.next = self.piping.val() & !self.threshold.val().any();
+        self.sacked_now.next =
+            (self.sacked.val() | (self.sacking.val() & self.inside.val())) & !self.timeout.val();
+        self.again_now.next = (self.again.val() | self.marking.val()) & !self.timeout.val();
+        self.lost_now.next = self.top.val().get_bit(2)
+            | self.timeout.val()
+            | (self.piping.val()
+                & !self.sacked.val()
+                & !self.again.val()
+                & !self.margin.val().get_bit(6));
+        self.under_way.next =
+            !self.sacked_now.val() & (!self.lost_now.val() | self.again_now.val());
+        self.due.next = self.lost_now.val() & !self.sacked_now.val() & !self.again_now.val();
+        self.marks.psh.next = self.top.val().get_bit(0);
+        self.marks.sacked.next = self.sacked_now.val();
+        self.marks.lost.next = self.lost_now.val();
+        self.marks.again.next = self.again_now.val();
+        self.mark_slot.next = self.head_slot.val() + self.a_four.val();
+        self.place.high.next = bit_cast::<16, 17>(self.r.q.val().distance);
+        self.place.low.next = bit_cast::<16, 5>(self.r.q.val().index);
 
         // ------------------------------------------------ the tail being cut
         self.w_len.next = self.r.q.val().w_len;
@@ -705,11 +922,28 @@ impl Logic for TxRing {
                     self.words.write_enable.next = true;
                     self.write_index.next = bit_cast::<5, 4>(self.head_slot.val());
                     self.out.next.mid = self.rest.val();
-                    self.out.next.top = self.r.q.val().top_read;
+                    self.out.next.top = self.psh.val();
                 }
                 _ => {
                     self.words.write_enable.next = false;
                 }
+            }
+            if self.sacking.val() | self.piping.val() | self.marking.val() {
+                self.out.next.low = self.r.q.val().low_read;
+                self.out.next.mid = self.r.q.val().mid_read;
+                self.out.next.top = self.marks.top.val();
+            }
+            if self.sacking.val() {
+                self.words.write_enable.next = self.takes.val();
+                self.write_index.next = bit_cast::<5, 4>(self.head_slot.val());
+            }
+            if self.piping.val() {
+                self.words.write_enable.next = self.r.q.val().used.any();
+                self.write_index.next = bit_cast::<5, 4>(self.down_slot.val());
+            }
+            if self.marking.val() {
+                self.words.write_enable.next = self.r.q.val().exists;
+                self.write_index.next = bit_cast::<5, 4>(self.mark_slot.val());
             }
         }
         self.write_at.high.next = self.write_conn.val();
@@ -781,7 +1015,8 @@ impl Logic for TxRing {
             State::Tail => {
                 self.r.d.next.used = self.used_now.val();
                 self.r.d.next.tail = self.tail_now.val();
-                self.r.d.next.exists = self.a_five.val() < self.used_now.val();
+                self.r.d.next.exists = (self.a_five.val() < self.used_now.val())
+                    & (self.is_peek.val() | self.is_mark.val());
                 self.r.d.next.open = self.r.q.val().mid_read;
                 if self.r.q.val().owned {
                     self.r.d.next.open = self.r.q.val().w_len;
@@ -795,20 +1030,20 @@ impl Logic for TxRing {
                 } else if self.for_start.val() {
                     self.r.d.next.w_nxt = self.r.q.val().low_read;
                     self.r.d.next.state = State::Load;
-                } else if self.is_peek.val() {
-                    self.r.d.next.state = State::Peek;
                 } else if self.is_free.val() {
                     self.r.d.next.state = State::Free;
                 } else if self.is_cut.val() {
                     self.r.d.next.low = self.r.q.val().low_read;
                     self.r.d.next.state = State::Cut;
-                } else {
+                } else if self.is_recut.val() {
                     self.r.d.next.w_last = self.segment_last.val();
                     self.r.d.next.w_len = bits::<11>(0);
                     self.r.d.next.w_full = false;
                     self.r.d.next.w_sum = bits::<16>(0);
                     self.r.d.next.w_carry = bits::<1>(0);
                     self.r.d.next.state = State::Scan;
+                } else {
+                    self.r.d.next.state = State::Peek;
                 }
             }
             State::Peek => {
@@ -932,6 +1167,89 @@ impl Logic for TxRing {
             }
         }
 
+        // The scoreboard's states: outside of the others, so that nothing is left of them where there is none.
+        if self.with_scoreboard.val() {
+            if self.r.q.val().state == State::Head {
+                self.r.d.next.distance = self.short.val();
+                if self.answers.val() & self.is_pipe.val() {
+                    self.r.d.next.head = self.above_sent.val();
+                }
+            }
+            if self.r.q.val().state == State::Tail {
+                self.r.d.next.distance = self.distance.val();
+                self.r.d.next.sum = bits::<16>(0);
+                self.r.d.next.found = false;
+                self.r.d.next.index = bits::<5>(0);
+                self.r.d.next.margin = self.minus_threshold.val();
+                if self.answers.val() & self.is_sack.val() {
+                    self.r.d.next.state = State::Sack;
+                }
+                if self.answers.val() & self.is_pipe.val() {
+                    self.r.d.next.distance = bits::<17>(0);
+                    self.r.d.next.used = self.b_five.val();
+                    self.r.d.next.state = State::PipeAsk;
+                }
+                if self.answers.val() & self.is_mark.val() {
+                    self.r.d.next.state = State::Mark;
+                }
+            }
+            if self.sacking.val() | self.piping.val() | self.marking.val() {
+                self.r.d.next.state = self.r.q.val().state;
+            }
+            if self.sacking.val() & !self.stall.val() {
+                if self.takes.val() {
+                    self.r.d.next.gap = bit_cast::<16, 17>(self.gap_left.val());
+                    self.r.d.next.distance = self.distance.val();
+                    self.r.d.next.head = self.r.q.val().head + bits::<5>(1);
+                    self.r.d.next.used = self.used_down.val();
+                    if self.inside.val() & !self.sacked.val() {
+                        self.r.d.next.sum = self.sum.val();
+                        self.r.d.next.found = true;
+                    }
+                } else {
+                    self.command.done.next = true;
+                    self.command.ok.next = self.r.q.val().found;
+                    self.command.result.next = bit_cast::<32, 16>(self.r.q.val().sum);
+                    self.r.d.next.state = State::Idle;
+                }
+            }
+            if self.asking.val() {
+                self.r.d.next.state = State::Pipe;
+            }
+            if self.piping.val() & !self.stall.val() {
+                if self.r.q.val().used.any() {
+                    self.r.d.next.head = self.head_down.val();
+                    self.r.d.next.used = self.used_down.val();
+                    if self.sacked.val() {
+                        self.r.d.next.margin = self.margin_up.val();
+                    }
+                    if self.under_way.val() {
+                        self.r.d.next.sum = self.sum.val();
+                    }
+                    // What lies below the lowest that is due.
+                    if self.r.q.val().found {
+                        self.r.d.next.distance = self.distance.val();
+                    }
+                    if self.due.val() {
+                        self.r.d.next.found = true;
+                        self.r.d.next.distance = bits::<17>(0);
+                        self.r.d.next.index = self.used_down.val();
+                    }
+                } else {
+                    self.command.done.next = true;
+                    self.command.ok.next = self.r.q.val().found;
+                    self.command.result.next = bit_cast::<32, 16>(self.r.q.val().sum);
+                    self.command.result2.next = self.place.joined.val();
+                    self.r.d.next.state = State::Idle;
+                }
+            }
+            if self.marking.val() & !self.stall.val() {
+                self.command.done.next = true;
+                self.command.ok.next = self.r.q.val().exists;
+                self.r.d.next.state = State::Idle;
+            }
+        }
+
         // ------------------------------------------------ bursts and posts begin
         if self.start.val() {
             self.r.d.next.start_due = true;
@@ -983,6 +1301,14 @@ mod tests {
     use rand::{rngs::StdRng, Rng, SeedableRng};
     use std::collections::VecDeque;
 
+    /// A descriptor's marks.
+    #[derive(Clone, Copy, Debug, Default, PartialEq)]
+    struct Said {
+        sacked: bool,
+        lost: bool,
+        again: bool,
+    }
+
     /// What a connection must hold.
     #[derive(Clone, Default)]
     struct Model {
@@ -990,6 +1316,8 @@ mod tests {
         mss: usize,
         bytes: VecDeque<u8>,
         descriptors: VecDeque<(usize, bool)>,
+        /// What the scoreboard says of each descriptor; of those behind its end, nothing.
+        marks: VecDeque<Said>,
         /// The last descriptor was closed in this cycle.
         closing: bool,
     }
@@ -1018,6 +1346,50 @@ mod tests {
             self.descriptors.iter().take_while(covered).count()
         }
 
+        /// Marks what lies inside of two edges, byte by byte, among the first so many descriptors; the bytes of what was not marked before.
+        fn sack(&mut self, left: u32, right: u32, among: usize) -> usize {
+            let from_head = |edge: u32| edge.wrapping_sub(self.una) as usize % 65536;
+            let acknowledged = from_head(left)..from_head(right);
+            self.marks.resize(self.descriptors.len(), Said::default());
+            let (mut byte, mut newly) = (0, 0);
+            for (d, said) in self.descriptors.iter().zip(&mut self.marks).take(among) {
+                let mut bytes = byte..byte + d.0;
+                if bytes.all(|b| acknowledged.contains(&b)) && !said.sacked {
+                    said.sacked = true;
+                    newly += d.0;
+                }
+                byte += d.0;
+            }
+            newly
+        }
+
+        /// Of the first so many descriptors: bytes on their way, and the first that is to be sent again (RFC 6675 section 4: IsLost, SetPipe, NextSeg).
+        fn pipe(&mut self, sent: usize, threshold: usize) -> (usize, Option<usize>) {
+            self.marks.resize(self.descriptors.len(), Said::default());
+            let marks = self.marks.make_contiguous();
+            for n in 0..sent {
+                let above = marks[n + 1..sent].iter().filter(|said| said.sacked).count();
+                let said = &mut marks[n];
+                if threshold > 0 && !said.sacked && !said.again && above >= threshold {
+                    said.lost = true;
+                }
+            }
+            if threshold == 0 {
+                marks[..sent].fill(Said {
+                    lost: true,
+                    ..Said::default()
+                });
+            }
+            let sent = &self.marks.make_contiguous()[..sent];
+            let on_its_way = |said: &Said| !said.sacked && (!said.lost || said.again);
+            let lengths = sent.iter().zip(&self.descriptors);
+            let bytes = lengths
+                .filter(|(said, _)| on_its_way(said))
+                .map(|(_, d)| d.0);
+            let due = |said: &Said| said.lost && !said.sacked && !said.again;
+            (bytes.sum(), sent.iter().position(due))
+        }
+
         fn writable(&self, ring: usize) -> usize {
             if self.descriptors.len() >= 12 {
                 0
@@ -1040,6 +1412,8 @@ mod tests {
         code: u8,
         conn: usize,
         a: u32,
+        b: u32,
+        imm: u64,
         since: u64,
         descriptors: usize,
     }
@@ -1063,6 +1437,8 @@ mod tests {
         closed: bool,
         post_due: bool,
         gaps: bool,
+        /// The ring has no scoreboard.
+        plain: bool,
         counts: std::collections::BTreeMap<&'static str, u64>,
     }
 
@@ -1085,6 +1461,7 @@ mod tests {
                 closed: false,
                 post_due: false,
                 gaps,
+                plain: false,
                 counts: Default::default(),
             }
         }
@@ -1100,7 +1477,8 @@ mod tests {
         fn choose(&mut self, uut: &mut TxRing, rng: &mut impl Rng) {
             let conn = rng.random_range(0..self.models.len());
             let model = &self.models[conn];
-            let (mut code, mut a, mut b) = (cmd::TX_PEEK, 0u32, 0u32);
+            let (mut code, mut a, mut b, mut imm) =
+                (cmd::TX_PEEK, 0u32, 0u32, rng.random_range(0..64));
             if model.mss == 0 || (rng.random_bool(0.01) && !self.busy(conn)) {
                 if self.busy(conn) {
                     return;
@@ -1113,12 +1491,59 @@ mod tests {
                 };
                 b = self.mss[rng.random_range(0..self.mss.len())] as u32;
             } else {
-                match rng.random_range(0..10) {
+                let used = model.descriptors.len();
+                let starts =
+                    |n: usize| -> usize { model.descriptors.iter().take(n).map(|d| d.0).sum() };
+                match rng.random_range(0..16) {
+                    9..11 => {
+                        code = cmd::TX_SACK;
+                        let (one, other) = (rng.random_range(0..=used), rng.random_range(0..=used));
+                        let mut edge = |n: usize| {
+                            let near = starts(n) as i64 + rng.random_range(-1..=1);
+                            model.una.wrapping_add(near as u32)
+                        };
+                        (a, b) = (edge(one.min(other)), edge(one.max(other)));
+                        // Nonsense: in the wrong order, or anything at all.
+                        match rng.random_range(0..12) {
+                            0 => (a, b) = (b, a),
+                            1 => a = rng.random(),
+                            2 => b = rng.random(),
+                            3 => (a, b) = (rng.random(), rng.random()),
+                            _ => {}
+                        }
+                    }
+                    11..14 => {
+                        code = cmd::TX_PIPE;
+                        imm = match rng.random_range(0..20) {
+                            0 => 0,
+                            1 => rng.random_range(0..64),
+                            _ => rng.random_range(1..4),
+                        };
+                        b = rng.random_range(0..=used) as u32;
+                        if rng.random() {
+                            b = used as u32;
+                        }
+                    }
+                    14 => {
+                        code = cmd::TX_MARK;
+                        a = rng.random_range(0..=used as u32 + 1);
+                        let due = |said: &Said| said.lost && !said.sacked && !said.again;
+                        if let (true, Some(n)) = (rng.random(), model.marks.iter().position(due)) {
+                            a = n as u32;
+                        }
+                    }
                     0..4 => a = rng.random_range(0..=model.descriptors.len() as u32 + 1),
                     4 => code = cmd::TX_CUT,
                     5..9 => {
                         code = cmd::TX_FREE;
-                        let take = rng.random_range(0..=model.descriptors.len());
+                        // At times only few, so that many are there for the scoreboard.
+                        let few = !(self.cycle / 2048).is_multiple_of(4);
+                        let most = if few {
+                            used.saturating_sub(8).min(2)
+                        } else {
+                            used
+                        };
+                        let take = rng.random_range(0..=most);
                         let end: usize = model.descriptors.iter().take(take).map(|d| d.0).sum();
                         let near = end as i64 + rng.random_range(-1..=1);
                         a = model
@@ -1142,10 +1567,13 @@ mod tests {
             uut.command.conn.next = (conn as u64).into();
             uut.command.a.next = (a as u64).into();
             uut.command.b.next = (b as u64).into();
+            uut.command.imm.next = imm.into();
             self.command = Some(Issued {
                 code,
                 conn,
                 a,
+                b,
+                imm,
                 since: self.cycle,
                 descriptors: model.descriptors.len(),
             });
@@ -1318,7 +1746,14 @@ mod tests {
         }
 
         fn check(&mut self, issued: Issued, uut: &TxRing) {
-            let Issued { code, conn, a, .. } = issued;
+            let Issued {
+                code,
+                conn,
+                a,
+                b,
+                imm,
+                ..
+            } = issued;
             let at = format!("{issued:?}, cycle {}", self.cycle);
             let ok = uut.command.ok.val();
             let result: u64 = uut.command.result.val().to_u64();
@@ -1388,6 +1823,7 @@ mod tests {
                         model.una = model.una.wrapping_add(length as u32);
                         model.bytes.drain(..length);
                     }
+                    model.marks.drain(..number.min(model.marks.len()));
                     assert_eq!(result2 as u32, model.una, "{at}");
                     if number > 0 {
                         "free"
@@ -1401,11 +1837,66 @@ mod tests {
                         let (length, psh) = model.descriptors[0];
                         model.descriptors[0] = (length - a as usize, psh);
                         model.descriptors.push_front((a as usize, false));
+                        model.marks.pop_front();
+                        for _ in 0..2 {
+                            model.marks.push_front(Said::default());
+                        }
                     }
                     if ok {
                         "recut"
                     } else {
                         "recut, refused"
+                    }
+                }
+                _ if self.plain => {
+                    assert!(!ok, "{at}");
+                    "no scoreboard"
+                }
+                cmd::TX_SACK => {
+                    // What is closed meanwhile may be among them or not.
+                    let mut tries = (issued.descriptors..=used).map(|among| {
+                        let mut model = model.clone();
+                        let newly = model.sack(a, b, among);
+                        (newly, model)
+                    });
+                    let (newly, marked) = tries
+                        .find(|(newly, _)| *newly as u64 == result)
+                        .unwrap_or_else(|| panic!("{result} bytes: {at}"));
+                    assert_eq!(ok, newly > 0, "{at}");
+                    *model = marked;
+                    match ok {
+                        true => "sack",
+                        false => "sack, nothing new",
+                    }
+                }
+                cmd::TX_PIPE => {
+                    let (bytes, next) = model.pipe(b as usize, imm as usize);
+                    let from: usize = model
+                        .descriptors
+                        .iter()
+                        .take(next.unwrap_or(0))
+                        .map(|d| d.0)
+                        .sum();
+                    assert_eq!((ok, result), (next.is_some(), bytes as u64), "{at}");
+                    assert_eq!(result2, (from << 16 | next.unwrap_or(0)) as u64, "{at}");
+                    match (imm, next) {
+                        (0, _) => "pipe after a timeout",
+                        (_, Some(0)) => "pipe, the head is due",
+                        (_, Some(_)) => "pipe, another is due",
+                        (_, None) => "pipe, none is due",
+                    }
+                }
+                cmd::TX_MARK => {
+                    let n = a as usize;
+                    assert!(!ok || n < used, "{at}");
+                    assert!(ok || n >= issued.descriptors, "{at}");
+                    model.marks.resize(used, Said::default());
+                    if ok {
+                        model.marks[n].again = true;
+                    }
+                    match ok {
+                        true => "mark",
+                        false => "mark, none",
                     }
                 }
                 _ => unreachable!(),
@@ -1432,7 +1923,7 @@ mod tests {
     }
 
     fn run(mut driver: Driver, cycles: u64, seed: u64) -> Driver {
-        let mut uut = TxRing::new(driver.models.len(), driver.ring);
+        let mut uut = TxRing::new(driver.models.len(), driver.ring, !driver.plain);
         uut.connect_all();
         let mut rng = StdRng::seed_from_u64(seed);
         settle(&mut uut);
@@ -1449,6 +1940,7 @@ mod tests {
     /// ring and sequence number.
     #[test]
     fn keeps_to_the_model() {
+        let mut all = std::collections::BTreeMap::new();
         for (ring, mss, gaps) in [
             (256usize, vec![1usize, 2, 3, 7, 64, 128], true),
             (256, vec![1, 2, 127], false),
@@ -1458,7 +1950,7 @@ mod tests {
         ] {
             let driver = run(
                 Driver::new(4, ring, &mss, gaps),
-                20_000 + 12 * ring as u64,
+                30_000 + 12 * ring as u64,
                 ring as u64,
             );
             for what in [
@@ -1477,7 +1969,23 @@ mod tests {
                     driver.counts
                 );
             }
+            for (what, times) in driver.counts {
+                *all.entry(what).or_insert(0) += times;
+            }
         }
+        for what in [
+            "sack",
+            "sack, nothing new",
+            "pipe after a timeout",
+            "pipe, the head is due",
+            "pipe, another is due",
+            "pipe, none is due",
+            "mark",
+            "mark, none",
+        ] {
+            assert!(all.get(what) > Some(&50), "{what}: {all:?}");
+        }
+        println!("{all:?}");
     }
 
     /// Issues a command; cycles from its first to that of `done`, both counted, and `ok`, `result`, `result2`.
@@ -1543,7 +2051,7 @@ mod tests {
     /// The cycle counts of the header.
     #[test]
     fn takes_the_cycles_it_says() {
-        let mut uut = TxRing::new(4, 256);
+        let mut uut = TxRing::new(4, 256, true);
         uut.connect_all();
         assert_eq!(command(&mut uut, cmd::TX_INIT, 1000, 64).0, 3);
         uut.query_valid.next = true;
@@ -1569,7 +2077,7 @@ mod tests {
         let cut = command(&mut uut, cmd::TX_CUT, 0, 0);
         assert_eq!((cut.0, cut.1), (5, true));
         for a in [1, 2, 33, 63] {
-            let mut uut = TxRing::new(4, 256);
+            let mut uut = TxRing::new(4, 256, true);
             uut.connect_all();
             command(&mut uut, cmd::TX_INIT, 1000, 64);
             burst(&mut uut, 64);
@@ -1603,11 +2111,178 @@ mod tests {
         assert_eq!(command(&mut uut, cmd::TX_PEEK, 0, 0).0, 4);
     }
 
+    /// A ring whose connection 0 holds eight segments of 10 bytes from number 1000 on, and connection 1 none of 1 byte yet.
+    fn eight(scoreboard: bool) -> TxRing {
+        let mut uut = TxRing::new(4, 256, scoreboard);
+        uut.connect_all();
+        uut.command.conn.next = 1.into();
+        command(&mut uut, cmd::TX_INIT, 0, 1);
+        uut.command.conn.next = 0.into();
+        command(&mut uut, cmd::TX_INIT, 1000, 10);
+        for _ in 0..4 {
+            burst(&mut uut, 20);
+        }
+        uut
+    }
+
+    /// `TX_PIPE` of all eight, with this threshold.
+    fn pipe(uut: &mut TxRing, threshold: u64) -> (u64, bool, u64, u64) {
+        uut.command.imm.next = threshold.into();
+        command(uut, cmd::TX_PIPE, 0xFFFF_FFFF, 8)
+    }
+
+    /// The cycle counts of the header, and a loss from its beginning to its end.
+    #[test]
+    fn the_scoreboard_takes_the_cycles_it_says() {
+        let mut uut = eight(true);
+        assert_eq!(pipe(&mut uut, 3), (5 + 8, false, 80, 0));
+        // Behind it `HEAD` is not on its way. Five segments end at or below 1050, three lie inside.
+        let sack = command(&mut uut, cmd::TX_SACK, 1020, 1050);
+        assert_eq!(sack, (4 + 5 + 1, true, 30, 0));
+        assert_eq!(pipe(&mut uut, 4), (5 + 8 + 1, false, 50, 0));
+        assert!(pipe(&mut uut, 3).1);
+        edge(&mut uut);
+        assert_eq!(pipe(&mut uut, 3), (5 + 8, true, 30, 0));
+        edge(&mut uut);
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 0, 0), (4, true, 0, 0));
+        assert_eq!(pipe(&mut uut, 3), (5 + 8, true, 40, 10 << 16 | 1));
+        edge(&mut uut);
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 1, 0), (4, true, 0, 0));
+        assert_eq!(pipe(&mut uut, 3), (5 + 8, false, 50, 0));
+        edge(&mut uut);
+        assert_eq!(
+            command(&mut uut, cmd::TX_SACK, 1070, 1080),
+            (4 + 8, true, 10, 0)
+        );
+        edge(&mut uut);
+        // Marks are not shown, and stay with their segments when the head is freed.
+        assert_eq!(command(&mut uut, cmd::TX_PEEK, 1, 0).2, 10);
+        assert_eq!(command(&mut uut, cmd::TX_FREE, 1010, 0).2, 1);
+        uut.command.imm.next = 1.into();
+        assert_eq!(
+            command(&mut uut, cmd::TX_PIPE, 0, 7),
+            (5 + 7 + 1, true, 10, 40 << 16 | 4)
+        );
+        edge(&mut uut);
+        // None are sent: nothing is lost by a timeout.
+        uut.command.imm.next = 0.into();
+        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 0), (5, false, 0, 0));
+        edge(&mut uut);
+        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 7), (5 + 7, true, 0, 0));
+        edge(&mut uut);
+        // All is lost, nothing is selectively acknowledged any more.
+        assert_eq!(command(&mut uut, cmd::TX_SACK, 1010, 1080).2, 70);
+        edge(&mut uut);
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 7, 0), (4, false, 0, 0));
+        edge(&mut uut);
+        assert_eq!(
+            command(&mut uut, cmd::TX_SACK, 1010, 1080),
+            (4 + 7, false, 0, 0)
+        );
+    }
+
+    /// A burst that closes a segment costs these commands one cycle, wherever it comes, and nothing else.
+    #[test]
+    fn a_burst_makes_the_scoreboard_stand_still_for_a_cycle() {
+        let mut stood = [0; 3];
+        for start in 0..24 {
+            for (code, a, b, walk, want) in [
+                (cmd::TX_SACK, 1000, 1080, 8 + 1, (true, 50, 0)),
+                (cmd::TX_PIPE, 0, 8, 8 + 1, (true, 30, 0)),
+                (cmd::TX_MARK, 7, 0, 1, (true, 0, 0)),
+            ] {
+                let mut uut = eight(true);
+                command(&mut uut, cmd::TX_SACK, 1020, 1050);
+                for _ in 0..4 {
+                    edge(&mut uut);
+                }
+                // Two segments of a byte each for the other connection: their bytes come so many cycles after the command.
+                uut.start_conn.next = 1.into();
+                uut.start_count.next = 2.into();
+                uut.bytes.valid.next = false;
+                uut.start.next = true;
+                edge(&mut uut);
+                uut.start.next = false;
+                for _ in 0..10 {
+                    settle(&mut uut);
+                    edge(&mut uut);
+                }
+                uut.command.imm.next = 3.into();
+                uut.command.valid.next = true;
+                uut.command.code.next = u64::from(code).into();
+                uut.command.a.next = a.into();
+                uut.command.b.next = b.into();
+                let (mut walked, mut closed) = (0, 0);
+                for cycle in 0.. {
+                    uut.bytes.valid.next = cycle >= start;
+                    settle(&mut uut);
+                    let state = uut.r.q.val().state;
+                    let walks = [State::Sack, State::Pipe, State::Mark].contains(&state);
+                    walked += u64::from(walks);
+                    closed += u64::from(walks && uut.close.val());
+                    if uut.command.done.val() {
+                        break;
+                    }
+                    edge(&mut uut);
+                }
+                let at = format!("{code:#x}, bytes from cycle {start} on");
+                let (result, result2): (u64, u64) = (
+                    uut.command.result.val().to_u64(),
+                    uut.command.result2.val().to_u64(),
+                );
+                assert_eq!((uut.command.ok.val(), result, result2), want, "{at}");
+                assert_eq!(walked, walk + closed, "{at}");
+                stood[usize::from(code - cmd::TX_SACK)] += closed;
+                edge(&mut uut);
+                uut.command.valid.next = false;
+                uut.bytes.valid.next = true;
+                for _ in 0..20 {
+                    settle(&mut uut);
+                    edge(&mut uut);
+                }
+                assert!(!uut.bytes.ready.val());
+                // Each descriptor is marked as it would have been alone.
+                let want = match code {
+                    cmd::TX_SACK => (false, 0, 0),
+                    _ => (true, 30, 0),
+                };
+                uut.command.imm.next = 1.into();
+                let then = command(&mut uut, cmd::TX_PIPE, 0, 8);
+                assert_eq!((then.1, then.2, then.3), want, "{at}");
+                uut.command.conn.next = 1.into();
+                for n in 0..2 {
+                    let peek = command(&mut uut, cmd::TX_PEEK, n, 0);
+                    assert_eq!((peek.1, peek.2), (true, 1), "{at}");
+                }
+            }
+        }
+        assert!(stood.iter().all(|cycles| *cycles > 0), "{stood:?}");
+    }
+
+    /// A ring that is built without one does not know the commands.
+    #[test]
+    fn without_a_scoreboard_its_commands_do_nothing() {
+        let mut uut = eight(false);
+        for code in [cmd::TX_SACK, cmd::TX_PIPE, cmd::TX_MARK] {
+            for a in [0, 1, 1000] {
+                let answer = command(&mut uut, code, a, 8);
+                assert_eq!((answer.0, answer.1, answer.3), (4, false, 0));
+            }
+        }
+        for n in 0..8 {
+            assert_eq!(
+                command(&mut uut, cmd::TX_PEEK, n, 0),
+                (4, true, 10, 5 * 0x0707)
+            );
+        }
+        assert_eq!(command(&mut uut, cmd::TX_FREE, 1080, 0).2, 8);
+    }
+
     /// A reset in any cycle of a burst: what comes then finds the ring as new.
     #[test]
     fn a_reset_in_the_middle_of_a_burst_leaves_nothing() {
         for cycles in 1..40 {
-            let mut uut = TxRing::new(4, 256);
+            let mut uut = TxRing::new(4, 256, true);
             uut.connect_all();
             command(&mut uut, cmd::TX_INIT, 1000, 16);
             uut.start.next = true;
@@ -1637,20 +2312,31 @@ mod tests {
 
     #[test]
     fn equals_its_verilog() {
-        let mut driver = std::cell::RefCell::new(Driver::new(4, 256, &[1, 2, 7, 64, 128], true));
-        let cell = &driver;
-        let report = toe_sim::lockstep::lockstep_observed(
-            "tx_ring",
-            || TxRing::new(4, 256),
-            |uut, clk| uut.clock.next = Clock { clk },
-            12_000,
-            1,
-            |uut, _, rng| cell.borrow_mut().drive(uut, rng),
-            |uut, _| cell.borrow_mut().observe(uut),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
-        assert!(driver.get_mut().counts["recut"] > 10);
-        let still = report.never_changed();
-        assert!(still.iter().all(|port| port.contains("post_")), "{still:?}");
+        for scoreboard in [true, false] {
+            let mut driver = Driver::new(4, 256, &[1, 2, 7, 64, 128], true);
+            driver.plain = !scoreboard;
+            let mut driver = std::cell::RefCell::new(driver);
+            let cell = &driver;
+            let name = ["tx_ring_plain", "tx_ring"][usize::from(scoreboard)];
+            let report = toe_sim::lockstep::lockstep_observed(
+                name,
+                || TxRing::new(4, 256, scoreboard),
+                |uut, clk| uut.clock.next = Clock { clk },
+                16_000,
+                1,
+                |uut, _, rng| cell.borrow_mut().drive(uut, rng),
+                |uut, _| cell.borrow_mut().observe(uut),
+            )
+            .unwrap_or_else(|error| panic!("{error}"));
+            let counts = &driver.get_mut().counts;
+            assert!(counts["recut"] > 10);
+            let of_the_board = ["sack", "mark", "pipe, another is due"];
+            for what in of_the_board {
+                assert_eq!(counts.get(what) > Some(&4), scoreboard, "{counts:?}");
+            }
+            assert_eq!(counts.contains_key("no scoreboard"), !scoreboard);
+            let still = report.never_changed();
+            assert!(still.iter().all(|port| port.contains("post_")), "{still:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Words of the record, in [`seg`]'s order.
-    pub record: [u32; 12],
+    pub record: [u32; seg::WORDS],
     /// FIN SYN RST PSH ACK URG ECE CWR, bit 0 first.
     pub flags: u8,
     pub payload: Vec<u8>,
@@ -37,11 +37,16 @@ fn pseudo_header(source: u32, destination: u32, tcp_length: usize) -> u32 {
         + tcp_length as u32
 }
 
-/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from.
+/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from; with SACK options read, or stepped over.
 ///
 /// # Errors
 /// Why it is dropped or passed over.
-pub fn parse(packet: &[u8], source_mac: [u8; 6], own_ip: u32) -> Result<Segment, Cause> {
+pub fn parse(
+    packet: &[u8],
+    source_mac: [u8; 6],
+    own_ip: u32,
+    sack: bool,
+) -> Result<Segment, Cause> {
     if packet.len() < 20 || packet[0] >> 4 != 4 {
         return Err(Cause::Ip4BadHeader);
     }
@@ -76,9 +81,9 @@ pub fn parse(packet: &[u8], source_mac: [u8; 6], own_ip: u32) -> Result<Segment,
     if fold(sum) != 0xFFFF {
         return Err(Cause::TcpBadChecksum);
     }
-    let options = options(&tcp[20..header]).ok_or(Cause::TcpBadOption)?;
+    let options = options(&tcp[20..header], sack).ok_or(Cause::TcpBadOption)?;
 
-    let mut record = [0; 12];
+    let mut record = [0; seg::WORDS];
     let mut put = |n: u8, value: u32| record[n as usize] = value;
     put(seg::PORTS, be32(tcp, 0));
     put(seg::SEQ, be32(tcp, 4));
@@ -92,6 +97,9 @@ pub fn parse(packet: &[u8], source_mac: [u8; 6], own_ip: u32) -> Result<Segment,
     put(seg::TSVAL, options.ts_val);
     put(seg::TSECR, options.ts_ecr);
     put(seg::WND, be16(tcp, 14));
+    for (n, edge) in options.edges.into_iter().enumerate() {
+        put(seg::EDGES + n as u8, edge);
+    }
     Ok(Segment {
         record,
         flags: tcp[13],
@@ -105,10 +113,12 @@ struct Options {
     mss: u32,
     ts_val: u32,
     ts_ecr: u32,
+    /// Of the blocks of the first SACK option.
+    edges: Vec<u32>,
 }
 
 /// Steps over the options; none if a length is 0, 1 or past the header's end.
-fn options(mut bytes: &[u8]) -> Option<Options> {
+fn options(mut bytes: &[u8], sack: bool) -> Option<Options> {
     let mut o = Options::default();
     while let Some(&kind) = bytes.first() {
         match kind {
@@ -127,6 +137,10 @@ fn options(mut bytes: &[u8]) -> Option<Options> {
                         o.mss |= 1 << 26;
                         o.ts_val = be32(bytes, 2);
                         o.ts_ecr = be32(bytes, 6);
+                    }
+                    (5, 10 | 18 | 26 | 34) if sack && o.edges.is_empty() => {
+                        o.mss |= (length as u32 / 8) << 27;
+                        o.edges = (2..length).step_by(4).map(|at| be32(bytes, at)).collect();
                     }
                     _ => {}
                 }
@@ -240,7 +254,7 @@ pub struct Head {
     pub hit: bool,
     pub flags: u8,
     pub slot: u8,
-    pub record: [u32; 12],
+    pub record: [u32; seg::WORDS],
 }
 
 /// Four slots between parser and engine.
@@ -716,11 +730,11 @@ mod tests {
     fn what_the_builder_makes_the_parser_reads() {
         for length in [0, 1, 2, 3, 64, 1459, 1460] {
             let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
-            let s = parse(&packet(&[], &payload), MAC, OWN).unwrap();
+            let s = parse(&packet(&[], &payload), MAC, OWN, true).unwrap();
             assert_eq!(s.payload, payload);
             assert_eq!(s.flags, 0x18);
             assert_eq!(
-                s.record,
+                s.record[..12],
                 [
                     5000 << 16 | 7,
                     0xFFFF_FFFE,
@@ -741,7 +755,7 @@ mod tests {
 
     #[test]
     fn options_are_read_and_bad_lengths_refused() {
-        let read = |options: &[u32]| parse(&packet(options, &[]), MAC, OWN).map(|s| s.record);
+        let read = |options: &[u32]| parse(&packet(options, &[]), MAC, OWN, true).map(|s| s.record);
         let mss = |options: &[u32]| read(options).unwrap()[seg::MSSOPT as usize];
         assert_eq!(mss(&[0x0204_05B4]), 1460);
         assert_eq!(mss(&[0x0103_0307, 0x0101_0402]), 0x0307_0000);
@@ -752,6 +766,29 @@ mod tests {
         assert_eq!(stamps[seg::TSECR as usize], 0x2222_2222);
         assert_eq!(stamps[seg::MSSOPT as usize], 1 << 26);
         assert_eq!(mss(&[0xFD04_0000]), 0, "unknown ones are stepped over");
+        let sack = [
+            0x0101_0512,
+            1,
+            2,
+            3,
+            4,
+            0x050A_0000,
+            0x0005_0000,
+            0x0006_0000,
+        ];
+        let (first, blocks) = (seg::EDGES as usize, seg::MSSOPT as usize);
+        let record = read(&sack).unwrap();
+        assert_eq!(
+            record[first..],
+            [1, 2, 3, 4, 0, 0, 0, 0],
+            "the first option"
+        );
+        assert_eq!(record[blocks], 2 << 27);
+        let without = parse(&packet(&sack, &[]), MAC, OWN, false).unwrap();
+        assert_eq!(without.record[first..], [0; 8]);
+        assert_eq!(without.record[blocks], 0);
+        let part = read(&[0x0509_0000, 0, 0x0001_0101]).unwrap();
+        assert_eq!(part[first..], [0; 8], "no whole block");
         for bad in [0xFD00_0101, 0xFD01_0101, 0xFD05_0101, 0x0101_01FD] {
             assert_eq!(read(&[bad]), Err(Cause::TcpBadOption), "{bad:08x}");
         }
@@ -763,15 +800,18 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 0x80 >> (bit % 8);
-            assert!(parse(&bad, MAC, OWN).is_err(), "bit {bit}");
+            assert!(parse(&bad, MAC, OWN, true).is_err(), "bit {bit}");
         }
         for length in 0..good.len() {
-            assert!(parse(&good[..length], MAC, OWN).is_err(), "{length} bytes");
+            assert!(
+                parse(&good[..length], MAC, OWN, true).is_err(),
+                "{length} bytes"
+            );
         }
         let mut padded = good.clone();
         padded.extend([0; 6]);
-        assert_eq!(parse(&padded, MAC, OWN), parse(&good, MAC, OWN));
-        assert_eq!(parse(&good, MAC, PEER), Err(Cause::Ip4OtherAddress));
+        assert_eq!(parse(&padded, MAC, OWN, true), parse(&good, MAC, OWN, true));
+        assert_eq!(parse(&good, MAC, PEER, true), Err(Cause::Ip4OtherAddress));
     }
 
     #[test]

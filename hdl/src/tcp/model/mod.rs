@@ -65,12 +65,12 @@ pub enum Event {
         hit: bool,
         slot: u8,
         flags: u8,
-        record: [u32; 12],
+        record: [u32; isa::seg::WORDS],
     },
     /// Pending bits of a connection.
     Pending { conn: u16, mask: u8 },
     /// A host command.
-    Command { record: [u32; 12] },
+    Command { record: [u32; isa::seg::WORDS] },
 }
 
 /// What the program did that it must not do.
@@ -304,7 +304,7 @@ impl Machine {
         event: Event,
         coprocessors: &mut impl Coprocessors,
     ) -> Result<Cost, Fault> {
-        let no_record = [0; 12];
+        let no_record = [0; isa::seg::WORDS];
         let (vector, mut conn, slot, preset, record) = match event {
             Event::Segment {
                 conn,
@@ -459,7 +459,7 @@ impl Machine {
         &self,
         address: u8,
         conn: u16,
-        record: &[u32; 12],
+        record: &[u32; isa::seg::WORDS],
         coprocessors: &impl Coprocessors,
         pc: u16,
     ) -> Result<u32, Fault> {
@@ -601,7 +601,7 @@ mod tests {
     }
 
     fn segment() -> Event {
-        let mut record = [0; 12];
+        let mut record = [0; isa::seg::WORDS];
         for (n, word) in record.iter_mut().enumerate() {
             *word = 100 + n as u32;
         }

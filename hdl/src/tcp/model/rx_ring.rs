@@ -35,6 +35,7 @@ struct Connection {
     bytes: Vec<u8>,
     rcv_nxt: u32,
     rd_nxt: u32,
+    /// The one that came or grew last is the last.
     held: Vec<Interval>,
 }
 
@@ -166,31 +167,37 @@ impl RxRing {
         if new.start == c.rcv_nxt {
             c.rcv_nxt = new.end;
             while let Some(at) = c.held.iter().position(|h| h.start == c.rcv_nxt) {
-                c.rcv_nxt = c.held.swap_remove(at).end;
+                c.rcv_nxt = c.held.remove(at).end;
             }
             return Commit {
                 moved: true,
                 dropped: false,
             };
         }
-        let below = c.held.iter().position(|h| h.end == new.start);
-        let above = c.held.iter().position(|h| h.start == new.end);
-        match (below, above) {
-            (Some(b), Some(a)) => {
-                c.held[b].end = c.held[a].end;
-                c.held.swap_remove(a);
-            }
-            (Some(b), None) => c.held[b].end = new.end,
-            (None, Some(a)) => c.held[a].start = new.start,
-            (None, None) if c.held.len() < HELD => c.held.push(new),
-            (None, None) => {
-                return Commit {
-                    moved: false,
-                    dropped: true,
-                }
-            }
+        // What it touches grows by it, and stands last from then on.
+        let mut grown = new;
+        if let Some(below) = c.held.iter().position(|h| h.end == new.start) {
+            grown.start = c.held.remove(below).start;
         }
+        if let Some(above) = c.held.iter().position(|h| h.start == new.end) {
+            grown.end = c.held.remove(above).end;
+        }
+        if c.held.len() == HELD {
+            return Commit {
+                moved: false,
+                dropped: true,
+            };
+        }
+        c.held.push(grown);
         nothing
+    }
+
+    /// `RX_SACK`: the held interval `n` of them, from the one that changed last on, as distances from `rcv_nxt` modulo 2^16.
+    pub fn sack(&self, conn: u16, n: u8) -> Option<(u32, u32)> {
+        let c = &self.connections[conn as usize];
+        let block = c.held.iter().rev().nth(n as usize)?;
+        let from = |s: u32| s.wrapping_sub(c.rcv_nxt) & 0xFFFF;
+        Some((from(block.start), from(block.end)))
     }
 
     /// Next byte wanted from the peer (without FIN).
@@ -220,7 +227,7 @@ impl RxRing {
         (0..count).map(|n| c.bytes[(from + n) % ring]).collect()
     }
 
-    /// The intervals held above `rcv_nxt`, in no order.
+    /// The intervals held above `rcv_nxt`, the one that changed last at the end.
     pub fn held(&self, conn: u16) -> &[Interval] {
         &self.connections[conn as usize].held
     }
@@ -341,6 +348,30 @@ mod tests {
         r.place(1, 0, s, &bytes(s, 10));
         assert!(!r.commit(1, 0).dropped);
         assert_eq!(r.held(1).len(), 3);
+    }
+
+    #[test]
+    fn the_interval_that_changed_last_is_told_of_first() {
+        let mut r = ring();
+        let hold = |r: &mut RxRing, from: u32, count: u32| {
+            let s = ISN.wrapping_add(from);
+            r.place(1, 0, s, &bytes(s, count));
+            r.commit(1, 0);
+        };
+        let told = |r: &RxRing| -> Vec<(u32, u32)> { (0..6).map_while(|n| r.sack(1, n)).collect() };
+        for from in [10, 30, 50, 70] {
+            hold(&mut r, from, 10);
+        }
+        assert_eq!(told(&r), [(70, 80), (50, 60), (30, 40), (10, 20)]);
+        hold(&mut r, 90, 10);
+        assert_eq!(told(&r), [(70, 80), (50, 60), (30, 40), (10, 20)], "full");
+        hold(&mut r, 20, 5);
+        assert_eq!(told(&r), [(10, 25), (70, 80), (50, 60), (30, 40)]);
+        hold(&mut r, 60, 10);
+        assert_eq!(told(&r), [(50, 80), (10, 25), (30, 40)]);
+        hold(&mut r, 0, 10);
+        assert_eq!(told(&r), [(25, 55), (5, 15)], "from the new rcv_nxt on");
+        assert_eq!(r.sack(1, 63), None);
     }
 
     #[test]

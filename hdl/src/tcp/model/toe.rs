@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug)]
 pub struct Blocks {
     own_ip: u32,
+    /// Built with selective acknowledgements.
+    sack: bool,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -149,6 +151,13 @@ impl Coprocessors for Blocks {
                     ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn))
                 }
             }
+            cmd::RX_SACK => match self.rx.sack(conn, imm).filter(|_| self.sack) {
+                Some((start, end)) => yes(start, end),
+                None => Answer {
+                    ok: false,
+                    ..yes(self.rx.window(conn), self.rx.rcv_nxt(conn))
+                },
+            },
             cmd::RX_WINDOW => yes(self.rx.window(conn), self.rx.rcv_nxt(conn)),
             cmd::TX_INIT => {
                 if b & 0xFFFF == 0 {
@@ -178,6 +187,32 @@ impl Coprocessors for Blocks {
             cmd::TX_RECUT => Answer {
                 ok: self.tx.recut(conn, a),
                 wait: u64::from(a),
+                ..no()
+            },
+            // Without them, as a TX_PEEK of none.
+            cmd::TX_SACK | cmd::TX_PIPE | cmd::TX_MARK if !self.sack => Answer {
+                ok: false,
+                ..yes(u32::from(self.tx.tail(conn)), 0)
+            },
+            cmd::TX_SACK => {
+                let (bytes, below) = self.tx.sack(conn, a, b);
+                Answer {
+                    ok: bytes > 0,
+                    wait: u64::from(below),
+                    ..yes(bytes, 0)
+                }
+            }
+            cmd::TX_PIPE => {
+                let pipe = self.tx.pipe(conn, b & 31, imm);
+                let (distance, index) = pipe.next.unwrap_or((0, 0));
+                Answer {
+                    ok: pipe.next.is_some(),
+                    wait: u64::from(b & 31),
+                    ..yes(pipe.bytes, distance << 16 | index)
+                }
+            }
+            cmd::TX_MARK => Answer {
+                ok: self.tx.mark(conn, a),
                 ..no()
             },
             0x20..=0x2F => {
@@ -301,7 +336,7 @@ impl Blocks {
 pub struct ModelToe {
     pub machine: Machine,
     pub blocks: Blocks,
-    commands: VecDeque<[u32; 12]>,
+    commands: VecDeque<[u32; seg::WORDS]>,
     /// The last event was a segment: pending events have precedence now.
     segment_was_last: bool,
     visiting: u16,
@@ -321,6 +356,7 @@ impl ModelToe {
             machine: Machine::new(program, entries),
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
+                sack: config.sack,
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes),
@@ -353,7 +389,7 @@ impl ModelToe {
     /// An IP packet comes in.
     pub fn packet_in(&mut self, packet: &[u8], source_mac: [u8; 6]) {
         let b = &mut self.blocks;
-        let segment = match parse(packet, source_mac, b.own_ip) {
+        let segment = match parse(packet, source_mac, b.own_ip, b.sack) {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
         };
@@ -395,7 +431,7 @@ impl ModelToe {
 
     /// Host command: open a connection from `local` to `remote`, for `owner`.
     pub fn connect(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
-        let mut record = [0; 12];
+        let mut record = [0; seg::WORDS];
         record[seg::PORTS as usize] = u32::from(remote.1) << 16 | u32::from(local);
         record[seg::IP as usize] = u32::from_be_bytes(remote.0);
         record[seg::CTL as usize] = owner as u32;
@@ -579,7 +615,7 @@ mod tests {
         let p = toe.packet_out().unwrap();
         assert_eq!(p.mac, MAC);
         assert_eq!(&p.bytes[16..20], PEER);
-        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER)).unwrap();
+        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER), true).unwrap();
         assert_eq!(s.flags, 4);
         assert_eq!(s.record[..3], [7 << 16 | 5000, 77, 9]);
         assert_eq!(toe.packet_out(), None);

@@ -17,6 +17,20 @@ pub struct Descriptor {
     /// Folded 16-bit ones' complement sum.
     pub sum: u16,
     pub psh: bool,
+    /// The peer has selectively acknowledged it.
+    pub sacked: bool,
+    pub lost: bool,
+    /// It was sent again since it was lost.
+    pub again: bool,
+}
+
+/// What `TX_PIPE` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    /// Bytes on their way.
+    pub bytes: u32,
+    /// The segment to be sent again next: how far from the head's first byte, and which from the head.
+    pub next: Option<(u32, u32)>,
 }
 
 /// Folds a sum of 16-bit words (RFC 1071).
@@ -179,13 +193,74 @@ impl TxRing {
             length: head.length - at as u16,
             sum: rest,
             psh: head.psh,
+            ..Descriptor::default()
         };
         c.segments.push_front(Descriptor {
             length: at as u16,
             sum,
-            psh: false,
+            ..Descriptor::default()
         });
         true
+    }
+
+    /// `TX_SACK`: marks each segment that lies wholly inside `[left, right)`; bytes newly marked, and how many segments end at or below `right`. Edges count
+    /// by their distance from the head's first byte, modulo 2^16.
+    pub fn sack(&mut self, conn: u16, left: u32, right: u32) -> (u32, u32) {
+        let c = &mut self.connections[conn as usize];
+        let [left, right] = [left, right].map(|edge| edge.wrapping_sub(c.una) & 0xFFFF);
+        let (mut bytes, mut below, mut at) = (0, 0, 0);
+        for d in &mut c.segments {
+            let end = at + u32::from(d.length);
+            below += u32::from(end <= right);
+            if left <= at && end <= right && !d.sacked {
+                d.sacked = true;
+                bytes += u32::from(d.length);
+            }
+            at = end;
+        }
+        (bytes, below)
+    }
+
+    /// `TX_PIPE`: what is lost of the first `sent` segments, and how many of their bytes are on their way (RFC 6675 section 4). Threshold 0: a timeout.
+    pub fn pipe(&mut self, conn: u16, sent: u32, threshold: u8) -> Pipe {
+        let segments = &mut self.connections[conn as usize].segments;
+        assert!(
+            sent as usize <= segments.len(),
+            "TX_PIPE of {sent} segments, of which there are {}",
+            segments.len()
+        );
+        let mut above = (segments.iter().take(sent as usize))
+            .filter(|d| d.sacked)
+            .count();
+        let mut pipe = Pipe {
+            bytes: 0,
+            next: None,
+        };
+        let mut at = 0;
+        for (n, d) in segments.iter_mut().take(sent as usize).enumerate() {
+            if d.sacked {
+                above -= 1;
+            }
+            if threshold == 0 {
+                (d.sacked, d.lost, d.again) = (false, true, false);
+            } else if !d.sacked && !d.again && above >= usize::from(threshold) {
+                d.lost = true;
+            }
+            if !d.sacked && (!d.lost || d.again) {
+                pipe.bytes += u32::from(d.length);
+            } else if !d.sacked && pipe.next.is_none() {
+                pipe.next = Some((at, n as u32));
+            }
+            at += u32::from(d.length);
+        }
+        pipe
+    }
+
+    /// `TX_MARK`: segment `n` from the head is sent again; false if there is none.
+    pub fn mark(&mut self, conn: u16, n: u32) -> bool {
+        let segments = &mut self.connections[conn as usize].segments;
+        let segment = segments.get_mut(n as usize & 31);
+        segment.map(|d| d.again = true).is_some()
     }
 
     /// Payload for the builder.
@@ -292,6 +367,124 @@ mod tests {
             (1, at(30)),
             "a FIN's number is past the data"
         );
+    }
+
+    /// Ten segments of 10 bytes across the wrap, of which all are sent.
+    fn ten() -> TxRing {
+        let mut r = ring(10);
+        r.write(1, &pattern(0, 100));
+        r
+    }
+
+    fn at(n: u32) -> u32 {
+        ISN.wrapping_add(n)
+    }
+
+    #[test]
+    fn only_whole_segments_are_selectively_acknowledged() {
+        let mut r = ten();
+        assert_eq!(
+            r.sack(1, at(11), at(40)),
+            (20, 4),
+            "from the second byte on"
+        );
+        assert_eq!(
+            r.sack(1, at(10), at(49)),
+            (10, 4),
+            "the rest, to the last but one"
+        );
+        assert_eq!(r.sack(1, at(10), at(40)), (0, 4), "once only");
+        let marked = |r: &TxRing| {
+            (0..10)
+                .map(|n| r.peek(1, n).unwrap().sacked)
+                .collect::<Vec<_>>()
+        };
+        let want: Vec<bool> = (0..10).map(|n| (1..4).contains(&n)).collect();
+        assert_eq!(marked(&r), want);
+        // Nonsense: empty, the wrong way round, below the head, beyond what is there.
+        for (left, right) in [
+            (50, 50),
+            (60, 50),
+            (1 << 31, 1 << 30),
+            (100, 5000),
+            (0u32.wrapping_sub(9), 9),
+        ] {
+            assert_eq!(r.sack(1, at(left), at(right)).0, 0, "{left}, {right}");
+        }
+        assert_eq!(r.sack(1, at(90), at(5000)), (10, 10), "beyond the end");
+    }
+
+    #[test]
+    fn what_has_three_above_it_is_lost_and_sent_again_once() {
+        let mut r = ten();
+        let next = |r: &mut TxRing| {
+            let pipe = r.pipe(1, 10, 3);
+            (pipe.bytes, pipe.next)
+        };
+        assert_eq!(next(&mut r), (100, None));
+        r.sack(1, at(20), at(40));
+        assert_eq!(next(&mut r), (80, None), "two are not enough");
+        r.sack(1, at(70), at(80));
+        // 0 and 1 have three above them, 4 has one.
+        assert_eq!(next(&mut r), (50, Some((0, 0))));
+        assert!(r.mark(1, 0));
+        assert_eq!(next(&mut r), (60, Some((10, 1))));
+        assert!(r.mark(1, 1));
+        assert_eq!(next(&mut r), (70, None));
+        r.sack(1, at(80), at(100));
+        assert_eq!(
+            next(&mut r),
+            (20, Some((40, 4))),
+            "what was sent again is on its way"
+        );
+        // Of those that are sent only: what lies above does not count.
+        let mut r = ten();
+        r.sack(1, at(70), at(100));
+        assert_eq!(
+            r.pipe(1, 9, 3),
+            Pipe {
+                bytes: 70,
+                next: None
+            }
+        );
+        // A timeout forgets it all.
+        r.mark(1, 2);
+        assert_eq!(
+            r.pipe(1, 9, 0),
+            Pipe {
+                bytes: 0,
+                next: Some((0, 0))
+            }
+        );
+        r.mark(1, 0);
+        assert_eq!(
+            r.pipe(1, 9, 3),
+            Pipe {
+                bytes: 10,
+                next: Some((10, 1))
+            }
+        );
+        assert!(!r.mark(1, 10));
+        assert_eq!(
+            r.pipe(1, 0, 3),
+            Pipe {
+                bytes: 0,
+                next: None
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_cut_again_has_no_marks() {
+        let mut r = ten();
+        r.pipe(1, 10, 0);
+        r.sack(1, at(0), at(10));
+        assert!(r.mark(1, 0) && r.recut(1, 4));
+        for n in [0, 1] {
+            let d = r.peek(1, n).unwrap();
+            assert!(!d.sacked && !d.lost && !d.again);
+        }
+        assert_eq!(r.pipe(1, 11, 3).next, Some((10, 2)));
     }
 
     #[test]
