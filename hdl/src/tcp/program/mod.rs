@@ -31,6 +31,8 @@ use crate::config::ToeConfig;
 
 pub mod acknowledge;
 pub mod close;
+#[cfg(test)]
+mod conformance;
 pub mod handshake;
 pub mod host;
 pub mod receive;
