@@ -29,7 +29,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .note("SMSS more for each cwnd acknowledged");
     a.ld(GAIN).add(T_ACKED).st(GAIN);
     a.sub(CWND).sign(A);
-    a.unless(A).st(GAIN);
+    a.unless(A).sub(CWND).to(GAIN);
     a.ld(MSS);
     a.unless(A).add(CWND).to(CWND);
     a.label("congestion.grows")
@@ -73,6 +73,12 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br("text");
     a.note("RFC 5681 section 3.2, step 4: in recovery each has left the network");
     a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(B);
+    a.note("unless a FIN came with what ended it")
+        .ldi(1)
+        .add(SEG_ACK)
+        .sub(RECOVER)
+        .not_sign(A);
+    a.when(A).clear(B);
     a.ld(MSS).add(CWND);
     a.when(B).st(CWND);
     a.when(B).br("text");

@@ -32,6 +32,8 @@ use crate::config::ToeConfig;
 
 pub mod acknowledge;
 pub mod close;
+#[cfg(test)]
+mod conformance;
 pub mod congestion;
 pub mod handshake;
 pub mod host;

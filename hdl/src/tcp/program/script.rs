@@ -1,6 +1,7 @@
 //! Packet scripts: what arrives, what must leave, what state follows, which counter moved. For the tests of the program's files.
 //!
-//! Sequence numbers in scripts are relative: ours begin at 0xFFFF_FF00 ([`US`]), the peer's at 0xFFFF_FFF0 ([`PEER`]), so that every script crosses the wrap.
+//! Sequence numbers in scripts are relative: ours begin at 0xFFFF_FF00 ([`US`]), the peer's at 0xFFFF_FFF0 ([`PEER`]), so that every script crosses the wrap;
+//! [`Script::numbered`] begins elsewhere.
 use super::words;
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
@@ -12,6 +13,7 @@ pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 pub const PSH: u8 = 8;
 pub const ACK: u8 = 16;
+pub const URG: u8 = 32;
 
 /// Our initial sequence number.
 pub const US: u32 = 0xFFFF_FF00;
@@ -20,30 +22,53 @@ pub const PEER: u32 = 0xFFFF_FFF0;
 /// Ports of the peer and of the host's listener.
 pub const PEER_PORT: u16 = 40_000;
 pub const HOST_PORT: u16 = 80;
-const PEER_IP: [u8; 4] = [192, 168, 69, 1];
+pub const PEER_IP: [u8; 4] = [192, 168, 69, 1];
 const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+/// An ACK leaves at the latest so many ticks after its segment (RFC 9293 section 3.8.6.3 allows less than 500).
+pub const ACK_DELAY: u32 = 200;
 
 /// A segment; `seq` and `ack` relative to the sender's and the receiver's initial numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seg {
+    /// The peer's address.
+    pub ip: [u8; 4],
     pub ports: (u16, u16),
     pub flags: u8,
     pub seq: u32,
     pub ack: u32,
     pub wnd: u16,
+    pub urgent: u16,
     pub mss: Option<u16>,
+    /// RFC 7323 section 2.
+    pub scale: Option<u8>,
+    /// TSval and TSecr (RFC 7323 section 3).
+    pub stamps: Option<(u32, u32)>,
+    /// RFC 2018 section 2.
+    pub sack_permitted: bool,
+    /// Edges, relative as `ack` is (RFC 2018 section 3).
+    pub sack: Vec<(u32, u32)>,
+    /// Options as bytes, in front of those above; only on the way in.
+    pub raw: Vec<u8>,
     pub data: Vec<u8>,
 }
 
 /// A segment of the peer without text, window 8192.
 pub fn seg(flags: u8, seq: u32, ack: u32) -> Seg {
     Seg {
+        ip: PEER_IP,
         ports: (PEER_PORT, HOST_PORT),
         flags,
         seq,
         ack,
         wnd: 8192,
+        urgent: 0,
         mss: None,
+        scale: None,
+        stamps: None,
+        sack_permitted: false,
+        sack: Vec::new(),
+        raw: Vec::new(),
         data: Vec::new(),
     }
 }
@@ -55,6 +80,27 @@ impl Seg {
     }
     pub fn mss(mut self, mss: u16) -> Self {
         self.mss = Some(mss);
+        self
+    }
+    pub fn urgent(mut self, pointer: u16) -> Self {
+        self.flags |= URG;
+        self.urgent = pointer;
+        self
+    }
+    pub fn scale(mut self, shift: u8) -> Self {
+        self.scale = Some(shift);
+        self
+    }
+    pub fn stamps(mut self, value: u32, echo: u32) -> Self {
+        self.stamps = Some((value, echo));
+        self
+    }
+    pub fn sack_permitted(mut self) -> Self {
+        self.sack_permitted = true;
+        self
+    }
+    pub fn raw(mut self, options: &[u8]) -> Self {
+        self.raw = options.to_vec();
         self
     }
     pub fn data(mut self, data: &[u8]) -> Self {
@@ -70,67 +116,130 @@ impl Seg {
         self
     }
 
+    pub fn with_address(mut self, ip: [u8; 4]) -> Self {
+        self.ip = ip;
+        self
+    }
+
+    /// What it takes of the sequence space.
+    pub fn length(&self) -> u32 {
+        let controls = u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0);
+        self.data.len() as u32 + controls
+    }
+
+    /// No option but what the fields say, filled up with no-operations.
+    fn options(&self, us: u32) -> Vec<u8> {
+        let mut o = self.raw.clone();
+        if let Some(mss) = self.mss {
+            o.extend([2, 4]);
+            o.extend(mss.to_be_bytes());
+        }
+        if let Some(shift) = self.scale {
+            o.extend([3, 3, shift]);
+        }
+        if self.sack_permitted {
+            o.extend([4, 2]);
+        }
+        if !self.sack.is_empty() {
+            o.extend([5, 2 + 8 * self.sack.len() as u8]);
+            for (left, right) in &self.sack {
+                o.extend(us.wrapping_add(*left).to_be_bytes());
+                o.extend(us.wrapping_add(*right).to_be_bytes());
+            }
+        }
+        if let Some((value, echo)) = self.stamps {
+            o.extend([8, 10]);
+            o.extend(value.to_be_bytes());
+            o.extend(echo.to_be_bytes());
+        }
+        while !o.len().is_multiple_of(4) {
+            o.push(1);
+        }
+        assert!(o.len() <= 40, "{} bytes of options", o.len());
+        o
+    }
+
     /// As an IP packet from the peer.
-    fn packet(&self, own_ip: [u8; 4]) -> Vec<u8> {
-        let options = if self.mss.is_some() { 4 } else { 0 };
-        let length = 40 + options + self.data.len();
+    fn packet(&self, own_ip: [u8; 4], us: u32, peer: u32) -> Vec<u8> {
+        let options = self.options(us);
+        let length = 40 + options.len() + self.data.len();
         let mut p = vec![0x45, 0];
         p.extend((length as u16).to_be_bytes());
         p.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-        p.extend(PEER_IP);
+        p.extend(self.ip);
         p.extend(own_ip);
         let sum = !fold(&p, 0);
         p[10..12].copy_from_slice(&sum.to_be_bytes());
         p.extend(self.ports.0.to_be_bytes());
         p.extend(self.ports.1.to_be_bytes());
-        p.extend(PEER.wrapping_add(self.seq).to_be_bytes());
+        p.extend(peer.wrapping_add(self.seq).to_be_bytes());
         let ack = if self.flags & ACK != 0 {
-            US.wrapping_add(self.ack)
+            us.wrapping_add(self.ack)
         } else {
             0
         };
         p.extend(ack.to_be_bytes());
-        p.extend([(((20 + options) / 4) << 4) as u8, self.flags]);
+        p.extend([(((20 + options.len()) / 4) << 4) as u8, self.flags]);
         p.extend(self.wnd.to_be_bytes());
-        p.extend([0; 4]);
-        if let Some(mss) = self.mss {
-            p.extend([2, 4]);
-            p.extend(mss.to_be_bytes());
-        }
+        p.extend([0; 2]);
+        p.extend(self.urgent.to_be_bytes());
+        p.extend(&options);
         p.extend(&self.data);
         let sum = !fold(&p[12..], 6 + (length as u32 - 20));
         p[36..38].copy_from_slice(&sum.to_be_bytes());
         p
     }
 
-    /// From an IP packet of ours; checks both checksums and the length.
-    fn parse(p: &[u8]) -> Self {
+    /// From an IP packet of ours; checks both checksums, the lengths and every option.
+    fn parse(p: &[u8], us: u32, peer: u32) -> Self {
         let half = |at: usize| u16::from_be_bytes([p[at], p[at + 1]]);
         let word = |at: usize| u32::from_be_bytes([p[at], p[at + 1], p[at + 2], p[at + 3]]);
         assert_eq!(half(2) as usize, p.len(), "total length");
         assert_eq!(fold(&p[..20], 0), 0xFFFF, "header checksum");
         assert_eq!(fold(&p[12..], 6 + p.len() as u32 - 20), 0xFFFF, "checksum");
-        assert_eq!(p[16..20], PEER_IP);
         let header = usize::from(p[32] >> 4) * 4;
         let flags = p[33];
-        let mss = (header > 20).then(|| {
-            assert_eq!(p[40..42], [2, 4], "an MSS option");
-            half(42)
-        });
-        Seg {
+        let mut segment = Seg {
+            ip: [p[16], p[17], p[18], p[19]],
             ports: (half(20), half(22)),
-            flags,
-            seq: word(24).wrapping_sub(US),
-            ack: if flags & ACK != 0 {
-                word(28).wrapping_sub(PEER)
-            } else {
-                assert_eq!(word(28), 0);
-                0
-            },
             wnd: half(34),
-            mss,
+            urgent: half(38),
             data: p[20 + header..].to_vec(),
+            ..seg(flags, word(24).wrapping_sub(us), 0)
+        };
+        if flags & ACK != 0 {
+            segment.ack = word(28).wrapping_sub(peer);
+        } else {
+            assert_eq!(word(28), 0);
         }
+        let mut at = 40;
+        while at < 20 + header {
+            let length = match p[at] {
+                0 => {
+                    assert!(p[at..20 + header].iter().all(|b| *b == 0), "padding");
+                    break;
+                }
+                1 => 1,
+                _ => usize::from(p[at + 1]),
+            };
+            assert!(at + length <= 20 + header, "an option past the header");
+            match (p[at], length) {
+                (1, 1) => {}
+                (2, 4) => segment.mss = Some(half(at + 2)),
+                (3, 3) => segment.scale = Some(p[at + 2]),
+                (4, 2) => segment.sack_permitted = true,
+                (5, 10 | 18 | 26 | 34) => {
+                    let edges = (at + 2..at + length).step_by(8);
+                    segment.sack = edges
+                        .map(|e| (word(e).wrapping_sub(peer), word(e + 4).wrapping_sub(peer)))
+                        .collect();
+                }
+                (8, 10) => segment.stamps = Some((word(at + 2), word(at + 6))),
+                (kind, length) => panic!("option {kind} of {length} bytes"),
+            }
+            at += length;
+        }
+        segment
     }
 }
 
@@ -149,6 +258,8 @@ fn fold(bytes: &[u8], start: u32) -> u16 {
 pub struct Script {
     pub toe: ModelToe,
     config: ToeConfig,
+    us: u32,
+    peer: u32,
 }
 
 /// The usual configuration with a listener of the host's. Text is acknowledged at once, so that a script need not wait.
@@ -169,13 +280,23 @@ impl Script {
     }
 
     pub fn with(config: ToeConfig) -> Self {
+        Self::numbered(config, US, PEER)
+    }
+
+    /// With these initial numbers, ours and the peer's.
+    pub fn numbered(config: ToeConfig, us: u32, peer: u32) -> Self {
         let mut toe = ModelToe::new(&config, &super::program(&config));
-        toe.set_isn(US);
+        toe.set_isn(us);
         toe.machine.tracing = true;
         toe.blocks
             .neighbours
             .insert(u32::from_be_bytes(PEER_IP), PEER_MAC);
-        Self { toe, config }
+        Self {
+            toe,
+            config,
+            us,
+            peer,
+        }
     }
 
     /// A connection that the peer opened to `HOST_PORT`; both sides are at sequence number 1. The peer's MSS is 1000, its window 8192.
@@ -199,10 +320,18 @@ impl Script {
         self.arrive(segment).settle()
     }
 
+    /// A segment arrives whose packet was changed on the way.
+    pub fn inject_as(&mut self, segment: &Seg, change: impl Fn(&mut [u8])) -> &mut Self {
+        let mut packet = segment.packet(self.config.ip, self.us, self.peer);
+        change(&mut packet);
+        self.toe.packet_in(&packet, PEER_MAC);
+        self.settle()
+    }
+
     /// A segment arrives and waits.
     pub fn arrive(&mut self, segment: Seg) -> &mut Self {
-        self.toe
-            .packet_in(&segment.packet(self.config.ip), PEER_MAC);
+        let packet = segment.packet(self.config.ip, self.us, self.peer);
+        self.toe.packet_in(&packet, PEER_MAC);
         self
     }
 
@@ -226,19 +355,77 @@ impl Script {
     pub fn next(&mut self) -> Option<Seg> {
         let p = self.toe.packet_out()?;
         assert_eq!(p.mac, PEER_MAC);
-        Some(Seg::parse(&p.bytes))
+        Some(Seg::parse(&p.bytes, self.us, self.peer))
     }
 
     /// The next segment out has these flags, numbers and this much text (PSH is not looked at).
     #[track_caller]
     pub fn expect(&mut self, flags: u8, seq: u32, ack: u32, length: usize) -> Seg {
         let s = self.next().expect("a segment");
+        assert_eq!(s.ip, PEER_IP);
         assert_eq!(
             (s.flags & !PSH, s.seq, s.ack, s.data.len()),
             (flags, seq, ack, length),
             "flags, seq, ack, length of {s:?}"
         );
         s
+    }
+
+    /// Time passes until number `n` is acknowledged, which an ACK that may wait for a second segment or for [`ACK_DELAY`] does; nothing but ACKs leaves until then. The last of them.
+    #[track_caller]
+    pub fn acked(&mut self, n: u32) -> Seg {
+        for waited in 0..=ACK_DELAY {
+            while let Some(s) = self.next() {
+                assert_eq!((s.flags, s.data.len()), (ACK, 0), "an ACK alone: {s:?}");
+                if s.ack == n {
+                    return s;
+                }
+            }
+            if waited < ACK_DELAY {
+                self.ticks(1);
+            }
+        }
+        panic!("{n} is not acknowledged in {ACK_DELAY} ticks")
+    }
+
+    /// Nothing leaves but ACKs, which are dropped.
+    #[track_caller]
+    pub fn silence_but_acks(&mut self) -> &mut Self {
+        while let Some(s) = self.next() {
+            assert_eq!((s.flags, s.data.len()), (ACK, 0), "an ACK alone: {s:?}");
+        }
+        self
+    }
+
+    /// A word of connection 0 that holds a sequence number of ours, relative.
+    pub fn ours(&self, word: Operand) -> u32 {
+        self.word(word).wrapping_sub(self.us)
+    }
+
+    /// The same of the peer's.
+    pub fn theirs(&self, word: Operand) -> u32 {
+        self.word(word).wrapping_sub(self.peer)
+    }
+
+    /// An active open from `HOST_PORT` to the peer; its SYN has left.
+    pub fn connecting() -> Self {
+        let mut s = Self::new();
+        s.connect();
+        s.expect(SYN, 0, 0, 0);
+        s.silence().state("SYN-SENT");
+        s
+    }
+
+    /// The host's command, to the peer from `HOST_PORT`.
+    pub fn connect(&mut self) -> &mut Self {
+        let remote = (PEER_IP, PEER_PORT);
+        self.toe.connect(HOST_PORT, remote, Owner::Host);
+        self.settle()
+    }
+
+    /// The application still has connection 0.
+    pub fn attached(&self) -> bool {
+        self.toe.blocks.attached[0] != Default::default()
     }
 
     /// Nothing (more) leaves.

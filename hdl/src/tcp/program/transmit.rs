@@ -1,7 +1,7 @@
 //! What may be sent now, and the headers of every segment of a connection (RFC 9293 sections 3.7 and 3.8.6).
 use super::marks::*;
 use super::words::*;
-use super::{constant, due, flags, state, timer, zero};
+use super::{constant, due, dup, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
@@ -129,6 +129,8 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).clear(B);
     a.when(B).br("acknowledge");
     a.when(C).br("acknowledge");
+    a.note("cwnd has no more to grow for").ldi(dup::RECOVERY);
+    a.and(DUP_ACKS).to(DUP_ACKS);
     a.note("ESTABLISHED to FIN-WAIT-1, CLOSE-WAIT to LAST-ACK");
     a.ldi(state::PEER_FIN).and(STATE).zero(B);
     a.ldi(state::FIN_WAIT_1);
