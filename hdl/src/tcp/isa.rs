@@ -133,7 +133,7 @@ pub mod seg {
     pub const TSVAL: u8 = 9;
     pub const TSECR: u8 = 10;
     pub const WND: u8 = 11;
-    /// The left edge of the first SACK block, behind it its right edge, then those of the others.
+    /// The left edge of the first SACK block, behind it its right edge, then those of the others: words of the record without operand addresses.
     pub const EDGES: u8 = 16;
     /// Words that a record may have.
     pub const WORDS: usize = 24;

@@ -1825,6 +1825,41 @@ mod tests {
         assert_eq!(held(&mut uut), []);
     }
 
+    /// `model::rx_ring`, with which the program is tested, holds the same intervals in the same order.
+    #[test]
+    fn the_program_s_model_tells_of_the_same_intervals() {
+        use crate::tcp::model::rx_ring::RxRing as InModel;
+        let mut rng = StdRng::seed_from_u64(11);
+        let (mut uut, mut model) = (make(1, 256), InModel::new(1, 256));
+        uut.slots_count.next = 0.into();
+        let mut told = [0; 5];
+        for round in 0..3_000 {
+            if round % 50 == 0 {
+                let start = 0u32.wrapping_sub(rng.random_range(0..300));
+                command(&mut uut, INIT, 0, start);
+                model.init(0, start);
+            }
+            let ahead = rng.random_range(1..250) * u32::from(rng.random_bool(0.9));
+            let seq = model.rcv_nxt(0).wrapping_add(ahead);
+            let length = rng.random_range(1..30);
+            place(&mut uut, 0, seq, length as u64);
+            model.place(0, 0, seq, &vec![0; length]);
+            let moved = command(&mut uut, COMMIT, 0, 0).1;
+            assert_eq!(moved, model.commit(0, 0).moved);
+            step(&mut uut);
+            for n in 0..6 {
+                let (_, ok, start, end) = sack(&mut uut, n);
+                assert_eq!(
+                    ok.then_some((start, end)),
+                    model.sack(0, n as u8),
+                    "{round}"
+                );
+            }
+            told[model.held(0).len()] += 1;
+        }
+        assert!(told.iter().all(|n| *n > 20), "{told:?}");
+    }
+
     /// A ring that is built without it does not know the command.
     #[test]
     fn without_sack_nothing_is_told() {

@@ -2259,6 +2259,84 @@ mod tests {
         assert!(stood.iter().all(|cycles| *cycles > 0), "{stood:?}");
     }
 
+    /// `model::tx_ring`, with which the program is tested, answers as the gates do.
+    #[test]
+    fn the_program_s_model_has_the_same_scoreboard() {
+        use crate::tcp::model::tx_ring::TxRing as InModel;
+        let mut seen = [0; 6];
+        for seed in 0..6 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let (mut uut, mut model) = (TxRing::new(4, 256, true), InModel::new(1, 256));
+            uut.connect_all();
+            let (mut una, mut used) = (0u32.wrapping_sub(200 + seed as u32), 0);
+            let mss = [1, 7, 20, 64][seed as usize % 4];
+            command(&mut uut, cmd::TX_INIT, una.into(), mss.into());
+            model.init(0, una, mss);
+            for _ in 0..400 {
+                uut.command.imm.next = 0.into();
+                match rng.random_range(0..10) {
+                    0..4 if used <= 11 => {
+                        let most = model
+                            .writable(0)
+                            .min(2 * usize::from(mss) - usize::from(model.tail(0)));
+                        if most > 0 {
+                            let count = rng.random_range(1..=most);
+                            burst(&mut uut, count as u64);
+                            model.write(0, &vec![7; count]);
+                        }
+                    }
+                    4 => assert_eq!(command(&mut uut, cmd::TX_CUT, 0, 0).1, model.cut(0)),
+                    5 => {
+                        let a = una.wrapping_add(rng.random_range(0..=u32::from(2 * mss)));
+                        let got = command(&mut uut, cmd::TX_FREE, a.into(), 0);
+                        let (number, to) = model.free(0, a);
+                        assert_eq!((got.2, got.3), (number.into(), to.into()));
+                        una = to;
+                    }
+                    6 => {
+                        if let Some(head) = model.peek(0, 0).filter(|d| d.length > 1) {
+                            let a = rng.random_range(1..u32::from(head.length));
+                            let got = command(&mut uut, cmd::TX_RECUT, a.into(), 0).1;
+                            assert_eq!(got, model.recut(0, a));
+                        }
+                    }
+                    7 => {
+                        let mut edge =
+                            || una.wrapping_add(rng.random_range(0..200)).wrapping_sub(20);
+                        let (a, b) = (edge(), edge());
+                        let got = command(&mut uut, cmd::TX_SACK, a.into(), b.into());
+                        let (bytes, _) = model.sack(0, a, b);
+                        assert_eq!((got.1, got.2, got.3), (bytes > 0, bytes.into(), 0));
+                        seen[usize::from(bytes > 0)] += 1;
+                    }
+                    8 => {
+                        let sent = rng.random_range(0..=used);
+                        let threshold = rng.random_range(0..4) * rng.random_range(0..2);
+                        uut.command.imm.next = u64::from(threshold).into();
+                        let got = command(&mut uut, cmd::TX_PIPE, 0, u64::from(sent));
+                        let pipe = model.pipe(0, sent, threshold);
+                        let (distance, index) = pipe.next.unwrap_or((0, 0));
+                        let want = (
+                            pipe.next.is_some(),
+                            pipe.bytes.into(),
+                            u64::from(distance << 16 | index),
+                        );
+                        assert_eq!((got.1, got.2, got.3), want);
+                        seen[2 + usize::from(got.1)] += 1;
+                    }
+                    _ => {
+                        let a = rng.random_range(0..=used);
+                        let got = command(&mut uut, cmd::TX_MARK, a.into(), 0).1;
+                        assert_eq!(got, model.mark(0, a));
+                        seen[4 + usize::from(got)] += 1;
+                    }
+                }
+                used = (0..).find(|n| model.peek(0, *n).is_none()).unwrap();
+            }
+        }
+        assert!(seen.iter().all(|n| *n > 20), "{seen:?}");
+    }
+
     /// A ring that is built without one does not know the commands.
     #[test]
     fn without_a_scoreboard_its_commands_do_nothing() {
