@@ -177,6 +177,19 @@ fn a_syn_that_comes_twice_makes_one_connection() {
 }
 
 #[test]
+fn ecn_bits_of_a_syn_keep_it_from_nothing() {
+    // RFC 3168 section 6.1.1: all forms of SYN that set up ECN or do not; a SYN-ACK never has both bits.
+    for bits in [0, ECE, CWR, ECE | CWR] {
+        let mut s = Script::new();
+        s.inject(seg(SYN | bits, 0, 0));
+        let answer = s.next().expect("a SYN-ACK");
+        assert_eq!((answer.flags & !ECE, answer.ack), (SYN | ACK, 1));
+        assert!(bits == ECE | CWR || answer.flags & ECE == 0, "{bits:#x}");
+        s.inject(seg(ACK, 1, 1)).silence().state("ESTABLISHED");
+    }
+}
+
+#[test]
 fn half_open_connections_take_no_slot_from_established_ones() {
     let mut s = Script::established();
     for port in 0..20 {
