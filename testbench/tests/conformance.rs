@@ -136,7 +136,7 @@ fn every_packet_script_that_is_ignored_is_named() {
     });
     let missing: Vec<_> = ignored
         .map(|(test, _)| test.join("::"))
-        .filter(|test| !page.contains(test.trim_start_matches("tcp::")))
+        .filter(|test| !page.contains(test.trim_start_matches("tcp::program::")))
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }

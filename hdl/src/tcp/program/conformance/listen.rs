@@ -72,6 +72,20 @@ fn the_listener_goes_on_listening() {
 }
 
 #[test]
+fn an_old_duplicate_syn_ends_with_the_peer_s_reset_and_the_new_one_opens() {
+    // Section 3.5, figure 8
+    let mut s = Script::new();
+    s.inject(seg(SYN, 90, 0));
+    s.expect(SYN | ACK, 0, 91, 0);
+    s.inject(seg(RST, 91, 0)).silence().slots(0);
+    s.ticks(10).inject(seg(SYN, 200, 0));
+    let answer = s.next().expect("a SYN-ACK");
+    assert_eq!((answer.flags, answer.ack), (SYN | ACK, 201));
+    let ours = answer.seq.wrapping_add(1);
+    s.inject(seg(ACK, 201, ours)).silence().state("ESTABLISHED");
+}
+
+#[test]
 fn two_listeners_do_not_mix() {
     let mut s = Script::new();
     s.inject(seg(SYN, 0, 0).with_target(7));
