@@ -470,6 +470,19 @@ fn a_reset_of_the_peer_is_told_to_the_application_s_switch() {
 }
 
 #[test]
+fn the_reset_that_answers_a_challenge_ends_it() {
+    // RFC 5961 sections 3.2 and 4.2: its number is that of the challenge's acknowledgement.
+    for (flags, offset) in [(SYN, 0), (SYN, FAR), (RST, 1), (RST, WND - 1)] {
+        each(super::established, |mut at| {
+            at.s.inject(at.from(flags, offset));
+            let challenge = at.s.next().expect("a challenge");
+            at.s.inject(seg(RST, challenge.ack, 0));
+            at.gone();
+        });
+    }
+}
+
+#[test]
 fn a_reset_flushes_what_was_to_be_sent() {
     each(three_sent, |mut at| {
         at.s.inject(at.from(RST, 0));

@@ -72,6 +72,20 @@ fn the_listener_goes_on_listening() {
 }
 
 #[test]
+fn an_old_duplicate_syn_ends_with_the_peer_s_reset_and_the_new_one_opens() {
+    // Section 3.5, figure 8
+    let mut s = Script::new();
+    s.inject(seg(SYN, 90, 0));
+    s.expect(SYN | ACK, 0, 91, 0);
+    s.inject(seg(RST, 91, 0)).silence().slots(0);
+    s.ticks(10).inject(seg(SYN, 200, 0));
+    let answer = s.next().expect("a SYN-ACK");
+    assert_eq!((answer.flags, answer.ack), (SYN | ACK, 201));
+    let ours = answer.seq.wrapping_add(1);
+    s.inject(seg(ACK, 201, ours)).silence().state("ESTABLISHED");
+}
+
+#[test]
 fn two_listeners_do_not_mix() {
     let mut s = Script::new();
     s.inject(seg(SYN, 0, 0).with_target(7));
@@ -174,6 +188,19 @@ fn a_syn_that_comes_twice_makes_one_connection() {
     }
     s.inject(seg(ACK, 1, 1)).state("ESTABLISHED");
     s.counted(Cause::Opened, 1).slots(1);
+}
+
+#[test]
+fn ecn_bits_of_a_syn_keep_it_from_nothing() {
+    // RFC 3168 section 6.1.1: all forms of SYN that set up ECN or do not; a SYN-ACK never has both bits.
+    for bits in [0, ECE, CWR, ECE | CWR] {
+        let mut s = Script::new();
+        s.inject(seg(SYN | bits, 0, 0));
+        let answer = s.next().expect("a SYN-ACK");
+        assert_eq!((answer.flags & !ECE, answer.ack), (SYN | ACK, 1));
+        assert!(bits == ECE | CWR || answer.flags & ECE == 0, "{bits:#x}");
+        s.inject(seg(ACK, 1, 1)).silence().state("ESTABLISHED");
+    }
 }
 
 #[test]

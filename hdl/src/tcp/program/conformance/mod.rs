@@ -74,11 +74,11 @@ impl At {
     #[track_caller]
     fn still(&mut self) -> &mut Self {
         self.s.silence();
-        if self.name == "TIME-WAIT" {
-            self.s.waiting(1);
-        } else {
-            self.s.state(self.name);
-        }
+        match self.name {
+            "TIME-WAIT" => self.s.waiting(1),
+            "TIME-WAIT, unread" => self.s.state("TIME-WAIT"),
+            name => self.s.state(name),
+        };
         self
     }
 
@@ -168,6 +168,29 @@ fn time_wait(numbers: (u32, u32)) -> At {
     at.name = "TIME-WAIT";
     at.rcv = 2;
     at.still();
+    at
+}
+
+/// TIME-WAIT in a connection's own slot, for its application has not read to the end.
+fn time_wait_unread(numbers: (u32, u32)) -> At {
+    let mut at = fin_wait_2(numbers);
+    at.s.inject(seg(ACK | FIN, 1, 2).data(b"unread")).acked(8);
+    at.name = "TIME-WAIT, unread";
+    at.rcv = 8;
+    at.still();
+    at
+}
+
+/// CLOSED after LAST-ACK, in a slot that waits for its application to read to the end.
+fn closed_unread(numbers: (u32, u32)) -> At {
+    let mut at = established(numbers);
+    at.s.inject(seg(ACK | FIN, 1, 1).data(b"unread")).acked(8);
+    at.s.close();
+    at.s.expect(FIN | ACK, 1, 8, 0);
+    at.s.inject(seg(ACK, 8, 2));
+    at.name = "CLOSED";
+    (at.una, at.nxt, at.rcv) = (2, 2, 8);
+    at.still().s.slots(1);
     at
 }
 

@@ -160,13 +160,61 @@ fn options_not_offered_are_not_used() {
     s.inject(seg(ACK, 11, 1).data(b"x"));
     let ack = s.expect(ACK, 1, 1, 0);
     assert_eq!((ack.stamps, ack.sack), (None, vec![]));
+    assert!(!ack.sack_permitted);
+}
+
+#[test]
+fn timestamps_not_negotiated_are_ignored() {
+    // RFC 7323 section 3.2
+    let mut at = super::established((US, PEER));
+    for (n, value) in [5, 4, 0, FAR].into_iter().enumerate() {
+        at.s.inject(seg(ACK, 1 + n as u32, 1).stamps(value, 9).data(b"x"));
+        let ack = at.s.acked(2 + n as u32);
+        assert_eq!(ack.stamps, None);
+    }
+    assert_eq!(at.s.read(), b"xxxx");
+}
+
+#[test]
+fn a_segment_without_timestamps_ends_no_connection() {
+    // RFC 7323 section 3.2: it may be dropped, no more
+    let mut s = Script::new();
+    s.inject(seg(SYN, 0, 0).mss(1000).stamps(1000, 0));
+    let answer = s.next().expect("a SYN-ACK");
+    let echo = answer.stamps.map_or(0, |(value, _)| value);
+    s.inject(seg(ACK, 1, 1).stamps(1001, echo)).silence();
+    s.inject(seg(ACK, 1, 1).data(b"x")).silence_but_acks();
+    s.state("ESTABLISHED");
+    s.inject(seg(ACK, 1, 1).stamps(1002, echo).data(b"x"));
+    s.ticks(ACK_DELAY).silence_but_acks();
+    assert_eq!(s.state("ESTABLISHED").read(), b"x");
+}
+
+#[test]
+fn a_window_scale_option_in_a_later_segment_is_ignored() {
+    // RFC 7323 section 2.2
+    let mut at = super::established((US, PEER));
+    at.s.inject(at.from(ACK, 0).scale(7).wnd(1000)).silence();
+    at.s.inject(at.from(ACK, 0).wnd(2000)).silence();
+    assert_eq!(at.s.word(super::super::words::SND_WND), 2000);
+}
+
+#[test]
+fn a_window_scale_option_leaves_the_syn_s_window_as_it_is() {
+    // RFC 7323 section 2.2
+    let mut s = Script::new();
+    s.inject(seg(SYN, 0, 0).mss(1000).scale(3).wnd(1500));
+    let answer = s.next().expect("a SYN-ACK");
+    assert_eq!((answer.flags, answer.wnd), (SYN | ACK, 8192));
+    assert_eq!(s.word(super::super::words::SND_WND), 1500);
 }
 
 #[test]
 fn a_syn_with_every_option_opens() {
     let mut s = Script::new();
     let syn = seg(SYN, 0, 0).mss(700).scale(7).sack_permitted();
-    s.inject(syn.stamps(1000, 0));
+    // Without ACK there is nothing to echo: TSecr is not read.
+    s.inject(syn.stamps(1000, 77));
     let answer = s.next().expect("a SYN-ACK");
     assert_eq!((answer.flags, answer.ack), (SYN | ACK, 1));
     // RFC 7323 section 3.2: TSecr of a SYN-ACK that has it is the SYN's TSval.

@@ -188,6 +188,34 @@ fn what_is_dropped_does_not_keep_the_handshake_from_its_end() {
 }
 
 #[test]
+fn the_syn_ack_again_is_acknowledged_again() {
+    // Our ACK was lost.
+    each(connecting, |mut at| {
+        for _ in 0..3 {
+            at.s.inject(seg(SYN | ACK, 0, 1));
+            at.s.expect(ACK, 1, 1, 0);
+            at.s.silence().state("ESTABLISHED").ticks(1000);
+        }
+        at.s.counted(Cause::Opened, 1).slots(1);
+    });
+}
+
+#[test]
+fn a_peer_with_the_half_of_an_earlier_connection_is_reset_and_then_opens() {
+    // Section 3.5.1, figure 9, lines 4 to 7: it answers the SYN with an ACK of its own numbers.
+    each(connecting, |mut at| {
+        at.s.inject(seg(ACK, 300, 100));
+        at.s.expect(RST, 100, 0, 0);
+        at.still();
+        let syn = (0..RTO_MOST).find_map(|_| at.s.ticks(1).next());
+        assert_eq!(syn.map(|s| (s.flags, s.seq)), Some((SYN, 0)));
+        at.s.inject(seg(SYN | ACK, 0, 1));
+        at.s.expect(ACK, 1, 1, 0);
+        at.s.silence().state("ESTABLISHED");
+    });
+}
+
+#[test]
 #[ignore = "reason: the text of a SYN is not placed; it must come again"]
 fn text_of_the_syn_ack_is_delivered() {
     let mut at = connecting((US, PEER));

@@ -77,6 +77,63 @@ fn a_reset_never_ends_it_before_its_time() {
 }
 
 #[test]
+fn while_unread_it_is_the_same_out_of_the_window() {
+    each(super::time_wait_unread, |mut at| {
+        at.s.inject(at.from(ACK, BELOW)).expect(ACK, 2, 8, 0);
+        at.s.inject(at.from(RST, WND)).silence();
+        at.s.inject(at.from(ACK, WND + 1).data(b"x"));
+        at.acknowledged().still();
+        assert_eq!(at.s.read(), b"unread");
+    });
+}
+
+#[test]
+fn while_unread_a_reset_takes_nothing_away() {
+    for offset in [0, 1, BELOW, WND] {
+        each(super::time_wait_unread, |mut at| {
+            at.s.inject(at.from(RST, offset)).silence_but_acks();
+            assert_eq!(at.still().s.read(), b"unread");
+            at.s.silence().waiting(1);
+        });
+    }
+}
+
+#[test]
+fn while_unread_a_syn_is_challenged() {
+    for offset in [BELOW, 0, 1, WND, FAR] {
+        each(super::time_wait_unread, |mut at| {
+            let segment = at.from(SYN, offset);
+            at.s.ticks(10).inject(segment);
+            at.acknowledged().still();
+        });
+    }
+}
+
+#[test]
+fn while_unread_text_and_fin_are_acknowledged_and_not_taken() {
+    for (flags, offset, text) in [
+        (ACK | FIN, BELOW, &b""[..]),
+        (ACK | FIN, BELOW - 6, b"unread"),
+        (ACK, 0, b"more"),
+        (ACK | FIN, 0, b"more"),
+    ] {
+        each(super::time_wait_unread, |mut at| {
+            at.s.inject(at.from(flags, offset).data(text));
+            at.acknowledged().still();
+            assert_eq!(at.s.read(), b"unread");
+        });
+    }
+}
+
+#[test]
+fn while_unread_what_acknowledges_too_much_is_answered() {
+    each(super::time_wait_unread, |mut at| {
+        at.s.inject(seg(ACK, 8, 3));
+        at.acknowledged().still();
+    });
+}
+
+#[test]
 fn a_syn_with_ack_is_challenged() {
     for offset in [FAR, BELOW, 0, 1, WND, FAR - 1] {
         each(super::time_wait, |mut at| {
@@ -115,6 +172,16 @@ fn a_syn_above_what_the_peer_has_sent_opens_anew_with_a_number_above_ours() {
             assert_eq!(at.s.toe.blocks.table.waiting(), 0);
         });
     }
+}
+
+#[test]
+#[ignore = "reason: TIME-WAIT is over with the SYN that opens anew; a reset of it leaves nothing (RFC 9293 section 3.6.1, MAY-2, second condition)"]
+fn it_comes_back_if_the_syn_turns_out_to_be_an_old_duplicate() {
+    let mut at = super::time_wait((US, PEER));
+    at.s.ticks(10).inject(seg(SYN, 900, 0));
+    assert_eq!(at.s.next().expect("a SYN-ACK").flags, SYN | ACK);
+    at.s.inject(seg(RST, 901, 0));
+    at.still();
 }
 
 #[test]

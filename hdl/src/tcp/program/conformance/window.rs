@@ -93,6 +93,17 @@ fn a_window_shrunk_below_what_is_on_its_way_ends_no_connection() {
 }
 
 #[test]
+fn what_lies_past_the_right_edge_is_sent_again() {
+    // MAY-7
+    let mut s = opened(1000);
+    s.write(&[1; 1000]);
+    assert_eq!(ends(&mut s), [1001]);
+    s.inject(seg(ACK, 1, 1).wnd(400)).silence();
+    let again = (0..RTO_MOST).find_map(|_| s.ticks(1).next());
+    assert_eq!(again.map(|s| (s.seq, s.data.len())), Some((1, 1000)));
+}
+
+#[test]
 fn a_window_that_shuts_with_text_on_its_way_ends_no_connection() {
     let mut s = opened(1000);
     s.write(&[1; 1000]);
