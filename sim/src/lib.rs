@@ -13,6 +13,7 @@ pub mod machine;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod pair;
+pub mod path;
 pub mod pattern;
 pub mod pcap;
 pub mod peer;
