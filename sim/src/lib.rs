@@ -7,6 +7,8 @@ pub mod board;
 pub mod cxxrtl;
 pub mod fault;
 pub mod gmii;
+#[cfg(target_os = "linux")]
+pub mod kernel;
 pub mod link;
 pub mod lockstep;
 pub mod machine;

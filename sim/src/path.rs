@@ -493,10 +493,7 @@ mod tests {
             ..lossy
         };
         assert_eq!(through(spoilt, 7, &short).1.lost, passed.lost);
-        let more = Line {
-            loss: 0.1,
-            ..lossy
-        };
+        let more = Line { loss: 0.1, ..lossy };
         let (fewer, _) = through(more, 7, &apart(4_000));
         assert!(numbers(&fewer).iter().all(|n| kept.contains(n)));
         assert_ne!(numbers(&through(lossy, 8, &apart(4_000)).0), numbers(&few));
