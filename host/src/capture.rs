@@ -104,7 +104,12 @@ pub fn parse(bytes: &[u8]) -> Option<Header> {
     if frame.ethertype() != EthernetProtocol::Ipv4 {
         return None;
     }
-    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    parse_ip(frame.payload())
+}
+
+/// The same of an IPv4 packet.
+pub fn parse_ip(bytes: &[u8]) -> Option<Header> {
+    let packet = Ipv4Packet::new_checked(bytes).ok()?;
     if packet.next_header() != IpProtocol::Tcp {
         return None;
     }
