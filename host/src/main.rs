@@ -140,7 +140,7 @@ enum Command {
         /// Of --loss only the rows that have one of these in their names: --only delay,loss.3
         #[arg(long, requires = "loss", value_delimiter = ',')]
         only: Vec<String>,
-        /// Folder for captures of every run of --loss, as each end saw it
+        /// Folder for captures of every run of --loss, as each end saw it, and a page with its time-sequence plots
         #[arg(long, requires = "loss", value_name = "DIR")]
         pcap: Option<PathBuf>,
         /// Folder for connections.md, .svg and .json (default: out/connections), or for loss.md, .svg and .json (out/loss)

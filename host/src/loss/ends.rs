@@ -19,6 +19,7 @@ use toe_sim::peer::{Conversation, EchoServer, Peer, PeerConfig, TcpOptions};
 use toe_sim::tap::{TapError, TapLink};
 
 use super::{Case, Flow};
+use crate::report::{self, StateWord};
 
 /// Who is called.
 pub const NEAR: Ipv4Addr = Ipv4Addr::new(192, 168, 69, 2);
@@ -59,6 +60,10 @@ pub struct ModelEnd {
     expected: Vec<u8>,
     /// Of each connection, what the host has read.
     read: Vec<usize>,
+    /// The words of the state that are plotted, by their place, and their changes in the connection that was the first to be open.
+    plotted: Vec<(usize, String)>,
+    first: Option<usize>,
+    pub words: Vec<StateWord>,
     /// Connections whose bytes were all there when the other end closed.
     pub whole: usize,
     /// What went wrong.
@@ -95,6 +100,12 @@ impl ModelEnd {
             ticks: 0,
             expected: sent(case),
             read: vec![0; config.connections],
+            plotted: (program.symbols.operands.iter())
+                .filter(|(place, name)| **place < 32 && report::is_plotted(name))
+                .map(|(place, name)| (usize::from(*place), name.clone()))
+                .collect(),
+            first: None,
+            words: vec![],
             whole: 0,
             error: None,
         }
@@ -109,12 +120,36 @@ impl ModelEnd {
         while self.ticks < now.total_millis() {
             self.ticks += 1;
             self.toe.tick();
-            self.settle();
+            self.settle(Instant::from_millis(self.ticks));
         }
-        self.settle();
+        self.settle(now);
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Instant) {
+        self.work();
+        if self.plotted.is_empty() {
+            return;
+        }
+        let attached = &self.toe.blocks.attached;
+        if self.first.is_none() {
+            self.first = attached.iter().position(|a| a.owner.is_some());
+        }
+        let open = self.first.filter(|conn| attached[*conn].owner.is_some());
+        let Some(conn) = open else { return };
+        for (place, name) in &self.plotted {
+            let value = self.toe.machine.state[conn][*place];
+            let last = self.words.iter().rev().find(|w| w.name == *name);
+            if last.is_none_or(|w| w.value != value) {
+                self.words.push(StateWord {
+                    cycle: now.total_micros().max(0) as u64,
+                    name: name.clone(),
+                    value,
+                });
+            }
+        }
+    }
+
+    fn work(&mut self) {
         for _ in 0..STEPS {
             if self.error.is_some() {
                 return;
@@ -172,7 +207,7 @@ impl Link for ModelEnd {
     fn send(&mut self, frame: Frame, now: Instant) {
         self.advance(now);
         self.toe.packet_in(&frame.bytes, FAR_MAC);
-        self.settle();
+        self.settle(now);
     }
 
     fn idle_until(&mut self, _now: Instant) -> Option<Instant> {

@@ -26,6 +26,7 @@ use toe_sim::world::{Clock, World};
 
 use crate::board::{Backend, SimulatedBoard};
 use crate::capture;
+use crate::report::{Page, StateWord};
 
 pub mod ends;
 mod table;
@@ -297,6 +298,54 @@ pub struct Ran {
     pub seen: Vec<Sighting>,
     pub to_near: Passed,
     pub to_far: Passed,
+    /// The words of the engine's state that are plotted, in microseconds.
+    pub words: Vec<StateWord>,
+}
+
+impl Ran {
+    /// The page with the time-sequence plots of the first connection, as the near end saw it.
+    pub fn page(&self, case: &Case, near: Near) -> Page {
+        let seen = self.seen.iter().filter_map(|s| {
+            let outward = match s.place {
+                Place::NearSent => true,
+                Place::NearGot => false,
+                Place::FarSent | Place::FarGot => return None,
+            };
+            let header = capture::parse_ip(&s.bytes)?;
+            Some((s.at.total_micros().max(0) as u64, outward, header))
+        });
+        let seen: Vec<_> = seen.collect();
+        let sample = &self.sample;
+        let goodput = match (sample.goodput, &sample.failure) {
+            (Some(bits), _) => format!("{:.3} Mb/s", bits / 1e6),
+            (_, failure) => failure.clone().unwrap_or_default(),
+        };
+        let facts = [
+            ("path", case.what.clone()),
+            ("called", format!("{near:?}").to_lowercase()),
+            ("seed", sample.seed.to_string()),
+            ("goodput", goodput),
+            ("sent again", format!("{} of {}", sample.again, sample.data)),
+            ("most in flight", format!("{} bytes", sample.flight)),
+            (
+                "lost on the way to the near end",
+                self.to_near.lost.to_string(),
+            ),
+            (
+                "lost on the way to the far end",
+                self.to_far.lost.to_string(),
+            ),
+        ];
+        Page {
+            title: case.name(),
+            facts: facts.map(|(label, value)| (label.into(), value)).into(),
+            cycles: seen.last().map_or(0, |s| s.0),
+            segments: capture::relative(&seen),
+            unit: Some("µs"),
+            words: self.words.clone(),
+            ..Page::default()
+        }
+    }
 }
 
 /// What the capture shows of those who send data.
@@ -366,6 +415,7 @@ fn finished<L: Link>(
     path: &Path<L>,
     seconds: Result<f64>,
     timers: Option<u64>,
+    words: Vec<StateWord>,
     case: &Case,
 ) -> Ran {
     let wire = on_the_wire(path.seen());
@@ -392,6 +442,7 @@ fn finished<L: Link>(
         seen,
         to_near: path.to_near(),
         to_far: path.to_far(),
+        words,
     }
 }
 
@@ -415,7 +466,7 @@ pub fn simulated(case: &Case, near: Near, seed: u64) -> Result<Ran> {
         Ok(over) => over,
         Err(_) => true,
     };
-    let (joined, timers) = match near {
+    let (joined, timers, words) = match near {
         Near::Model => {
             let program = program(&ends::config(case, true));
             let mut model = ModelEnd::new(case, &program);
@@ -426,7 +477,8 @@ pub fn simulated(case: &Case, near: Near, seed: u64) -> Result<Ran> {
             if case.flow == Flow::Receive && model.whole < case.connections {
                 failure.get_or_insert("the engine has not got all".into());
             }
-            (joined, Some(model.toe().counter(Cause::RtoExpired)))
+            let timers = model.toe().counter(Cause::RtoExpired);
+            (joined, Some(timers), model.words)
         }
         Near::Smoltcp => {
             let mut near = ends::smoltcp_near(case, seed);
@@ -437,7 +489,7 @@ pub fn simulated(case: &Case, near: Near, seed: u64) -> Result<Ran> {
             if case.flow != Flow::Send {
                 failure = near.finished().err().map(|e| e.to_string());
             }
-            (joined, None)
+            (joined, None, vec![])
         }
         Near::Linux | Near::Verilog => bail!("{near:?} has no simulated time here"),
     };
@@ -460,7 +512,7 @@ pub fn simulated(case: &Case, near: Near, seed: u64) -> Result<Ran> {
         seconds_between(start, end.max())
     };
     let seconds = seconds();
-    Ok(finished(seed, &path, seconds, timers, case))
+    Ok(finished(seed, &path, seconds, timers, words, case))
 }
 
 /// How long nothing may move at the far end in real time.
@@ -545,7 +597,7 @@ pub fn real(case: &Case, near: Near, seed: u64, congestion: &str) -> Result<Ran>
                     seconds = Err(anyhow!("{error}"));
                 }
                 let timers = Some(model.toe().counter(Cause::RtoExpired));
-                Ok(finished(seed, &path, seconds, timers, case))
+                Ok(finished(seed, &path, seconds, timers, model.words, case))
             }
             Near::Linux => {
                 let (device, devices) = channel();
@@ -571,7 +623,7 @@ pub fn real(case: &Case, near: Near, seed: u64, congestion: &str) -> Result<Ran>
                     .join()
                     .map_err(|_| anyhow!("the near end broke off"))?;
                 let seconds = served.and_then(|()| seconds_of(called));
-                Ok(finished(seed, &path, seconds, None, case))
+                Ok(finished(seed, &path, seconds, None, vec![], case))
             }
             Near::Verilog => {
                 let config = ends::config(case, false);
@@ -586,9 +638,111 @@ pub fn real(case: &Case, near: Near, seed: u64, congestion: &str) -> Result<Ran>
                 let timers = Some(world.board.counter(Cause::RtoExpired));
                 let seconds = seconds_of(caller.join());
                 let path = world.link.into_inner();
-                Ok(finished(seed, &path, seconds, timers, case))
+                Ok(finished(seed, &path, seconds, timers, vec![], case))
             }
             Near::Smoltcp => bail!("smoltcp is not called in real time"),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_row_has_a_name_of_its_own_and_its_sizes_fit() {
+        let all: Vec<_> = cases().into_iter().chain(slow_cases()).collect();
+        let names: HashSet<_> = all.iter().map(Case::name).collect();
+        assert_eq!(names.len(), all.len());
+        for case in &all {
+            ends::config(case, true)
+                .check()
+                .unwrap_or_else(|e| panic!("{}: {e}", case.name()));
+            assert!(case.bytes >= 32 * 1024, "{case:?}");
+            // Nothing takes a minute if nothing is lost.
+            let total = (case.bytes * case.connections) as f64;
+            assert!(total / case.limit() < 10.0, "{case:?}");
+        }
+        for wanted in [
+            "loss.1.send",
+            "loss.10.both",
+            "loss.delay200.1.receive",
+            "loss.x16.3.send",
+        ] {
+            assert!(names.contains(wanted), "{wanted}");
+        }
+    }
+
+    /// A packet of TCP: its flags, the length of its data; ports 1 and 2.
+    fn packet(
+        ports: (u16, u16),
+        seq: u32,
+        ack: u32,
+        flags: u8,
+        window: u16,
+        length: usize,
+    ) -> Vec<u8> {
+        let total = 40 + length as u16;
+        let mut p = vec![0x45, 0];
+        p.extend(total.to_be_bytes());
+        p.extend([0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        p.extend(ports.0.to_be_bytes());
+        p.extend(ports.1.to_be_bytes());
+        p.extend(seq.to_be_bytes());
+        p.extend(ack.to_be_bytes());
+        p.extend([0x50, flags]);
+        p.extend(window.to_be_bytes());
+        p.extend([0, 0, 0, 0]);
+        p.resize(usize::from(total), 0);
+        p
+    }
+
+    /// Three segments, of which the second is sent again; the first is acknowledged before the third leaves. Numbers wrap.
+    #[test]
+    fn what_was_sent_again_and_in_flight_is_read_off_the_capture() {
+        let first = u32::MAX - 50;
+        let at = |n: u32| first.wrapping_add(1 + n);
+        let near = (9, 8);
+        let far = (8, 9);
+        let (sent, got) = (Place::NearSent, Place::NearGot);
+        let seen = [
+            (sent, packet(near, first, 0, 2, 100, 0)),
+            (sent, packet(near, at(0), 1, 16, 700, 100)),
+            (sent, packet(near, at(100), 1, 16, 700, 100)),
+            (Place::FarGot, packet(near, at(0), 1, 16, 700, 100)),
+            (got, packet(far, 1, at(100), 16, 500, 0)),
+            (sent, packet(near, at(200), 1, 16, 700, 50)),
+            (sent, packet(near, at(100), 1, 16, 700, 100)),
+            // A keepalive.
+            (sent, packet(near, at(0).wrapping_sub(1), 1, 16, 700, 1)),
+        ];
+        let seen: Vec<_> = (seen.into_iter())
+            .map(|(place, bytes)| Sighting {
+                at: Instant::ZERO,
+                place,
+                bytes,
+            })
+            .collect();
+        let found = on_the_wire(&seen);
+        assert_eq!((found.data, found.again, found.flight), (4, 1, 200));
+    }
+
+    /// A whole run through the page: the plots have the data that was sent again.
+    #[test]
+    fn a_run_has_a_page() {
+        let mut case = Case::base(Flow::Send).of(64 * 1024);
+        case.line.loss = 0.05;
+        let ran = simulated(&case, Near::Model, 1).unwrap();
+        assert!(ran.sample.again > 0, "{:?}", ran.sample);
+        let page = ran.page(&case, Near::Model);
+        let again = page
+            .segments
+            .iter()
+            .filter(|s| s.outward && s.again)
+            .count();
+        assert_eq!(again as u64, ran.sample.again);
+        let html = crate::report::html(&page);
+        assert!(html.contains("µs") && html.contains(", sent again"));
+    }
 }

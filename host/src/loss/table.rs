@@ -14,7 +14,7 @@ use toe_sim::{netns, path};
 
 use super::{cases, ends, real, slow_cases, Case, Near, Sample};
 use crate::board::{self, Backend};
-use crate::{bench, output, Refused};
+use crate::{bench, output, report, Refused};
 
 /// Where the results go unless told.
 pub const OUT: &str = "out/loss";
@@ -33,7 +33,7 @@ pub struct Options {
     pub only: Vec<String>,
     /// Runs at once.
     pub jobs: usize,
-    /// Folder for what both ends of every run saw.
+    /// Folder for what both ends of every run saw, and the plots of it.
     pub pcap: Option<PathBuf>,
 }
 
@@ -100,6 +100,11 @@ fn again(samples: &[Sample]) -> f64 {
     let mut all: Vec<_> = samples.iter().map(share).collect();
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The most in flight of one connection, in KiB.
+fn flight(samples: &[Sample]) -> f64 {
+    samples.iter().map(|s| s.flight).max().unwrap_or(0) as f64 / 1024.0
 }
 
 /// Timers that expired in a run, on average.
@@ -195,13 +200,15 @@ fn one(case: &Case, job: Job, options: &Options) -> Result<Sample> {
     }
     let best = best.context("no run was made")?;
     if let Some(folder) = &options.pcap {
+        let who = format!("{:?}", job.near).to_lowercase();
+        let run = format!("{}-{who}-{}", case.name(), job.seed);
         for (near, end) in [(true, "near"), (false, "far")] {
-            let who = format!("{:?}", job.near).to_lowercase();
-            let file = format!("{}-{who}-{}-{end}.pcap", case.name(), job.seed);
             let mut bytes = vec![];
             path::write_pcap(&best.seen, near, Medium::Ip, &mut bytes)?;
-            output::write(&folder.join(file), bytes)?;
+            output::write(&folder.join(format!("{run}-{end}.pcap")), bytes)?;
         }
+        let page = report::html(&best.page(case, job.near));
+        output::write(&folder.join(format!("{run}.html")), page)?;
     }
     Ok(best.sample)
 }
@@ -333,8 +340,8 @@ fn measure(rows: &[(Case, Near)], options: &Options) -> Result<Found> {
 pub fn table(found: &Found) -> String {
     let mut text = format!(
         "Base: 10 Mb/s, 2 ms each way, 100 frames of queue, 8 KiB of window, 1 connection, MTU 1,500. Median of {} seeds (least – most), Mb/s of payload one way. Called: the engine, or the kernel; calling: the kernel ({}).\n\n\
-         | row | path | near end | limit | engine | Linux | ratio | engine: sent again, % | timers a run | Linux: sent again, % |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+         | row | path | near end | limit | engine | Linux | ratio | engine: sent again, % | timers a run | Linux: sent again, % | in flight, KiB: engine, Linux |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
         found.seeds, found.kernel,
     );
     for row in &found.rows {
@@ -354,7 +361,7 @@ pub fn table(found: &Found) -> String {
         let timers = timers(&row.engine).map_or_else(|| "–".into(), |t| format!("{t:.1}"));
         let _ = writeln!(
             text,
-            "| `{}` | {} | {flow}{verilog} | {} | {} | {} | {ratio} | {:.1} | {timers} | {:.1} |",
+            "| `{}` | {} | {flow}{verilog} | {} | {} | {} | {ratio} | {:.1} | {timers} | {:.1} | {:.1}, {:.1} |",
             row.name,
             row.what,
             mbit(row.limit),
@@ -362,6 +369,8 @@ pub fn table(found: &Found) -> String {
             row.linux().shown(),
             again(&row.engine),
             again(&row.linux),
+            flight(&row.engine),
+            flight(&row.linux),
         );
     }
     text
@@ -484,4 +493,134 @@ pub fn chart(found: &Found) -> String {
         );
     }
     svg + "</svg>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(seed: u64, goodput: Option<f64>, again: u64) -> Sample {
+        Sample {
+            seed,
+            goodput,
+            seconds: 1.0,
+            data: 200,
+            again,
+            flight: 7300,
+            window: 8192,
+            timers: Some(seed),
+            late: 0.1,
+            failure: goodput.is_none().then(|| "other bytes".into()),
+        }
+    }
+
+    fn found() -> Found {
+        let of = |goodputs: [Option<f64>; 3]| {
+            let all = goodputs.into_iter().zip(1..);
+            all.map(|(g, seed)| sample(seed, g, 2 * seed)).collect()
+        };
+        let row = |name: &str, near: &str, engine, linux| Row {
+            name: name.into(),
+            what: "3 % lost".into(),
+            flow: "send".into(),
+            bytes: 1 << 19,
+            limit: 9.49e6,
+            near: near.into(),
+            engine: of(engine),
+            linux: of(linux),
+        };
+        let (a, b, c) = (Some(2e6), Some(8e6), Some(4e6));
+        Found {
+            rows: vec![
+                row("loss.3.send", "model", [a, b, c], [b, b, b]),
+                row("loss.slow.send", "verilog", [b, b, None], [c, a, c]),
+                row("loss.1.send", "model", [b, b, b], [None, None, a]),
+            ],
+            seeds: 3,
+            kernel: "Linux 1.2, congestion control reno".into(),
+            congestion: "reno".into(),
+            program_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_median_counts_and_a_failed_run_counts_as_nothing_moved() {
+        let found = found();
+        let want = Spread {
+            median: 4e6,
+            least: 2e6,
+            most: 8e6,
+            failed: 0,
+        };
+        assert_eq!(found.rows[0].engine(), want);
+        assert_eq!(found.rows[0].ratio(), Some(0.5));
+        let failed = found.rows[1].engine();
+        assert_eq!((failed.median, failed.least, failed.failed), (8e6, 0.0, 1));
+        assert_eq!(failed.shown(), "8.00 (0.000 – 8.00), 1 failed");
+        // Nothing to compare with.
+        assert_eq!(found.rows[2].ratio(), None);
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_and_names_the_kernel() {
+        let text = table(&found());
+        assert!(
+            text.contains("Linux 1.2, congestion control reno"),
+            "{text}"
+        );
+        let want = "| `loss.3.send` | 3 % lost | sends | 9.49 | 4.00 (2.00 – 8.00) | 8.00 (8.00 – 8.00) | 0.50 | 2.0 | 2.0 | 2.0 | 7.1, 7.1 |";
+        assert!(text.contains(want), "{text}");
+        assert!(text.contains("sends (Verilog)"), "{text}");
+        assert_eq!(text.lines().count(), 4 + 3);
+    }
+
+    #[test]
+    fn a_row_of_the_bench_is_the_ratio_held_to_one() {
+        let rows = rows(&found());
+        let json = serde_json::to_value(&rows[0]).unwrap();
+        assert_eq!(json["name"], "loss.3.send");
+        assert_eq!(json["value"], 0.5);
+        assert_eq!(json["bar"], "≥ 1");
+        assert_eq!(json["met"], false);
+        assert_eq!(json["backend"], "model");
+        assert!(rows[1].met && rows[1].value == Some(2.0));
+        assert!(!rows[2].met && rows[2].value.is_none());
+    }
+
+    #[test]
+    fn the_chart_has_two_dots_a_row_and_more_stands_further_right() {
+        let svg = chart(&found());
+        let dots: Vec<f64> = (svg.lines())
+            .filter_map(|l| l.split_once("r='3.2'")?.0.rsplit_once("cx='"))
+            .map(|(_, rest)| rest.split('\'').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(dots.len(), 2 * 3);
+        // Linux first: 8, 4; 4, 8; nothing, 8.
+        assert!(dots[0] > dots[1] && dots[2] < dots[3] && dots[4] < dots[5]);
+        assert_eq!(dots[0], dots[3]);
+        assert!(
+            dots.iter().all(|x| (LEFT..=LEFT + WIDE).contains(x)),
+            "{dots:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let options = |congestion: &str, only: &str| Options {
+            seeds: 1,
+            congestion: congestion.into(),
+            only: vec![only.into()],
+            jobs: 1,
+            pcap: None,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        for (congestion, only, why) in [
+            ("none such", "loss", "no congestion control `none such`"),
+            ("reno", "no such row", "no row has such a name"),
+        ] {
+            let error = run(&options(congestion, only), dir.path()).unwrap_err();
+            assert!(error.is::<Refused>(), "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
 }
