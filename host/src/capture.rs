@@ -80,7 +80,12 @@ pub struct Header {
     pub syn: bool,
     pub fin: bool,
     pub rst: bool,
+    /// Blocks of the SACK option (RFC 2018 section 3), as they came.
+    pub sack: Sack,
 }
+
+/// First number of each block, and the one behind its last.
+pub type Sack = [Option<(u32, u32)>; 3];
 
 /// A frame and when it was on the line.
 #[derive(Clone, Debug)]
@@ -104,19 +109,27 @@ pub fn parse(bytes: &[u8]) -> Option<Header> {
     if frame.ethertype() != EthernetProtocol::Ipv4 {
         return None;
     }
-    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    parse_ip(frame.payload())
+}
+
+/// The same of an IPv4 packet.
+pub fn parse_ip(bytes: &[u8]) -> Option<Header> {
+    let packet = Ipv4Packet::new_checked(bytes).ok()?;
     if packet.next_header() != IpProtocol::Tcp {
         return None;
     }
     let tcp = TcpPacket::new_checked(packet.payload()).ok()?;
     let mut window_shift = None;
+    let mut sack = [None; 3];
     let mut options = tcp.options();
     while !options.is_empty() {
         match TcpOption::parse(options) {
             Ok((_, TcpOption::EndOfList)) | Err(_) => break,
             Ok((rest, option)) => {
-                if let TcpOption::WindowScale(shift) = option {
-                    window_shift = Some(shift);
+                match option {
+                    TcpOption::WindowScale(shift) => window_shift = Some(shift),
+                    TcpOption::SackRange(blocks) => sack = blocks,
+                    _ => {}
                 }
                 options = rest;
             }
@@ -132,17 +145,22 @@ pub fn parse(bytes: &[u8]) -> Option<Header> {
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
+        sack,
     })
 }
 
 /// The segments of the connection whose first SYN is the first in the capture, with relative numbers.
 pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
-    let Some(ports) = line
-        .iter()
-        .filter_map(|f| f.segment)
-        .find(|h| h.syn)
-        .map(|h| h.ports)
-    else {
+    let seen = line.iter().filter_map(|f| {
+        let header = f.segment?;
+        Some((f.stamp.last, f.outward(), header))
+    });
+    relative(&seen.collect::<Vec<_>>())
+}
+
+/// The same of headers with their times, of which each says whether it is the engine's.
+pub fn relative(seen: &[(u64, bool, Header)]) -> Vec<Segment> {
+    let Some(ports) = seen.iter().find(|s| s.2.syn).map(|s| s.2.ports) else {
         return vec![];
     };
     let mine = |h: &Header| h.ports == ports || h.ports == (ports.1, ports.0);
@@ -151,11 +169,8 @@ pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
     let mut highest = [0u32; 2];
     let mut shift = [None::<u8>; 2];
     let mut out = vec![];
-    for f in line {
-        let Some(h) = f.segment.filter(mine) else {
-            continue;
-        };
-        let way = usize::from(f.outward());
+    for (at, outward, h) in seen.iter().filter(|s| mine(&s.2)) {
+        let way = usize::from(*outward);
         if h.syn {
             initial[way] = Some(h.seq);
             shift[way] = h.window_shift;
@@ -168,17 +183,22 @@ pub fn segments(line: &[OnTheLine]) -> Vec<Segment> {
             [Some(a), Some(b)] if !h.syn => [a, b][way],
             _ => 0,
         };
+        let other = initial[1 - way];
+        let edges = |(left, right): (u32, u32)| {
+            other.map(|first| (left.wrapping_sub(first), right.wrapping_sub(first)))
+        };
         out.push(Segment {
-            cycle: f.stamp.last,
-            outward: f.outward(),
+            cycle: *at,
+            outward: *outward,
             seq,
             length: h.length,
-            ack: h.ack.map(|a| a.wrapping_sub(initial[1 - way].unwrap_or(a))),
+            ack: h.ack.map(|a| a.wrapping_sub(other.unwrap_or(a))),
             window: u32::from(h.window) << scale,
             syn: h.syn,
             fin: h.fin,
             rst: h.rst,
             again,
+            sack: h.sack.map(|block| block.and_then(edges)),
         });
     }
     out
@@ -327,6 +347,7 @@ mod tests {
             syn: false,
             fin: false,
             rst: false,
+            sack: [None; 3],
         }
     }
 
@@ -421,8 +442,29 @@ mod tests {
             frame(Way::ToBoard, 2, 3, header(0, 10)),
             frame(Way::ToBoard, 4, 5, header(0, 10)),
             frame(Way::ToBoard, 6, 7, header(10, 5)),
+            frame(
+                Way::FromBoard,
+                8,
+                9,
+                Header {
+                    syn: true,
+                    ..header(500, 0)
+                },
+            ),
+            frame(
+                Way::FromBoard,
+                10,
+                11,
+                Header {
+                    sack: [Some((5, 10)), Some((12, 15)), None],
+                    ..header(501, 0)
+                },
+            ),
         ];
         let found = segments(&line);
+        // Relative to the first number of the other end, u32::MAX.
+        assert_eq!(found[5].sack, [Some((6, 11)), Some((13, 16)), None]);
+        let found = &found[..4];
         let brief: Vec<_> = found.iter().map(|s| (s.seq, s.length, s.again)).collect();
         assert_eq!(
             brief,

@@ -19,8 +19,8 @@ use toe_sim::world::{Clock, World};
 use crate::board::{self, Backend, SimulatedBoard};
 use crate::capture::{self, OnTheLine, Recording};
 use crate::output::{self, Output};
-use crate::report::{self, grouped, Counter, Page, Traffic};
-use crate::trace::Event;
+use crate::report::{self, grouped, Counter, Page, StateWord, Traffic};
+use crate::trace::{self, Event};
 
 /// Simulated cycles in a tick. A board has 50,000 to 125,000; a simulation that waits for a timer would wait for ever, so its milliseconds are
 /// shorter. No result depends on it but the length of pauses.
@@ -99,6 +99,8 @@ pub struct Exchange {
     pub received: Vec<u8>,
     pub counters: Vec<Counter>,
     pub events: u64,
+    /// What the engine's trace shows of the first connection's words that are plotted.
+    pub words: Vec<StateWord>,
 }
 
 /// One conversation over a clean line, start to end.
@@ -174,6 +176,7 @@ pub fn converse<L: Link>(
     let line = world.link.on_the_line(board.line().stamps());
     let counters = board.counters();
     let events = board.engine_trace().len() as u64;
+    let words = trace::words(board.engine_trace(), report::is_plotted);
     let done = Exchange {
         line,
         cycles,
@@ -181,6 +184,7 @@ pub fn converse<L: Link>(
         received: vec![],
         counters,
         events,
+        words,
     };
     Ok((done, board, world.link.inner))
 }
@@ -403,7 +407,9 @@ fn page(done: &Exchange, outcome: &Outcome) -> Page {
         segments: capture::segments(&done.line),
         cycles: done.line.iter().map(|f| f.stamp.last).max().unwrap_or(0),
         counters: done.counters.clone(),
-        traffic: Traffic {
+        unit: None,
+        words: done.words.clone(),
+        traffic: Some(Traffic {
             frames_in: value("FrameIn"),
             frames_out: value("FrameOut"),
             segments_in: value("TcpIn"),
@@ -417,6 +423,6 @@ fn page(done: &Exchange, outcome: &Outcome) -> Page {
             events: done.events,
             arp: value("ArpIn"),
             icmp: value("IcmpIn"),
-        },
+        }),
     }
 }

@@ -8,6 +8,7 @@ pub mod board;
 pub mod capture;
 pub mod connections;
 pub mod demo;
+pub mod loss;
 pub mod output;
 pub mod report;
 pub mod settings;

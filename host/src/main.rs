@@ -11,7 +11,9 @@ use serde::Serialize;
 use toe_host::board::Backend;
 use toe_host::output::{self, Output};
 use toe_host::sim::{Cidr, Stop};
-use toe_host::{bench, connections, demo, exit_code, say, settings, sim, synth, verilog, Refused};
+use toe_host::{
+    bench, connections, demo, exit_code, loss, say, settings, sim, synth, verilog, Refused,
+};
 use toe_sim::tools;
 
 /// TOE in Rust: a TCP offload engine for FPGAs.
@@ -126,9 +128,24 @@ enum Command {
         /// In place of all that: the whole engine with each of these numbers of connections (4,16,64,256,1024 if none is given), all open: LUTs, memory, cycles
         #[arg(long, value_name = "LIST", value_delimiter = ',', num_args = 0..=1, default_missing_values = ["4", "16", "64", "256", "1024"])]
         connections: Option<Vec<usize>>,
-        /// Folder for connections.md, .svg and .json
-        #[arg(long, requires = "connections", default_value = connections::OUT)]
-        out: PathBuf,
+        /// In place of all that: the engine's goodput over a line with loss, delay and the like beside that of Linux to Linux, in real time; takes some minutes
+        #[arg(long, conflicts_with_all = ["connections", "backend", "no_synth"])]
+        loss: bool,
+        /// Runs of each row of --loss, of which the median counts
+        #[arg(long, requires = "loss", default_value_t = 7)]
+        seeds: u64,
+        /// The kernel's congestion control for --loss
+        #[arg(long, requires = "loss", default_value = "cubic")]
+        congestion: String,
+        /// Of --loss only the rows that have one of these in their names: --only delay,loss.3
+        #[arg(long, requires = "loss", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Folder for captures of every run of --loss, as each end saw it, and a page with its time-sequence plots
+        #[arg(long, requires = "loss", value_name = "DIR")]
+        pcap: Option<PathBuf>,
+        /// Folder for connections.md, .svg and .json (default: out/connections), or for loss.md, .svg and .json (out/loss)
+        #[arg(long)]
+        out: Option<PathBuf>,
         /// Write the rows as JSON
         #[arg(long)]
         json: Option<PathBuf>,
@@ -243,7 +260,9 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             connections: Some(sizes),
             out,
             json,
+            ..
         } => {
+            let out = out.unwrap_or_else(|| connections::OUT.into());
             let backend = backend(name.as_deref().unwrap_or("verilog"))?;
             let json = json_output(json.as_deref())?;
             let found = connections::run(&sizes, backend, !no_synth, &out)?;
@@ -259,8 +278,36 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             }
         }
         Command::Bench {
+            loss: true,
+            seeds,
+            congestion,
+            only,
+            pcap,
+            out,
+            json,
+            ..
+        } => {
+            let out = out.unwrap_or_else(|| loss::OUT.into());
+            let json = json_output(json.as_deref())?;
+            let options = loss::Options {
+                seeds,
+                congestion,
+                only,
+                // Most of a run is waiting.
+                jobs: 4,
+                pcap,
+            };
+            let found = match loss::run(&options, &out)? {
+                Ok(found) => found,
+                Err(code) => return Ok(ExitCode::from(code as u8)),
+            };
+            write_json(json, &serde_json::json!({ "rows": loss::rows(&found) }))?;
+            output::print(format_args!("{}", loss::table(&found)))?;
+        }
+        Command::Bench {
             backend: name,
             no_synth,
+            out: None,
             json,
             ..
         } => {
@@ -272,6 +319,10 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             let rows = bench::run(&backends, !no_synth)?;
             write_json(json, &serde_json::json!({ "rows": rows }))?;
             bench::print(&rows)?;
+        }
+        Command::Bench { .. } => {
+            let text = "--out is for --connections and --loss";
+            return Err(Refused(text.into()).into());
         }
     }
     Ok(ExitCode::SUCCESS)

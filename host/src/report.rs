@@ -21,6 +21,24 @@ pub struct Segment {
     pub rst: bool,
     /// Some of its bytes had been sent before.
     pub again: bool,
+    /// What the SACK option tells of the other side's bytes, relative as `ack`: first number of each block, and the one behind its last.
+    pub sack: [Option<(u32, u32)>; 3],
+}
+
+/// A word of the connection's state as it became: `cwnd`, `ssthresh`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateWord {
+    pub cycle: u64,
+    pub name: String,
+    pub value: u32,
+}
+
+/// The words that are plotted over time, with their colours.
+const WORDS: [(&str, &str); 2] = [("cwnd", "var(--data)"), ("ssthresh", "var(--edge)")];
+
+/// Whether a word of the program's state is plotted.
+pub fn is_plotted(name: &str) -> bool {
+    WORDS.iter().any(|(word, _)| *word == name)
 }
 
 /// One counter of the engine.
@@ -40,9 +58,13 @@ pub struct Page {
     pub segments: Vec<Segment>,
     /// Cycles shown on the time axis.
     pub cycles: u64,
+    /// What a step of the time axis is, if no cycle.
+    pub unit: Option<&'static str>,
+    /// Changes of the words that are plotted, in order.
+    pub words: Vec<StateWord>,
     pub counters: Vec<Counter>,
-    /// Bytes on the arrows of the block diagram.
-    pub traffic: Traffic,
+    /// Bytes on the arrows of the block diagram, if it is shown.
+    pub traffic: Option<Traffic>,
 }
 
 /// What went over each arrow of the diagram.
@@ -63,8 +85,8 @@ pub struct Traffic {
 const PLOTTED: usize = 3_000;
 
 const STYLE: &str = "
-:root{color-scheme:light dark;--ink:#1d2733;--soft:#5b6b7c;--line:#cfd8e1;--back:#ffffff;--panel:#f5f7fa;--data:#2166ac;--ack:#d6741b;--edge:#4d9a4a;--bad:#c2253c}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa8b6;--line:#3a4653;--back:#12181f;--panel:#1b232c;--data:#6fb1f2;--ack:#f0a45d;--edge:#7fcf7a;--bad:#ff6b7f}}
+:root{color-scheme:light dark;--ink:#1d2733;--soft:#5b6b7c;--line:#cfd8e1;--back:#ffffff;--panel:#f5f7fa;--data:#2166ac;--ack:#d6741b;--edge:#4d9a4a;--bad:#c2253c;--sack:#7b4fb5}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa8b6;--line:#3a4653;--back:#12181f;--panel:#1b232c;--data:#6fb1f2;--ack:#f0a45d;--edge:#7fcf7a;--bad:#ff6b7f;--sack:#b99af0}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:1080px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}p{margin:.3rem 0 .8rem;color:var(--soft)}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:.6rem;margin:1rem 0}
@@ -74,7 +96,7 @@ tr.zero td{color:var(--soft)}details{margin-top:.6rem}summary{cursor:pointer;col
 svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg .soft{fill:var(--soft)}
 .grid{stroke:var(--line);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1}
 .data{stroke:var(--data);stroke-width:2}.again{stroke:var(--bad);stroke-width:3}.ack{stroke:var(--ack);fill:none;stroke-width:1.5}.edge{stroke:var(--edge);fill:none;stroke-width:1.5;stroke-dasharray:5 3}
-.mark{fill:var(--bad)}.box{fill:var(--panel);stroke:var(--soft);stroke-width:1.2}.wire{stroke:var(--soft);stroke-width:1.5;fill:none;marker-end:url(#tip)}svg .flow{fill:var(--data)}.tip{fill:var(--soft)}
+.sack{stroke:var(--sack);stroke-width:3;stroke-opacity:.75}.word{fill:none;stroke-width:1.5}.mark{fill:var(--bad)}.box{fill:var(--panel);stroke:var(--soft);stroke-width:1.2}.wire{stroke:var(--soft);stroke-width:1.5;fill:none;marker-end:url(#tip)}svg .flow{fill:var(--data)}.tip{fill:var(--soft)}
 ";
 
 fn escape(text: &str) -> String {
@@ -171,9 +193,10 @@ fn plot(page: &Page, outward: bool) -> String {
     }
     let _ = write!(
         svg,
-        "<text class='soft' text-anchor='middle' x='{:.1}' y='{:.1}'>cycles</text><text class='soft' text-anchor='middle' transform='translate(14 {:.1}) rotate(-90)'>sequence number, relative</text>",
+        "<text class='soft' text-anchor='middle' x='{:.1}' y='{:.1}'>{}</text><text class='soft' text-anchor='middle' transform='translate(14 {:.1}) rotate(-90)'>sequence number, relative</text>",
         (left + width - right) / 2.0,
         height - 8.0,
+        page.unit.unwrap_or("cycles"),
         (height - bottom + top) / 2.0,
     );
     for (class, value) in [
@@ -204,6 +227,20 @@ fn plot(page: &Page, outward: bool) -> String {
             );
         }
     }
+    for s in &answers {
+        for (from, to) in s.sack.iter().flatten() {
+            let _ = write!(
+                svg,
+                "<line class='sack' x1='{xx:.1}' x2='{xx:.1}' y1='{:.1}' y2='{:.1}'><title>{}: SACK {} to {}</title></line>",
+                y(f64::from(*from)),
+                y(f64::from(*to)),
+                grouped(s.cycle),
+                grouped(u64::from(*from)),
+                grouped(u64::from(*to)),
+                xx = x(s.cycle),
+            );
+        }
+    }
     let step = sent.len().div_ceil(PLOTTED).max(1);
     for (i, s) in sent.iter().enumerate() {
         if i % step != 0 && !s.again && !s.syn && !s.fin && !s.rst {
@@ -213,9 +250,10 @@ fn plot(page: &Page, outward: bool) -> String {
         if s.length > 0 {
             let _ = write!(
                 svg,
-                "<line class='{}' x1='{xx:.1}' x2='{xx:.1}' y1='{from:.1}' y2='{:.1}'><title>cycle {}: {} bytes at {}{}</title></line>",
+                "<line class='{}' x1='{xx:.1}' x2='{xx:.1}' y1='{from:.1}' y2='{:.1}'><title>{} {}: {} bytes at {}{}</title></line>",
                 if s.again { "again" } else { "data" },
                 to.min(from - 1.5),
+                page.unit.unwrap_or("cycle"),
                 grouped(s.cycle),
                 s.length,
                 grouped(u64::from(s.seq)),
@@ -241,6 +279,65 @@ fn plot(page: &Page, outward: bool) -> String {
     }
     svg += "</svg>";
     svg
+}
+
+/// The words of the connection's state over the time of the plots above; a value beyond four times the widest window of the capture, as `ssthresh` has at first, stands at the top.
+fn words(page: &Page) -> String {
+    let (width, height, left, bottom, top, right) = (1000.0, 200.0, 84.0, 44.0, 14.0, 16.0);
+    let first = page
+        .segments
+        .first()
+        .map_or(0, |s| s.cycle.saturating_sub(200));
+    let max_time = page.cycles.saturating_sub(first).max(1) as f64;
+    let windows = page.segments.iter().filter(|s| !s.syn).map(|s| s.window);
+    let beyond = windows.max().unwrap_or(u32::MAX).saturating_mul(4);
+    let shown = page.words.iter().map(|w| w.value).filter(|v| *v <= beyond);
+    let most = f64::from(shown.max().unwrap_or(1).max(1)) * 1.06;
+    let x =
+        |cycle: u64| left + (width - left - right) * cycle.saturating_sub(first) as f64 / max_time;
+    let y = |value: f64| height - bottom - (height - bottom - top) * (value / most).min(1.0);
+    let mut svg = format!(
+        "<svg viewBox='0 0 {width} {height}' role='img' aria-label='congestion window over time'>"
+    );
+    for t in ticks(most, 4) {
+        let _ = write!(
+            svg,
+            "<line class='grid' x1='{left}' x2='{:.1}' y1='{yy:.1}' y2='{yy:.1}'/><text class='soft' text-anchor='end' x='{:.1}' y='{:.1}'>{}</text>",
+            width - right,
+            left - 8.0,
+            y(t) + 4.0,
+            grouped(t as u64),
+            yy = y(t),
+        );
+    }
+    for t in ticks(max_time, 8) {
+        let _ = write!(
+            svg,
+            "<text class='soft' text-anchor='middle' x='{:.1}' y='{:.1}'>{}</text>",
+            x(t as u64 + first),
+            height - bottom + 17.0,
+            grouped(t as u64),
+        );
+    }
+    for (i, (name, colour)) in WORDS.iter().enumerate() {
+        let mut path = String::new();
+        for w in page.words.iter().filter(|w| w.name == *name) {
+            let at = y(f64::from(w.value));
+            let _ = if path.is_empty() {
+                write!(path, "M{:.1} {at:.1}", x(w.cycle))
+            } else {
+                write!(path, "H{:.1}V{at:.1}", x(w.cycle))
+            };
+        }
+        let _ = write!(
+            svg,
+            "<path class='word' style='stroke:{colour}' d='{path}H{:.1}'/><text style='fill:{colour}' x='{:.1}' y='{:.1}'>{name}</text>",
+            width - right,
+            left + 90.0 * i as f64,
+            height - 8.0,
+        );
+    }
+    svg + "</svg>"
 }
 
 /// The engine's blocks, with what went over each arrow.
@@ -370,11 +467,24 @@ pub fn html(page: &Page) -> String {
             escape(value)
         );
     }
-    out += "</dl><h2>The way of the data</h2>";
-    out += &diagram(&page.traffic);
-    let legend = "<p>Each bar is a segment, from its first byte to its last. <span style='color:var(--ack)'>Solid line</span>: acknowledged. <span style='color:var(--edge)'>Dashed line</span>: edge of the window. <span style='color:var(--bad)'>Red</span>: sent again, SYN, FIN, RST.</p>";
+    out += "</dl>";
+    if let Some(traffic) = &page.traffic {
+        out += "<h2>The way of the data</h2>";
+        out += &diagram(traffic);
+    }
+    let legend = "<p>Each bar is a segment, from its first byte to its last. <span style='color:var(--ack)'>Solid line</span>: acknowledged. <span style='color:var(--edge)'>Dashed line</span>: edge of the window. <span style='color:var(--bad)'>Red</span>: sent again, SYN, FIN, RST. <span style='color:var(--sack)'>Violet</span>: acknowledged beyond a gap (SACK).</p>";
     let _ = write!(out, "<h2>Peer to engine</h2>{legend}{}", plot(page, false));
     let _ = write!(out, "<h2>Engine to peer</h2>{legend}{}", plot(page, true));
+    if page.words.iter().any(|w| is_plotted(&w.name)) {
+        let _ = write!(
+            out,
+            "<h2>The engine's congestion window</h2><p>In bytes, over the same time.</p>{}",
+            words(page)
+        );
+    }
+    if page.counters.is_empty() {
+        return out + "</body></html>";
+    }
     let rows = |counters: &mut dyn Iterator<Item = &Counter>| {
         counters.fold(String::new(), |mut s, c| {
             let _ = write!(
@@ -429,6 +539,7 @@ mod tests {
             fin: false,
             rst: false,
             again: true,
+            sack: [None; 3],
         };
         let page = Page {
             title: "a < b".into(),
@@ -440,5 +551,64 @@ mod tests {
         assert!(html.contains("a &lt; b") && !html.contains("a < b"));
         assert!(html.contains("1460 bytes at 1, sent again"));
         assert!(html.contains("class='again'") && !html.contains("class='data'"));
+    }
+
+    /// What is acknowledged beyond a gap stands in the plot of the other side's data, and the words of the state in one of their own, where there are any.
+    #[test]
+    fn the_page_shows_sack_blocks_and_the_congestion_window() {
+        let answer = Segment {
+            cycle: 60,
+            outward: false,
+            seq: 1,
+            length: 0,
+            ack: Some(1),
+            window: 8192,
+            syn: false,
+            fin: false,
+            rst: false,
+            again: false,
+            sack: [Some((1461, 4381)), None, None],
+        };
+        let data = Segment {
+            cycle: 50,
+            outward: true,
+            length: 1460,
+            sack: [None; 3],
+            ..answer
+        };
+        let mut page = Page {
+            segments: vec![data, answer],
+            cycles: 100,
+            unit: Some("µs"),
+            ..Page::default()
+        };
+        let bare = html(&page);
+        let (inward, outward) = bare.split_once("Engine to peer").unwrap();
+        assert!(outward.contains("60: SACK 1,461 to 4,381") && !inward.contains("SACK 1"));
+        assert!(outward.contains("µs 50: 1460 bytes") && !bare.contains("congestion window"));
+        let word = |cycle, name: &str, value| StateWord {
+            cycle,
+            name: name.into(),
+            value,
+        };
+        page.words = vec![
+            word(10, "cwnd", 2920),
+            word(20, "una", 7),
+            word(80, "cwnd", 4380),
+        ];
+        let with = html(&page);
+        assert!(with.contains("congestion window over time"));
+        // Higher is further up: two corners, the second above the first.
+        let path = with.split("class='word'").nth(1).unwrap();
+        let path = path
+            .split("d='M")
+            .nth(1)
+            .unwrap()
+            .split('\'')
+            .next()
+            .unwrap();
+        let first: f64 = path.split([' ', 'H']).nth(1).unwrap().parse().unwrap();
+        let second: f64 = path.split(['V', 'H']).nth(2).unwrap().parse().unwrap();
+        assert!(second < first, "{path}");
     }
 }

@@ -6,6 +6,8 @@ use toe_hdl::config::ToeConfig;
 use toe_hdl::tcp::{isa, program};
 use toe_sim::machine::{Machine, PortId};
 
+use crate::report::StateWord;
+
 /// One event that the engine has handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -58,6 +60,21 @@ impl std::fmt::Display for Event {
         }
         Ok(())
     }
+}
+
+/// The changes of the words that are `wanted`, by name, of the connection in which one changed first.
+pub fn words(events: &[Event], wanted: impl Fn(&str) -> bool) -> Vec<StateWord> {
+    let of = |e: &Event| {
+        let at = e.cycle + e.cycles;
+        let changes = e.changes.iter().filter(|c| wanted(&c.word));
+        let words = changes.map(|c| (c.conn, at, c.word.clone(), c.after));
+        words.collect::<Vec<_>>()
+    };
+    let all: Vec<_> = events.iter().flat_map(of).collect();
+    let first = all.first().map(|word| word.0);
+    let mine = all.into_iter().filter(|word| Some(word.0) == first);
+    mine.map(|(_, cycle, name, value)| StateWord { cycle, name, value })
+        .collect()
 }
 
 struct Ports {

@@ -7,12 +7,15 @@ pub mod board;
 pub mod cxxrtl;
 pub mod fault;
 pub mod gmii;
+#[cfg(target_os = "linux")]
+pub mod kernel;
 pub mod link;
 pub mod lockstep;
 pub mod machine;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod pair;
+pub mod path;
 pub mod pattern;
 pub mod pcap;
 pub mod peer;

@@ -64,6 +64,51 @@ fn write_file(path: &CStr, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Puts the calling thread, and those that it starts from here on, into a network namespace of their own: so one process holds several ends of a network that know nothing of
+/// each other. Needs the rights of root, or of a [`confine`]d process.
+///
+/// # Errors
+/// When the system forbids it.
+pub fn enter_own() -> io::Result<()> {
+    // SAFETY: no pointers are passed, and of the process nothing but this thread's network namespace is changed.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Whether a thread may have a network namespace and a TAP device of its own.
+///
+/// # Errors
+/// Why not.
+pub fn may_enter() -> Result<(), String> {
+    let thread = std::thread::spawn(|| {
+        enter_own().map_err(|error| error.to_string())?;
+        probe()
+    });
+    match thread.join() {
+        Ok(outcome) => outcome,
+        Err(_) => Err("the trial broke off".into()),
+    }
+}
+
+/// Set in a process that [`again`] has started.
+const CONFINED: &str = "TOE_NETNS_CONFINED";
+
+/// Runs this very command again, as root of a namespace of its own, and gives its exit code; or gives nothing, where this is that run already.
+///
+/// # Errors
+/// When the system forbids it.
+pub fn again() -> io::Result<Option<i32>> {
+    if std::env::var_os(CONFINED).is_some() {
+        return Ok(None);
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).env(CONFINED, "1");
+    let status = confine(&mut command).status()?;
+    Ok(Some(status.code().unwrap_or(1)))
+}
+
 /// Whether a TAP device can be made here, in the child.
 fn probe() -> Result<(), String> {
     tap::set_up("lo").map_err(|error| error.to_string())?;
@@ -141,6 +186,35 @@ mod tests {
             assert_eq!(names, ["lo"]);
             let listener = std::net::TcpListener::bind("127.0.0.1:80").unwrap();
             std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        });
+    }
+
+    /// Two threads with a listener on the same port each, of which neither reaches the other's.
+    #[test]
+    fn threads_have_networks_of_their_own() {
+        let name = "netns::tests::threads_have_networks_of_their_own";
+        in_namespace(name, || {
+            may_enter().unwrap();
+            let listens = std::sync::Barrier::new(2);
+            let tried = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                let [one, two] = [80, 81].map(|port| {
+                    let (listens, tried) = (&listens, &tried);
+                    scope.spawn(move || {
+                        enter_own().unwrap();
+                        tap::set_up("lo").unwrap();
+                        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+                        listens.wait();
+                        let reached = [80, 81]
+                            .map(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+                        tried.wait();
+                        drop(listener);
+                        reached
+                    })
+                });
+                assert_eq!(one.join().unwrap(), [true, false]);
+                assert_eq!(two.join().unwrap(), [false, true]);
+            });
         });
     }
 

@@ -308,6 +308,12 @@ impl TapLink {
         }
     }
 
+    /// Is not to be asked for frames every 50 µs: whoever uses it waits for them ([`wait_any`]).
+    pub fn awaited(mut self) -> Self {
+        self.poll_every = Duration::from_secs(3_600);
+        self
+    }
+
     /// The device's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -351,6 +357,46 @@ impl TapLink {
             }
             count => Ok(count > 0),
         }
+    }
+}
+
+impl AsRawFd for TapLink {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+/// Sleeps until one of these devices has a frame or the time is over, to the kernel's precision (some 50 µs).
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn wait_any(devices: &[RawFd], timeout: std::time::Duration) -> io::Result<()> {
+    let mut polls: Vec<_> = (devices.iter())
+        .map(|&fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let time = libc::timespec {
+        tv_sec: timeout.as_secs() as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    };
+    // SAFETY: the pointer is to as many `pollfd`s as the count says, valid and exclusive for the call; the time is valid, and no signal mask is given.
+    let count = unsafe {
+        libc::ppoll(
+            polls.as_mut_ptr(),
+            polls.len() as libc::nfds_t,
+            &time,
+            std::ptr::null(),
+        )
+    };
+    match count {
+        -1 => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            error => Err(error),
+        },
+        _ => Ok(()),
     }
 }
 
