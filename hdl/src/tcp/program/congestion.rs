@@ -49,10 +49,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(SND_MAX).sub(SEG_ACK);
     a.sub(MSS).sign(A);
     a.when(A).ld(MSS);
-    a.add(MSS).st(CWND);
+    a.add(MSS);
     a.sub(SSTHRESH).sign(A);
-    a.ld(SSTHRESH);
-    a.unless(A).st(CWND);
+    a.unless(A).ld(SSTHRESH);
+    a.st(CWND);
     a.br(".grows");
     a.label("congestion.partial")
         .note("partial: the next hole goes out; cwnd less what was acknowledged, and a segment more if that was one at least");

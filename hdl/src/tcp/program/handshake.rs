@@ -149,16 +149,16 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.label("established")
         .note("the application gets to know the connection");
     a.ldi(state::ESTABLISHED).st(STATE);
-    a.cmd(cmd::KEEP);
     a.ld(TRIES).not_zero(A);
     a.when(A).br("syn_was_lost");
     a.label("opened");
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.count(Cause::Opened.number());
-    a.shr8(FLAGS);
-    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    a.cmd(cmd::KEEP);
     a.note("the first interval is shorter, which does no harm");
     a.timer_set(timer::KEEPALIVE, RTO);
+    a.shr8(FLAGS);
+    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
     a.br("acknowledgement");
