@@ -102,8 +102,8 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 
     a.label("halve")
         .note("RFC 5681 section 3.1, (4): ssthresh = max (FlightSize / 2, 2 SMSS)");
-    a.shl1(MSS).st(T1);
     a.ld(SND_MAX).sub(SND_UNA).st(T0);
+    a.shl1(MSS).st(T1);
     zero(a, GAIN);
     a.shr1(T0).sub(T1).sign(A);
     a.when(A).ld(T1);
