@@ -1,7 +1,7 @@
 //! The engine's configuration: one checked value.
 use std::fmt;
 
-use crate::tcp::{parser::LOOK_UP_CYCLES, table::longest_look_up};
+use crate::tcp::{parser::LOOK_UP_CYCLES, program, table::longest_look_up};
 
 /// The largest number of connections: what a connection's number of 10 bits can tell apart.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -200,6 +200,16 @@ impl ToeConfig {
                 ),
             });
         }
+        if self.sack && self.entries() >= MAX_CONNECTIONS {
+            return Err(ConfigError {
+                field: "sack",
+                value: "true".into(),
+                limit: format!(
+                    "false beside {} connections: with it they are at most 512, for each has 64 words of state",
+                    self.connections
+                ),
+            });
+        }
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
@@ -242,6 +252,14 @@ impl ToeConfig {
                 field: "ip",
                 value: format!("{:?}", self.ip),
                 limit: "a unicast address".into(),
+            });
+        }
+        let length = program::length(self);
+        if length > self.program_words {
+            return Err(ConfigError {
+                field: "program_words",
+                value: self.program_words.to_string(),
+                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, delayed_ack, or ethernet where the link is SLIP"),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -306,6 +324,7 @@ mod tests {
         for (connections, sound) in [(1, true), (32, true), (1024, true), (2048, false)] {
             let c = ToeConfig {
                 connections,
+                sack: connections < 1024,
                 ..ToeConfig::default()
             };
             assert_eq!(c.check().is_ok(), sound, "{connections}");
@@ -329,6 +348,7 @@ mod tests {
             let c = ToeConfig {
                 connections,
                 time_wait: Some(time_wait),
+                sack: false,
                 ..ToeConfig::default()
             };
             assert_eq!(c.check().is_ok(), sound, "{connections}, {time_wait}");
@@ -349,6 +369,7 @@ mod tests {
             let c = ToeConfig {
                 connections,
                 tick_cycles,
+                sack: false,
                 ..ToeConfig::default()
             };
             let got = c.check().map_err(|e| e.to_string());
@@ -359,6 +380,19 @@ mod tests {
             });
             assert_eq!((got.is_ok(), told), (sound, !sound), "{got:?}");
         }
+        let c = ToeConfig {
+            program_words: 1024,
+            ..ToeConfig::default()
+        };
+        let told = c.check().unwrap_err().to_string();
+        assert!(told.starts_with("program_words is 1024, but must be 2048 or more"), "{told}");
+        let c = ToeConfig {
+            program_words: 1024,
+            ethernet: false,
+            sack: false,
+            ..ToeConfig::default()
+        };
+        assert_eq!(c.check(), Ok(()));
         let c = ToeConfig {
             hash_key: 0,
             ..ToeConfig::default()

@@ -86,7 +86,7 @@ pub struct Endpoint {
     pub trace_done: Signal<Out, Bit>,
     pub trace_store: Signal<Out, Bit>,
     pub trace_store_conn: Signal<Out, Bits<10>>,
-    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_operand: Signal<Out, Bits<7>>,
     pub trace_data: Signal<Out, Bits<32>>,
 
     // In the order of the data's way.
@@ -167,6 +167,7 @@ impl Endpoint {
                 config.program_words,
                 &program.words,
                 &program.shared,
+                program.far,
             ),
             switch: Switch::new(config.connections),
             echo: Default::default(),
@@ -270,8 +271,7 @@ impl Logic for Endpoint {
         self.records.host_pop.next = self.engine.host_pop.val();
         self.records.read_enable.next = self.engine.record_enable.val();
         self.records.read_slot.next = self.engine.record_slot.val();
-        // The engine asks for words 0 to 15 so far.
-        self.records.read_word.next = bit_cast::<5, 4>(self.engine.record_word.val());
+        self.records.read_word.next = self.engine.record_word.val();
         self.engine.record_data.next = self.records.read_data.val();
         self.records.command_valid.next = self.command_valid.val();
         self.records.command_ports.next = self.command_ports.val();

@@ -53,7 +53,7 @@ pub struct EthernetToe {
     pub trace_done: Signal<Out, Bit>,
     pub trace_store: Signal<Out, Bit>,
     pub trace_store_conn: Signal<Out, Bits<10>>,
-    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_operand: Signal<Out, Bits<7>>,
     pub trace_data: Signal<Out, Bits<32>>,
 
     mac_rx: MacRx,
@@ -205,7 +205,7 @@ pub struct SlipToe {
     pub trace_done: Signal<Out, Bit>,
     pub trace_store: Signal<Out, Bit>,
     pub trace_store_conn: Signal<Out, Bits<10>>,
-    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_operand: Signal<Out, Bits<7>>,
     pub trace_data: Signal<Out, Bits<32>>,
     uart_rx: UartRx,
     slip_rx: SlipRx,

@@ -86,6 +86,8 @@ pub fn config(connections: usize) -> ToeConfig {
         connections,
         rx_ring_bytes: RING,
         tx_ring_bytes: RING,
+        // With it there are 512 at most.
+        sack: connections <= 512,
         ..ToeConfig::default()
     }
 }

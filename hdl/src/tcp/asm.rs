@@ -54,12 +54,13 @@ pub struct Operand {
 enum Place {
     Address(u8),
     Constant(u32),
+    FarConstant(u32),
 }
 
 impl Operand {
-    /// Operand `address` (0 to 63) under a name for listings and traces.
+    /// Operand `address` (0 to 63, and 64 more in the far bank) under a name for listings and traces.
     pub const fn new(address: u8, name: &'static str) -> Self {
-        assert!(address < 64, "operand addresses are 0 to 63");
+        assert!(address < 128, "operand addresses are 0 to 127");
         Self {
             place: Place::Address(address),
             name,
@@ -70,6 +71,33 @@ impl Operand {
     pub const fn state(n: u8, name: &'static str) -> Self {
         assert!(n < 32, "state words are 0 to 31");
         Self::new(n, name)
+    }
+
+    /// Word `n` (0 to 31) of the connection's state in the far bank.
+    pub const fn far_state(n: u8, name: &'static str) -> Self {
+        assert!(n < 32, "far state words are 0 to 31");
+        Self::new(isa::FAR + n, name)
+    }
+
+    /// Word 16 + `n` (0 to 11) of the event's record: the edges of SACK blocks.
+    pub const fn far_record(n: u8, name: &'static str) -> Self {
+        assert!(n < 12, "far record words are 0 to 11");
+        Self::new(isa::FAR + isa::RECORD_BASE + n, name)
+    }
+
+    /// Word `n` (0 to 15) of the far row shared by all connections.
+    pub const fn far_shared(n: u8, name: &'static str) -> Self {
+        assert!(n < 16, "far shared words are 0 to 15");
+        Self::new(isa::FAR + isa::SHARED_BASE + n, name)
+    }
+
+    /// It lies in the far bank.
+    pub const fn is_far(self) -> bool {
+        match self.place {
+            Place::Address(a) => a >= isa::FAR,
+            Place::Constant(_) => false,
+            Place::FarConstant(_) => true,
+        }
     }
 
     /// Word `n` (0 to 15) of the row shared by all connections.
@@ -88,7 +116,7 @@ impl Operand {
     pub const fn address(self) -> Option<u8> {
         match self.place {
             Place::Address(a) => Some(a),
-            Place::Constant(_) => None,
+            Place::Constant(_) | Place::FarConstant(_) => None,
         }
     }
 
@@ -102,6 +130,14 @@ impl Operand {
 pub const fn k(value: u32) -> Operand {
     Operand {
         place: Place::Constant(value),
+        name: "",
+    }
+}
+
+/// A constant that stands in the far bank, where there is more room.
+pub const fn kf(value: u32) -> Operand {
+    Operand {
+        place: Place::FarConstant(value),
         name: "",
     }
 }
@@ -159,6 +195,7 @@ pub mod flags {
     pub const FIN: Flag = Flag::new(isa::flag::FIN, "fin");
     pub const SYN: Flag = Flag::new(isa::flag::SYN, "syn");
     pub const RST: Flag = Flag::new(isa::flag::RST, "rst");
+    pub const ODD: Flag = Flag::new(isa::flag::ODD, "odd");
     pub const ACK: Flag = Flag::new(isa::flag::ACK, "ack");
     pub const P_TIMER: Flag = Flag::new(8 + isa::pending::TIMER, "p_timer");
     pub const P_WRITTEN: Flag = Flag::new(8 + isa::pending::WRITTEN, "p_written");
@@ -254,19 +291,34 @@ impl Instruction {
         self.flag == 0 && self.sense
     }
 
-    /// The operand it reads, if any.
+    /// Acts always, and its addresses are those of the far bank.
+    pub fn is_far(self) -> bool {
+        self.flag == 0 && !self.sense && self != Self::NOP
+    }
+
+    /// An address of its, with [`isa::FAR`] if it is one of the far bank.
+    fn banked(self, address: u8) -> u8 {
+        if self.is_far() && !(isa::RESULT..isa::SHARED_BASE).contains(&address) {
+            isa::FAR + address
+        } else {
+            address
+        }
+    }
+
+    /// The operand it reads, if any: its address, with [`isa::FAR`] in the far bank.
     pub fn loads(self) -> Option<u8> {
         let reads = match self.op {
             Op::Cmd => command(self.dst).is_some_and(|c| c.takes_a),
             Op::Shift => true,
             _ => self.is_alu(),
         };
-        (reads && self != Self::NOP).then_some(self.src)
+        (reads && self != Self::NOP).then_some(self.banked(self.src))
     }
 
     /// The operand it stores to, if any.
     pub fn stores(self) -> Option<u8> {
-        (self.is_alu() && matches!(self.wr, Write::Mem | Write::AccMem)).then_some(self.dst)
+        (self.is_alu() && matches!(self.wr, Write::Mem | Write::AccMem))
+            .then_some(self.banked(self.dst))
     }
 
     /// The flag it writes, if any (a command's `ok` aside).
@@ -292,7 +344,7 @@ impl Instruction {
             if matches!(later.loads(), Some(isa::RESULT | isa::RESULT2)) {
                 distance = distance.max(hazard::COMMAND_TO_RESULT);
             }
-            let state = |x: Option<u8>| x.is_some_and(|x| x < isa::RECORD_BASE);
+            let state = |x: Option<u8>| x.is_some_and(|x| x & 63 < isa::RECORD_BASE);
             if self.dst == cmd::SETCONN && (state(later.loads()) || state(later.stores())) {
                 distance = distance.max(hazard::SETCONN_TO_STATE);
             }
@@ -439,8 +491,10 @@ impl Symbols {
 pub struct Program {
     /// 24-bit words from address 0.
     pub words: Vec<u32>,
-    /// First contents of operands 48 to 63.
-    pub shared: [u32; 16],
+    /// First contents of operands 48 to 63, then of those of the far bank.
+    pub shared: [u32; 32],
+    /// It needs an engine with a far bank.
+    pub far: bool,
     /// Names.
     pub symbols: Symbols,
     /// Address, word, text, label and comment of every word.
@@ -463,11 +517,12 @@ pub fn disassemble_with(word: u32, symbols: &Symbols) -> String {
     let mut s = String::new();
     match (i.flag, i.sense) {
         (0, true) => {}
-        (0, false) => s += "never ",
+        (0, false) => s += "far ",
         (f, true) => s = format!("when {} ", symbols.flag(f)),
         (f, false) => s = format!("unless {} ", symbols.flag(f)),
     }
     let name = format!("{:?}", i.op).to_lowercase();
+    let (src, dst) = (i.banked(i.src), i.banked(i.dst));
     match i.op {
         Op::Br | Op::Call | Op::Jt => s += &format!("{name} {}", symbols.label(i.imm())),
         Op::Ldi => s += &format!("ldi {}", i.imm()),
@@ -476,21 +531,21 @@ pub fn disassemble_with(word: u32, symbols: &Symbols) -> String {
             const KINDS: [&str; 8] = [
                 "shr1", "shr3", "shr16", "shr8", "shl1", "shl3", "shl16", "shl8",
             ];
-            s += &format!("{} {}", KINDS[i.dst as usize & 7], symbols.operand(i.src));
+            s += &format!("{} {}", KINDS[i.dst as usize & 7], symbols.operand(src));
         }
         Op::Cmd => match command(i.dst) {
-            Some(c) if c.takes_a => s += &format!("{} {}", c.name, symbols.operand(i.src)),
+            Some(c) if c.takes_a => s += &format!("{} {}", c.name, symbols.operand(src)),
             Some(c) => s += &format!("{} {}", c.name, i.src),
             None => s += &format!("cmd 0x{:02x} {}", i.dst, i.src),
         },
-        _ => s += &format!("{name} {}", symbols.operand(i.src)),
+        _ => s += &format!("{name} {}", symbols.operand(src)),
     }
     if i.is_alu() {
         match i.wr {
             Write::None => s += " -> nothing",
             Write::Acc => {}
-            Write::Mem => s += &format!(" -> {}", symbols.operand(i.dst)),
-            Write::AccMem => s += &format!(" -> acc, {}", symbols.operand(i.dst)),
+            Write::Mem => s += &format!(" -> {}", symbols.operand(dst)),
+            Write::AccMem => s += &format!(" -> acc, {}", symbols.operand(dst)),
             Write::Sign | Write::Zero | Write::Carry => {
                 let or = if i.dst & isa::FLAG_OR != 0 {
                     "|="
@@ -520,6 +575,24 @@ struct Word {
     predicate: (Flag, bool),
     location: &'static Location<'static>,
     comment: String,
+}
+
+impl Word {
+    fn operands(&self) -> impl Iterator<Item = Operand> {
+        let src = match self.src {
+            Source::Operand(o) => Some(o),
+            _ => None,
+        };
+        let dst = match self.dst {
+            Target::Operand(o) => Some(o),
+            _ => None,
+        };
+        src.into_iter().chain(dst)
+    }
+
+    fn is_far(&self) -> bool {
+        self.operands().any(Operand::is_far)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -923,7 +996,7 @@ impl Asm {
 
     #[track_caller]
     fn must_be_shared(&mut self, operand: Operand) {
-        if operand.address().is_none_or(|a| a < isa::SHARED_BASE) {
+        if operand.address().is_none_or(|a| a & 63 < isa::SHARED_BASE) {
             self.error(format!(
                 "{} is not in the shared row (48 to 63)",
                 operand.name
@@ -934,8 +1007,10 @@ impl Asm {
     #[track_caller]
     fn check_store(&mut self, dst: Operand) {
         match dst.place {
-            Place::Constant(value) => self.error(format!("store to the constant {value:#x}")),
-            Place::Address(a) if (isa::RECORD_BASE..isa::SHARED_BASE).contains(&a) => {
+            Place::Constant(value) | Place::FarConstant(value) => {
+                self.error(format!("store to the constant {value:#x}"));
+            }
+            Place::Address(a) if (isa::RECORD_BASE..isa::SHARED_BASE).contains(&(a & 63)) => {
                 self.error(format!("{} (operand {a}) is read-only", dst.name));
             }
             Place::Address(_) => {}
@@ -1030,12 +1105,16 @@ impl<'a> Ins<'a> {
         }
     }
 
-    /// Also stores the result, in the same word where the operation can (not `ldi` or shifts).
+    /// Also stores the result, in the same word where the operation can (not `ldi` or shifts, nor from one bank to the other).
     #[track_caller]
     pub fn st(mut self, dst: Operand) -> Ins<'a> {
         self.asm.check_store(dst);
         let w = self.word();
-        let one_word = (w.op as u8) < Op::Shift as u8 && w.wr == Write::Acc;
+        let same_bank = match w.src {
+            Source::Operand(o) => o.is_far() == dst.is_far() || o.name.is_empty() && !o.is_far(),
+            _ => true,
+        };
+        let one_word = (w.op as u8) < Op::Shift as u8 && w.wr == Write::Acc && same_bank;
         if one_word {
             w.wr = Write::AccMem;
             w.dst = Target::Operand(dst);
@@ -1127,8 +1206,9 @@ struct Assembly {
     comments: BTreeMap<u16, Vec<String>>,
     labels: BTreeMap<String, u16>,
     symbols: Symbols,
-    shared: [u32; 16],
-    pool: BTreeMap<u32, u8>,
+    shared: [u32; 32],
+    /// Addresses of constants, by bank and value.
+    pool: BTreeMap<(bool, u32), u8>,
     /// Vectors the program speaks of with `org`, and address 0.
     entries: BTreeSet<u16>,
     errors: Vec<AsmError>,
@@ -1142,7 +1222,7 @@ impl Assembly {
             comments: BTreeMap::new(),
             labels: BTreeMap::new(),
             symbols: Symbols::default(),
-            shared: [0; 16],
+            shared: [0; 32],
             pool: BTreeMap::new(),
             entries: BTreeSet::from([0]),
             errors: asm.errors,
@@ -1164,6 +1244,7 @@ impl Assembly {
         Ok(Program {
             words,
             shared: s.shared,
+            far: s.words.iter().any(|i| i.is_far()),
             symbols: s.symbols,
             listing,
         })
@@ -1182,8 +1263,8 @@ impl Assembly {
     ) {
         let declared = constants.iter().chain(initial);
         for (operand, value) in declared {
-            if let Some(a) = operand.address().filter(|a| *a >= isa::SHARED_BASE) {
-                self.shared[(a - isa::SHARED_BASE) as usize] = *value;
+            if let Some(a) = operand.address().filter(|a| a & 63 >= isa::SHARED_BASE) {
+                self.shared[isa::shared_index(a)] = *value;
                 self.symbols
                     .operands
                     .entry(a)
@@ -1192,19 +1273,21 @@ impl Assembly {
         }
         for (operand, value) in constants {
             if let Some(a) = operand.address() {
-                self.pool.entry(*value).or_insert(a);
+                self.pool.entry((operand.is_far(), *value)).or_insert(a);
             }
         }
-        let mut wanted: Vec<(u32, &'static Location<'static>)> = Vec::new();
+        let mut wanted: Vec<((bool, u32), &'static Location<'static>)> = Vec::new();
         for w in items.iter().filter_map(|i| match i {
             Item::Word(w) => Some(w),
             _ => None,
         }) {
+            let far = w.is_far();
             let mut see = |o: &Operand| match o.place {
                 Place::Address(a) => {
                     self.symbols.operands.entry(a).or_insert(o.name.into());
                 }
-                Place::Constant(v) => {
+                Place::Constant(v) | Place::FarConstant(v) => {
+                    let v = (far, v);
                     if !self.pool.contains_key(&v) && !wanted.iter().any(|(x, _)| *x == v) {
                         wanted.push((v, w.location));
                     }
@@ -1237,16 +1320,18 @@ impl Assembly {
             }
         }
         // From the top down: the program's own words are declared from the bottom up.
-        let mut free = (isa::SHARED_BASE..64)
-            .rev()
-            .filter(|a| !self.symbols.operands.contains_key(a))
-            .collect::<Vec<_>>()
-            .into_iter();
-        for (value, location) in wanted {
-            match free.next() {
+        let mut free = [0, isa::FAR].map(|bank| {
+            (bank + isa::SHARED_BASE..bank + 64)
+                .rev()
+                .filter(|a| !self.symbols.operands.contains_key(a))
+                .collect::<Vec<_>>()
+                .into_iter()
+        });
+        for ((far, value), location) in wanted {
+            match free[usize::from(far)].next() {
                 Some(a) => {
-                    self.pool.insert(value, a);
-                    self.shared[(a - isa::SHARED_BASE) as usize] = value;
+                    self.pool.insert((far, value), a);
+                    self.shared[isa::shared_index(a)] = value;
                     let name = if value < 0x1_0000 {
                         format!("#{value}")
                     } else {
@@ -1262,10 +1347,36 @@ impl Assembly {
         }
     }
 
-    fn address_of(&self, operand: Operand) -> u8 {
-        match operand.place {
+    /// Its number in its bank.
+    fn address_of(&self, operand: Operand, far: bool) -> u8 {
+        63 & match operand.place {
             Place::Address(a) => a,
-            Place::Constant(v) => self.pool.get(&v).copied().unwrap_or(0),
+            Place::Constant(v) | Place::FarConstant(v) => {
+                self.pool.get(&(far, v)).copied().unwrap_or(0)
+            }
+        }
+    }
+
+    /// A word that touches the far bank has no predicate and touches nothing near.
+    fn check_banks(&mut self, w: &Word) {
+        if !w.is_far() {
+            return;
+        }
+        if w.predicate.0.number != 0 {
+            let message = format!(
+                "a word that touches the far bank acts always: no predicate on {}",
+                w.predicate.0.name
+            );
+            self.error(w.location, message);
+        }
+        for o in w.operands() {
+            let own = isa::RESULT..isa::SHARED_BASE;
+            if o.address()
+                .is_some_and(|a| a < isa::FAR && !own.contains(&a))
+            {
+                let message = format!("{} is near, and another operand of this word far", o.name);
+                self.error(w.location, message);
+            }
         }
     }
 
@@ -1299,6 +1410,7 @@ impl Assembly {
                 }
                 Item::Word(w) => {
                     last = w.location;
+                    self.check_banks(&w);
                     let i = self.instruction(&w);
                     let nops = self.nops_before(i, flushed);
                     if nops > 0 && org.is_some() {
@@ -1353,15 +1465,16 @@ impl Assembly {
 
     /// The word, its label still zero.
     fn instruction(&self, w: &Word) -> Instruction {
+        let far = w.is_far();
         let (src, low) = match &w.src {
-            Source::Operand(o) => (self.address_of(*o), None),
+            Source::Operand(o) => (self.address_of(*o, far), None),
             Source::Number(n) if w.op == Op::Ldi => ((n >> 6) as u8, Some((n & 63) as u8)),
             Source::Number(n) => (*n as u8, None),
             Source::Label(_) | Source::Next => (0, None),
         };
         let dst = match w.dst {
             Target::Number(n) => n,
-            Target::Operand(o) => self.address_of(o),
+            Target::Operand(o) => self.address_of(o, far),
             Target::Flag(f, bits) => f.number | bits,
         };
         Instruction {
@@ -1370,7 +1483,7 @@ impl Assembly {
             dst: low.unwrap_or(dst),
             wr: w.wr,
             flag: w.predicate.0.number,
-            sense: w.predicate.1,
+            sense: w.predicate.1 && !far,
         }
     }
 

@@ -22,7 +22,9 @@
 //! what they had.
 use super::command::CommandOut;
 use super::events::PostOut;
-use super::gates::{Adder, Gather, HoldMemory, PresetFlags, SetFlag, Shifter, StateAddress};
+use super::gates::{
+    Adder, Concat, Gather, HoldMemory, PresetFlags, SetFlag, Shifter, StateAddress,
+};
 use super::isa;
 use rust_hdl::prelude::*;
 
@@ -127,6 +129,8 @@ pub struct Control {
 pub struct Stage {
     valid: Bit,
     sense: Bit,
+    /// Always, with the addresses of the far bank.
+    far: Bit,
     flag: Bits<4>,
     wr: Bits<3>,
     dst: Bits<6>,
@@ -139,6 +143,7 @@ pub struct Stage {
 pub struct Select {
     valid: Bit,
     sense: Bit,
+    far: Bit,
     flag: Bits<4>,
     wr: Bits<3>,
     dst: Bits<6>,
@@ -159,6 +164,7 @@ pub struct Select {
 pub struct Execute {
     valid: Bit,
     sense: Bit,
+    far: Bit,
     flag: Bits<4>,
     dst: Bits<6>,
     src: Bits<6>,
@@ -188,6 +194,7 @@ pub struct Execute {
 #[derive(LogicStruct, Copy, Clone, Debug, Default, PartialEq)]
 pub struct Store {
     enable: Bit,
+    far: Bit,
     operand: Bits<6>,
     data: Bits<32>,
 }
@@ -222,7 +229,7 @@ pub struct Engine {
     // Record words: `record_data` follows slot and word one cycle later, and stays while `record_enable` is low.
     pub record_enable: Signal<Out, Bit>,
     pub record_slot: Signal<Out, Bits<3>>,
-    pub record_word: Signal<Out, Bits<4>>,
+    pub record_word: Signal<Out, Bits<5>>,
     pub record_data: Signal<In, Bits<32>>,
     // Pending events (from `events`): `pending_mask` is right in the cycle of `pending_pop`.
     pub pending_valid: Signal<In, Bit>,
@@ -256,7 +263,7 @@ pub struct Engine {
     pub trace_done: Signal<Out, Bit>,
     pub trace_store: Signal<Out, Bit>,
     pub trace_store_conn: Signal<Out, Bits<10>>,
-    pub trace_operand: Signal<Out, Bits<6>>,
+    pub trace_operand: Signal<Out, Bits<7>>,
     pub trace_data: Signal<Out, Bits<32>>,
 
     // Registers and memories.
@@ -340,19 +347,27 @@ pub struct Engine {
     pipeline_depth: Constant<Bits<12>>,
     return_distance: Constant<Bits<12>>,
     preset_mask: Constant<Bits<8>>,
+    odd: Signal<Local, Bit>,
+    odd_bit: Constant<Bits<8>>,
+    has_far: Constant<Bit>,
+    record_at: Concat<1, 4, 5>,
+    stored_at: Concat<1, 6, 7>,
+    far_bit: Signal<Local, Bits<1>>,
+    store_far_bit: Signal<Local, Bits<1>>,
 }
 
 impl Engine {
     /// An engine for `connections` connections, with a program memory of `program_words` words that begins with `program`, and `shared`
-    /// as first contents of operands 48 to 63.
+    /// as first contents of operands 48 to 63 and, with `has_far`, of those of the far bank.
     ///
     /// # Panics
-    /// If `connections` is not 1 to 1024, `program_words` is not a power of two from 16 to 4096, or the program is longer than that or holds a word of more than 24 bits.
+    /// If `connections` is not 1 to 1024 (1,023 with a far bank), `program_words` is not a power of two from 16 to 4096, or the program is longer than that or holds a word of more than 24 bits.
     pub fn new(
         connections: usize,
         program_words: usize,
         program: &[u32],
-        shared: &[u32; 16],
+        shared: &[u32; 32],
+        has_far: bool,
     ) -> Self {
         assert!(
             (1..=1024).contains(&connections),
@@ -375,13 +390,16 @@ impl Engine {
             .iter()
             .map(|word| u64::from(*word).to_bits())
             .collect();
-        let rows = (connections + 1).next_power_of_two();
-        let mut state: Vec<Bits<32>> = vec![Default::default(); connections * 32 + 16];
-        state.extend(
-            shared
-                .iter()
-                .map(|word| -> Bits<32> { u64::from(*word).to_bits() }),
+        assert!(
+            !has_far || connections < 1024,
+            "Engine: with a far bank connections is {connections}, but must be from 1 to 1023"
         );
+        let rows = (connections + 1).next_power_of_two();
+        let row = if has_far { 64 } else { 32 };
+        let mut state: Vec<Bits<32>> = vec![Default::default(); (connections + 1) * row];
+        for (n, word) in shared.iter().take(row / 2).enumerate() {
+            state[connections * row + 16 + (n & 15) + (n & 16) * 2] = u64::from(*word).to_bits();
+        }
         Self {
             clock: Default::default(),
             reset: Default::default(),
@@ -484,9 +502,14 @@ impl Engine {
             flag_from: Default::default(),
             flag_value: Default::default(),
             program: HoldMemory::with_image(program_words, &image),
-            state: HoldMemory::with_image(rows * 32, &state),
-            read_at: StateAddress::new(connections),
-            write_at: StateAddress::new(connections),
+            state: HoldMemory::with_image(rows * row, &state),
+            read_at: StateAddress::new(connections, has_far),
+            write_at: StateAddress::new(connections, has_far),
+            has_far: Constant::new(has_far),
+            record_at: Default::default(),
+            stored_at: Default::default(),
+            far_bit: Default::default(),
+            store_far_bit: Default::default(),
             own_bit: Constant::new(u64::from(isa::pending::AGAIN).to_bits()),
             setconn: Constant::new(u64::from(isa::cmd::SETCONN).to_bits()),
             count_code: Constant::new(u64::from(isa::cmd::COUNT).to_bits()),
@@ -495,6 +518,8 @@ impl Engine {
             pipeline_depth: Constant::new(4_u64.to_bits()),
             return_distance: Constant::new(3_u64.to_bits()),
             preset_mask: Constant::new(u64::from(isa::PRESET).to_bits()),
+            odd: Default::default(),
+            odd_bit: Constant::new(u64::from(isa::ODD).to_bits()),
         }
     }
 }
@@ -521,8 +546,8 @@ impl Logic for Engine {
         self.dst.next = self.execute.q.val().dst;
         self.flags.next = self.control.q.val().flags;
         self.flag_now.next = self.flags.val().get_bit(self.execute.q.val().flag.index());
-        self.active.next =
-            self.execute.q.val().valid & (self.flag_now.val() == self.execute.q.val().sense);
+        self.active.next = self.execute.q.val().valid
+            & ((self.flag_now.val() == self.execute.q.val().sense) | self.execute.q.val().far);
 
         // ---- Commands ----
         self.is_command.next = self.active.val() & (self.op.val() == Opcode::Cmd);
@@ -610,6 +635,15 @@ impl Logic for Engine {
         self.event_vector.next = bits::<12>(12);
         self.event_conn.next = self.segment_conn.val();
         self.preset.from.next = self.segment_flags.val() & self.preset_mask.val();
+        // SYN, RST, no ACK, or the parser's word that there are SACK blocks.
+        self.odd.next = self.segment_flags.val().get_bit(1)
+            | self.segment_flags.val().get_bit(2)
+            | self.segment_flags.val().get_bit(3)
+            | !self.segment_flags.val().get_bit(4);
+        if self.odd.val() {
+            self.preset.from.next =
+                (self.segment_flags.val() & self.preset_mask.val()) | self.odd_bit.val();
+        }
         self.preset.ok.next = self.flags.val().get_bit(1);
         self.preset.busy.next = self.sender_busy.val();
         if !self.segment_hit.val() {
@@ -647,11 +681,18 @@ impl Logic for Engine {
             !self.is_immediate.val() & self.is_outside.val() & self.is_register.val();
         self.read_at.conn.next = self.control.q.val().conn;
         self.read_at.operand.next = self.src.val();
+        self.read_at.far.next = self.decode.q.val().far;
         self.state.read_enable.next = self.go.val();
         self.state.read_address.next = self.read_at.to.val();
         self.record_enable.next = self.go.val();
         self.record_slot.next = self.control.q.val().slot;
-        self.record_word.next = bit_cast::<4, 6>(self.src.val());
+        self.far_bit.next = bits::<1>(0);
+        if self.decode.q.val().far {
+            self.far_bit.next = bits::<1>(1);
+        }
+        self.record_at.high.next = self.far_bit.val();
+        self.record_at.low.next = bit_cast::<4, 6>(self.src.val());
+        self.record_word.next = self.record_at.to.val();
 
         // ---- Fetch and decode ----
         self.program.read_enable.next = self.go.val();
@@ -663,6 +704,9 @@ impl Logic for Engine {
         if self.go.val() {
             self.decode.d.next.valid = self.control.q.val().fetched & !self.flush.val();
             self.decode.d.next.sense = self.word.to.val().sense;
+            self.decode.d.next.far = self.has_far.val()
+                & !self.word.to.val().sense
+                & (self.word.to.val().flag == bits::<4>(0));
             self.decode.d.next.flag = self.word.to.val().flag;
             self.decode.d.next.wr = self.word.to.val().wr;
             self.decode.d.next.dst = self.word.to.val().dst;
@@ -670,6 +714,7 @@ impl Logic for Engine {
             self.decode.d.next.op = self.word.to.val().op;
             self.select.d.next.valid = self.decode.q.val().valid & !self.flush.val();
             self.select.d.next.sense = self.decode.q.val().sense;
+            self.select.d.next.far = self.decode.q.val().far;
             self.select.d.next.flag = self.decode.q.val().flag;
             self.select.d.next.wr = self.decode.q.val().wr;
             self.select.d.next.dst = self.decode.q.val().dst;
@@ -718,6 +763,7 @@ impl Logic for Engine {
         if self.go.val() {
             self.execute.d.next.valid = self.select.q.val().valid & !self.flush.val();
             self.execute.d.next.sense = self.select.q.val().sense;
+            self.execute.d.next.far = self.select.q.val().far;
             self.execute.d.next.flag = self.select.q.val().flag;
             self.execute.d.next.dst = self.select.q.val().dst;
             self.execute.d.next.src = self.select.q.val().src;
@@ -847,10 +893,12 @@ impl Logic for Engine {
 
         // ---- Store ----
         self.store.d.next.enable = self.active.val() & self.execute.q.val().write_mem;
+        self.store.d.next.far = self.execute.q.val().far;
         self.store.d.next.operand = self.dst.val();
         self.store.d.next.data = self.result.val();
         self.write_at.conn.next = self.control.q.val().conn;
         self.write_at.operand.next = self.store.q.val().operand;
+        self.write_at.far.next = self.store.q.val().far;
         self.state.write_enable.next = self.store.q.val().enable;
         self.state.write_address.next = self.write_at.to.val();
         self.state.write_data.next = self.store.q.val().data;
@@ -890,7 +938,13 @@ impl Logic for Engine {
         self.trace_done.next = self.finish.val();
         self.trace_store.next = self.store.q.val().enable;
         self.trace_store_conn.next = self.control.q.val().conn;
-        self.trace_operand.next = self.store.q.val().operand;
+        self.store_far_bit.next = bits::<1>(0);
+        if self.store.q.val().far {
+            self.store_far_bit.next = bits::<1>(1);
+        }
+        self.stored_at.high.next = self.store_far_bit.val();
+        self.stored_at.low.next = self.store.q.val().operand;
+        self.trace_operand.next = self.stored_at.to.val();
         self.trace_data.next = self.store.q.val().data;
 
         // ---- Reset ----
@@ -945,10 +999,10 @@ mod tests {
     ];
 
     /// A random program that ends: jumps go forward, subroutines (from 3/4 of the memory on) do not finish, the deepest (from 7/8 on) do not call, and no operand is read sooner
-    /// than the hazards allow. `timed` lets it read TICK and ISN.
-    fn random_program(rng: &mut impl Rng, words: usize, timed: bool) -> Vec<u32> {
+    /// than the hazards allow. `timed` lets it read TICK and ISN, `far` says that the engine has a far bank.
+    fn random_program(rng: &mut impl Rng, words: usize, timed: bool, far: bool) -> Vec<u32> {
         let mut program: Vec<u32> = Vec::new();
-        let mut stored = vec![usize::MAX; 64];
+        let mut stored = vec![usize::MAX; 128];
         let (mut commanded, mut moved) = (usize::MAX, usize::MAX);
         let subroutines = words * 3 / 4;
         let deepest = words * 7 / 8;
@@ -987,8 +1041,13 @@ mod tests {
             let mut src = rng.random_range(0..64u8);
             let mut dst = rng.random_range(0..64u8);
             let mut wr = Write::None;
+            if flag == 0 && op == Op::Cmd {
+                // Numbers of connections stand in the near bank.
+                sense = true;
+            }
+            let bank = if far && flag == 0 && !sense { 64 } else { 0 };
             let free = |src: u8| {
-                let too_early = within(at, stored[src as usize], hazard::STORE_TO_LOAD)
+                let too_early = within(at, stored[bank + src as usize], hazard::STORE_TO_LOAD)
                     || (src < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
                     || ((src == isa::RESULT || src == isa::RESULT2)
                         && within(at, commanded, hazard::COMMAND_TO_RESULT));
@@ -1054,7 +1113,7 @@ mod tests {
                         {
                             dst = rng.random_range(0..64);
                         }
-                        stored[dst as usize] = at;
+                        stored[bank + dst as usize] = at;
                     }
                 }
             }
@@ -1063,7 +1122,7 @@ mod tests {
         program
     }
 
-    fn shared(rng: &mut impl Rng) -> [u32; 16] {
+    fn shared(rng: &mut impl Rng) -> [u32; 32] {
         std::array::from_fn(|_| rng.random())
     }
 
@@ -1082,12 +1141,22 @@ mod tests {
 
     #[test]
     fn engine_lockstep() {
+        lockstep_of(false);
+    }
+
+    #[test]
+    fn engine_with_a_far_bank_lockstep() {
+        lockstep_of(true);
+    }
+
+    fn lockstep_of(far: bool) {
         let mut seeds = rng(1);
-        let (program, shared) = (random_program(&mut seeds, 1024, true), shared(&mut seeds));
+        let program = random_program(&mut seeds, 1024, true, far);
+        let shared = shared(&mut seeds);
         let mut patience = 0_u32;
         let report = toe_sim::lockstep!(
             "engine",
-            Engine::new(CONNECTIONS, 1024, &program, &shared),
+            Engine::new(CONNECTIONS, 1024, &program, &shared, far),
             20_000,
             |uut, cycle, rng| {
                 uut.reset.next = rng.random_bool(0.0005);
@@ -1313,7 +1382,12 @@ mod tests {
             edge(uut);
             if let Some(word) = read {
                 uut.record_data.next =
-                    u64::from(record.get(word).copied().unwrap_or(0xDEAD_BEEF)).to_bits();
+                    u64::from(record.get(word).copied().unwrap_or(if word < 16 {
+                        0xDEAD_BEEF
+                    } else {
+                        0
+                    }))
+                    .to_bits();
             }
             uut.segment_valid.next &= !finished;
             uut.host_valid.next &= !finished;
@@ -1355,19 +1429,21 @@ mod tests {
     #[test]
     fn engine_equals_the_model() {
         let (mut instructions, mut cycles, mut commands) = (0, 0, 0);
-        for seed in 0..40 {
+        for seed in 0..60 {
+            let far = seed >= 30;
             let mut rng = rng(seed);
             let mut shared = shared(&mut rng);
-            for (conn, word) in shared[12..].iter_mut().enumerate() {
+            for (conn, word) in shared[12..16].iter_mut().enumerate() {
                 *word = conn as u32;
             }
             let program = asm::Program {
-                words: random_program(&mut rng, 256, false),
+                words: random_program(&mut rng, 256, false, far),
                 shared,
+                far,
                 ..asm::Program::default()
             };
             let mut machine = Machine::new(&program, CONNECTIONS);
-            let mut uut = Engine::new(CONNECTIONS, 256, &program.words, &shared);
+            let mut uut = Engine::new(CONNECTIONS, 256, &program.words, &shared, far);
             uut.connect_all();
             let mut oracle = Oracle {
                 rng: rand::SeedableRng::seed_from_u64(seed),
@@ -1383,9 +1459,10 @@ mod tests {
                 let gates = run_event(&mut uut, &program.words, event, &oracle.told);
                 assert_eq!(gates, model, "{told}");
                 let state = uut.state.words();
+                let row = if far { 64 } else { 32 };
                 for conn in 0..CONNECTIONS {
-                    for n in 0..32 {
-                        let word = state[32 * conn + n].to_u64();
+                    for n in 0..row {
+                        let word = state[row * conn + n].to_u64();
                         assert_eq!(
                             word,
                             u64::from(machine.state[conn][n]),
@@ -1393,8 +1470,9 @@ mod tests {
                         );
                     }
                 }
-                for (n, word) in machine.shared.iter().enumerate() {
-                    assert_eq!(state[32 * CONNECTIONS + 16 + n].to_u64(), u64::from(*word));
+                for (n, word) in machine.shared.iter().take(row / 2).enumerate() {
+                    let at = row * CONNECTIONS + 16 + (n & 15) + 2 * (n & 16);
+                    assert_eq!(state[at].to_u64(), u64::from(*word), "{told}: shared {n}");
                 }
                 let registers = Registers {
                     acc: uut.acc.q.val().to_u64() as u32,
@@ -1419,7 +1497,7 @@ mod tests {
     #[test]
     fn nobody_starves() {
         let done = encode(Op::Done, 0, 0, Write::None, 0, true);
-        let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 16]);
+        let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 32], false);
         uut.connect_all();
         let mut kinds = |full, segment, pending, host| {
             uut.sender_full.next = full;

@@ -380,23 +380,27 @@ impl Logic for PresetFlags {
     }
 }
 
-/// Address of an operand in the state RAM: the connection's row, or the shared row for operands from 32.
+/// Address of an operand in the state RAM: the connection's row, or the shared row for operands from 32. With a far bank a row has 64 words, the far ones behind.
 #[derive(LogicBlock, Debug)]
 pub struct StateAddress {
     pub conn: Signal<In, Bits<10>>,
     pub operand: Signal<In, Bits<6>>,
+    pub far: Signal<In, Bit>,
     pub to: Signal<Out, Bits<16>>,
     _shared_row: u64,
+    _has_far: bool,
 }
 
 impl StateAddress {
-    /// The shared row lies behind those of the connections.
-    pub fn new(connections: usize) -> Self {
+    /// The shared row lies behind those of the connections, at most 1,023 if there is a far bank.
+    pub fn new(connections: usize, has_far: bool) -> Self {
         Self {
             conn: Default::default(),
             operand: Default::default(),
+            far: Default::default(),
             to: Default::default(),
             _shared_row: connections as u64,
+            _has_far: has_far,
         }
     }
 }
@@ -409,7 +413,11 @@ impl Logic for StateAddress {
         } else {
             self.conn.val().to_u64()
         };
-        self.to.next = (row << 5 | operand & 31).to_bits();
+        self.to.next = if self._has_far {
+            (row << 6 | u64::from(self.far.val()) << 5 | operand & 31).to_bits()
+        } else {
+            (row << 5 | operand & 31).to_bits()
+        };
     }
 
     fn connect(&mut self) {
@@ -417,10 +425,12 @@ impl Logic for StateAddress {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(format!(
-            "always @(*) to = {{operand[5] ? 11'd{} : {{1'b0, conn}}, operand[4:0]}};\n",
-            self._shared_row
-        ))
+        let row = self._shared_row;
+        Verilog::Custom(if self._has_far {
+            format!("always @(*) to = {{operand[5] ? 10'd{row} : conn, far, operand[4:0]}};\n")
+        } else {
+            format!("always @(*) to = {{operand[5] ? 11'd{row} : {{1'b0, conn}}, operand[4:0]}};\n")
+        })
     }
 }
 
@@ -545,12 +555,13 @@ mod tests {
             self.presets.next = self.preset.to.val();
             self.state_address.conn.next = self.conn.val();
             self.state_address.operand.next = self.low.val();
+            self.state_address.far.next = self.controls.val().get_bit(0);
             self.address.next = self.state_address.to.val();
         }
     }
 
     impl All {
-        fn new(connections: usize) -> Self {
+        fn new(connections: usize, far: bool) -> Self {
             Self {
                 clock: Default::default(),
                 x: Default::default(),
@@ -575,13 +586,13 @@ mod tests {
                 gather: Default::default(),
                 set_flag: Default::default(),
                 preset: Default::default(),
-                state_address: StateAddress::new(connections),
+                state_address: StateAddress::new(connections, far),
                 r: Default::default(),
             }
         }
 
         /// What each gate is defined to give, written from its description; that of the shifts stands in their own test.
-        fn check(&self, connections: u64) {
+        fn check(&self, connections: u64, far: bool) {
             let (x, y, z, w) = (
                 self.x.val().to_u64() as u32,
                 self.y.val().to_u64() as u32,
@@ -637,17 +648,22 @@ mod tests {
             } else {
                 connections
             };
-            assert_eq!(self.address.val().to_u64(), row * 32 + low % 32);
+            let address = if far {
+                row * 64 + 32 * (controls & 1) + low % 32
+            } else {
+                row * 32 + low % 32
+            };
+            assert_eq!(self.address.val().to_u64(), address);
         }
     }
 
     /// Every gate is what its description says and what its Verilog does, the largest number of connections included.
     #[test]
     fn gates_are_their_definitions_and_their_verilog() {
-        for connections in [4, 1024] {
+        for (connections, far) in [(4, false), (4, true), (1023, true), (1024, false)] {
             let report = toe_sim::lockstep::lockstep_observed(
-                &format!("gates_{connections}"),
-                || All::new(connections),
+                &format!("gates_{connections}_{far}"),
+                || All::new(connections, far),
                 |uut, clk| uut.clock.next = Clock { clk },
                 10_000,
                 connections as u64,
@@ -669,7 +685,7 @@ mod tests {
                     uut.low.next = rng.random_range(0..64_u64).to_bits();
                     uut.conn.next = rng.random_range(0..1024_u64).to_bits();
                 },
-                |uut, _| uut.check(connections as u64),
+                |uut, _| uut.check(connections as u64, far),
             )
             .unwrap_or_else(|error| panic!("{error}"));
             report.assert_active();

@@ -9,14 +9,18 @@
 //! | 13:8 | `dst` | where a result goes: operand address, or flag number (3:0) with bit 4 *or-in* and bit 5 *invert*; shift kind; command code |
 //! | 7:5 | `wr` | [`Write`] |
 //! | 4:1 | `flag` | predicate: the instruction acts only if this flag … |
-//! | 0 | `sense` | … equals this bit. Flag 0 is always set, so (0, 1) is *always* |
+//! | 0 | `sense` | … equals this bit. Flag 0 is always set, so (0, 1) is *always*; (0, 0) is *always, far* in an engine that has a far bank, else never |
 //!
 //! Operand addresses: 0–31 state of the current connection · 32–43 the event's record ([`seg`]) · 44 [`RESULT`], 45 [`RESULT2`] of the last command
 //! (RESULT holds the pending mask when a pending event begins) · 46 [`TICK`] · 47 [`ISN`] · 48–63 constants and scratch, shared by all connections.
 //! Stores go to 0–31 and 48–63 only.
 //!
-//! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`PRESET`]: without PSH and URG,
-//! which no program needs), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
+//! **Far bank** (an engine for large devices has one: 64 words of state, 28 of a record, 32 shared). An instruction that is *always, far* means by each of its
+//! addresses the far word of that number: state 32–63, record words 16–27, 16 more constants and scratch; 44–47 are the same. Here and in the assembler far addresses are
+//! those of the near bank and 64 ([`FAR`]). So an instruction that touches a far word can't have a predicate, and all it touches is far.
+//!
+//! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`preset`]: without PSH and URG,
+//! which no program needs; in place of PSH: SYN, RST, no ACK, or SACK blocks), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
 //!
 //! Carry: ADD: out of bit 31. SUB, RSB: set when there is no borrow.
 
@@ -93,9 +97,19 @@ pub const FLAG_OR: u8 = 1 << 4;
 /// `dst` bit: the new value is inverted first.
 pub const FLAG_INVERT: u8 = 1 << 5;
 
-/// The TCP flags of a segment that its event begins with; the others are clear.
+/// The TCP flags of a segment that its event begins with; the others are clear, but for [`ODD`].
 pub const PRESET: u8 = !(1 << 3 | 1 << 5);
+/// PSH's place: set as a segment's event begins if it has SYN, RST, no ACK, or SACK blocks.
+pub const ODD: u8 = 1 << 3;
 
+/// The flags that the event of a segment with these begins with. Bit 3, PSH's, stands in a record for SACK blocks.
+pub const fn preset(flags: u8) -> u8 {
+    let plain = flags & (1 << 1 | 1 << 2 | 1 << 3 | 1 << 4) == 1 << 4;
+    flags & PRESET | if plain { 0 } else { ODD }
+}
+
+/// What a far operand's address has more than the near one of its number.
+pub const FAR: u8 = 64;
 /// First operand address of the record.
 pub const RECORD_BASE: u8 = 32;
 /// `result` of the last command; the pending mask at the start of a pending event.
@@ -109,6 +123,11 @@ pub const ISN: u8 = 47;
 /// First operand address of constants and scratch.
 pub const SHARED_BASE: u8 = 48;
 
+/// Where operand `address`, one of the shared words, stands among them: the near ones first.
+pub const fn shared_index(address: u8) -> usize {
+    ((address & 15) + 16 * (address / FAR)) as usize
+}
+
 /// Flag numbers.
 pub mod flag {
     pub const ALWAYS: u8 = 0;
@@ -116,6 +135,8 @@ pub mod flag {
     pub const FIN: u8 = 8;
     pub const SYN: u8 = 9;
     pub const RST: u8 = 10;
+    /// Of a segment: [`super::ODD`].
+    pub const ODD: u8 = 11;
     pub const ACK: u8 = 12;
 }
 

@@ -766,7 +766,11 @@ impl Logic for Parser {
         self.record_data.next = self.word.word.val();
         self.record_conn.next = self.s.q.val().conn;
         self.record_hit.next = self.s.q.val().hit;
-        self.record_flags.next = self.s.q.val().flags;
+        // PSH's place says that there are SACK blocks.
+        self.record_flags.next = self.s.q.val().flags & 0xF7;
+        if self.s.q.val().blocks.any() {
+            self.record_flags.next = self.s.q.val().flags | 0x08;
+        }
         self.place_valid.next = self.placing.val();
         self.place_conn.next = self.s.q.val().conn;
         self.place_hit.next = self.s.q.val().hit
@@ -972,7 +976,7 @@ mod tests {
         words.extend(edges);
         Some(Outcome {
             cause: Cause::TcpIn,
-            record: Some((words, b[13], b[header..].to_vec())),
+            record: Some((words, b[13] & !8, b[header..].to_vec())),
         })
     }
 
@@ -1069,7 +1073,8 @@ mod tests {
                     assert_eq!(self.written, 0xFFF | ((1 << (2 * blocks)) - 1) << 16);
                     self.blocks[blocks] += 1;
                     let words = [&self.words[..12], edges].concat();
-                    (words, flags as u8, self.payload.clone())
+                    assert_eq!(flags >> 3 & 1, u64::from(blocks > 0));
+                    (words, flags as u8 & !8, self.payload.clone())
                 });
                 self.outcomes.push(Outcome { cause, record });
             }

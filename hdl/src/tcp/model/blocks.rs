@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 pub struct Segment {
     /// Words of the record, in [`seg`]'s order.
     pub record: [u32; seg::WORDS],
-    /// FIN SYN RST PSH ACK URG ECE CWR, bit 0 first.
+    /// FIN SYN RST, SACK blocks (in place of PSH), ACK URG ECE CWR, bit 0 first.
     pub flags: u8,
     pub payload: Vec<u8>,
 }
@@ -102,7 +102,7 @@ pub fn parse(
     }
     Ok(Segment {
         record,
-        flags: tcp[13],
+        flags: tcp[13] & !8 | u8::from(options.mss >> 27 != 0) << 3,
         payload: tcp[header..].to_vec(),
     })
 }
@@ -732,7 +732,7 @@ mod tests {
             let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
             let s = parse(&packet(&[], &payload), MAC, OWN, true).unwrap();
             assert_eq!(s.payload, payload);
-            assert_eq!(s.flags, 0x18);
+            assert_eq!(s.flags, 0x10, "PSH is not told");
             assert_eq!(
                 s.record[..12],
                 [

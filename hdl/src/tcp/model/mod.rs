@@ -225,10 +225,12 @@ struct Decoded {
 pub struct Machine {
     program: Vec<Decoded>,
     symbols: Symbols,
-    /// State words of every connection.
-    pub state: Vec<[u32; 32]>,
-    /// Operands 48 to 63.
-    pub shared: [u32; 16],
+    /// State words of every connection, those of the far bank from 32 on.
+    pub state: Vec<[u32; 64]>,
+    /// Operands 48 to 63, then those of the far bank.
+    pub shared: [u32; 32],
+    /// It has a far bank.
+    far: bool,
     acc: u32,
     flags: u16,
     result: u32,
@@ -245,8 +247,9 @@ impl Machine {
         let mut machine = Self {
             program: Vec::new(),
             symbols: Symbols::default(),
-            state: vec![[0; 32]; connections],
+            state: vec![[0; 64]; connections],
             shared: program.shared,
+            far: program.far,
             acc: 0,
             flags: 0,
             result: 0,
@@ -318,7 +321,7 @@ impl Machine {
                 } else {
                     isa::vector::STRANGER
                 };
-                (vector, conn, slot, flags & isa::PRESET, record)
+                (vector, conn, slot, isa::preset(flags), record)
             }
             Event::Pending { conn, mask } => {
                 self.result = u32::from(mask);
@@ -366,7 +369,7 @@ impl Machine {
             let i = d.i;
             let here = pc;
             pc += 1;
-            if (self.flags >> i.flag & 1 == 1) != i.sense {
+            if (self.flags >> i.flag & 1 == 1) != i.sense && !(self.far && i.is_far()) {
                 continue;
             }
             let mut jump = |target: u16| {
@@ -427,18 +430,31 @@ impl Machine {
                     }
                 }
                 Op::Shift => {
-                    let x = self.operand(i.src, conn, &record, coprocessors, here)?;
+                    let x = self.operand(
+                        i.loads().unwrap_or(i.src),
+                        conn,
+                        &record,
+                        coprocessors,
+                        here,
+                    )?;
                     self.acc = shift(x, i.dst);
                 }
                 _ => {
-                    let x = self.operand(i.src, conn, &record, coprocessors, here)?;
+                    let dst = i.stores().unwrap_or(i.dst);
+                    let x = self.operand(
+                        i.loads().unwrap_or(i.src),
+                        conn,
+                        &record,
+                        coprocessors,
+                        here,
+                    )?;
                     let (r, carry) = alu(i.op, self.acc, x);
                     match i.wr {
                         Write::None => {}
                         Write::Acc => self.acc = r,
-                        Write::Mem => self.store(i.dst, r, conn, here)?,
+                        Write::Mem => self.store(dst, r, conn, here)?,
                         Write::AccMem => {
-                            self.store(i.dst, r, conn, here)?;
+                            self.store(dst, r, conn, here)?;
                             self.acc = r;
                         }
                         Write::Sign => self.write_flag(i.dst, r >> 31 == 1),
@@ -463,28 +479,34 @@ impl Machine {
         coprocessors: &impl Coprocessors,
         pc: u16,
     ) -> Result<u32, Fault> {
+        const FAR: u8 = isa::FAR;
         Ok(match address {
-            0..=31 => match self.state.get(conn as usize) {
-                Some(state) => state[address as usize],
+            0..=31 | FAR..=95 => match self.state.get(conn as usize) {
+                Some(state) => state[(address & 31 | address >> 1 & 32) as usize],
                 None => return Err(Fault::BadConnection { pc, conn }),
             },
             32..=43 => record[address as usize - 32],
+            96..=107 => {
+                let word = address as usize - 96 + isa::seg::EDGES as usize;
+                record.get(word).copied().unwrap_or(0)
+            }
             isa::RESULT => self.result,
             isa::RESULT2 => self.result2,
             isa::TICK => coprocessors.tick() & 0xFF_FFFF,
             isa::ISN => coprocessors.isn(),
-            _ => self.shared[(address - isa::SHARED_BASE) as usize],
+            _ => self.shared[isa::shared_index(address)],
         })
     }
 
     /// Writes an operand.
     fn store(&mut self, address: u8, value: u32, conn: u16, pc: u16) -> Result<(), Fault> {
+        const FAR: u8 = isa::FAR;
         match address {
-            0..=31 => match self.state.get_mut(conn as usize) {
-                Some(state) => state[address as usize] = value,
+            0..=31 | FAR..=95 => match self.state.get_mut(conn as usize) {
+                Some(state) => state[(address & 31 | address >> 1 & 32) as usize] = value,
                 None => return Err(Fault::BadConnection { pc, conn }),
             },
-            48..=63 => self.shared[(address - isa::SHARED_BASE) as usize] = value,
+            48..=63 | 112..=127 => self.shared[isa::shared_index(address)] = value,
             _ => {
                 return Err(Fault::BadStore {
                     pc,
@@ -513,15 +535,16 @@ impl Machine {
         event: Event,
         conn: u16,
         cost: Cost,
-        before: &[[u32; 32]],
+        before: &[[u32; 64]],
         path: &[u16],
         commands: Vec<(Request, Answer)>,
     ) -> Trace {
         let mut changed = Vec::new();
         if let (Some(old), Some(new)) = (before.get(conn as usize), self.state.get(conn as usize)) {
-            for n in 0..32 {
+            for n in 0..64 {
                 if old[n] != new[n] {
-                    changed.push((self.symbols.operand(n as u8), old[n], new[n]));
+                    let address = (n & 31 | (n & 32) << 1) as u8;
+                    changed.push((self.symbols.operand(address), old[n], new[n]));
                 }
             }
         }
@@ -679,7 +702,7 @@ mod tests {
         });
         assert_eq!(m.state[1][0], 9);
         assert_eq!(m.state[1][1], 102);
-        assert_eq!(m.state[0], [0; 32], "the other connection is untouched");
+        assert_eq!(m.state[0], [0; 64], "the other connection is untouched");
         assert_eq!(m.acc, 102);
         assert_eq!(m.flags & 0b1101, 0b0101);
     }
@@ -710,7 +733,7 @@ mod tests {
         m.flags = 0xFFFE;
         m.run(segment(), &mut l).unwrap();
         assert_eq!((m.acc, m.state[1][0]), (1, 1));
-        assert_eq!(m.flags, 0b0001_0010_0000_0011);
+        assert_eq!(m.flags, 0b0001_1010_0000_0011, "ACK, odd, SYN");
         let Event::Segment { record, flags, .. } = segment() else {
             unreachable!()
         };

@@ -1,7 +1,7 @@
 //! Congestion control: slow start, congestion avoidance, fast retransmit and fast recovery (RFC 5681, RFC 6582), limited transmit (RFC 3042).
 use super::marks::*;
 use super::words::*;
-use super::{constant, dup, none, state, timer, zero};
+use super::{constant, dup, flags, none, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
@@ -16,6 +16,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .when(FIN)
         .br("grown");
     a.sub(SND_UNA).to(T_ACKED);
+    if config.sack {
+        a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
+        a.when(A).br("scored");
+    }
     a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(A);
     a.when(A).br(".recovery");
     a.ld(CWND).sub(SSTHRESH).sign(A);
@@ -70,6 +74,12 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("duplicate")
         .note("another ACK for the same number. After a timeout only the timer and an ACK of something new send data");
     a.ld(TRIES).not_zero(A);
+    if config.sack {
+        a.note("with SACK it is the blocks that tell")
+            .ldi(flags::SACK)
+            .and(FLAGS)
+            .or_not_zero(A);
+    }
     a.when(A).br("text");
     a.note("RFC 5681 section 3.2, step 4: in recovery each has left the network");
     a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(B);
@@ -110,6 +120,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.st(SSTHRESH);
     a.ret();
 
+    if !config.sack {
+        a.label("again");
+    }
     a.label("head_again")
         .note("the first that is not acknowledged, alone: a segment, or the FIN behind the last");
     a.cmd_a(cmd::TX_FREE, SND_UNA);
@@ -120,6 +133,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(0xFFF).and(RESULT).st(T_LEN);
     a.ld(RESULT2).to(T_SUM);
     a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
+    a.label("peeked_again");
     a.count(Cause::Retransmit.number());
     a.cmd(cmd::POST);
     a.shl3(T_CTL).or(k(constant::CTL_ACK)).to(T_CTL);

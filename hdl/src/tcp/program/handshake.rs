@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, dup, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
@@ -46,6 +46,14 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::SEQ, SND_UNA);
     a.out(out::ACK, RCV_NXT);
     a.out(out::OPTION, k(mss_option(config)));
+    if config.sack {
+        a.note("RFC 2018 section 2: SACK-permitted, if the peer's SYN has it");
+        a.ld(kf(SACK_PERMITTED_IN)).and(SEG_MSSOPT).zero(B);
+        a.ld(kf(OPTION_WORD)).add(T_CTL);
+        a.unless(B).st(T_CTL);
+        a.ld(kf(SACK_PERMITTED)).st(T0);
+        a.unless(B).out(out::OPTION + 1, T0);
+    }
     a.ld(k(0));
     a.out(out::CTL, T_CTL);
     a.cmd_a(cmd::SEND, k(0));
@@ -149,6 +157,7 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.label("established")
         .note("the application gets to know the connection");
     a.ldi(state::ESTABLISHED).st(STATE);
+    a.clear(AGAIN);
     a.ld(TRIES).not_zero(A);
     a.when(A).br("syn_was_lost");
     a.label("opened");
@@ -172,6 +181,13 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.count(Cause::BadAck.number());
     a.br("reset_reply");
 }
+
+/// One more word in a data offset.
+const OPTION_WORD: u32 = 1 << 28;
+/// Where a record says that its segment has the option SACK-permitted.
+const SACK_PERMITTED_IN: u32 = 1 << 25;
+/// RFC 2018 section 2: kind 4, length 2, behind two no-operations as Linux has them.
+const SACK_PERMITTED: u32 = 0x0101_0402;
 
 /// The MSS option of our SYN: kind 2, length 4 (RFC 9293 section 3.7.1).
 fn mss_option(config: &ToeConfig) -> u32 {
@@ -213,6 +229,11 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
+    if config.sack {
+        a.ld(kf(SACK_PERMITTED_IN)).and(SEG_MSSOPT).not_zero(A);
+        a.ldi(flags::SACK).or(FLAGS);
+        a.when(A).st(FLAGS);
+    }
     a.shr16(T0).zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
@@ -241,6 +262,14 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(SND_UNA).to(T_SEQ);
     a.out(out::OPTION, k(mss_option(config)));
+    if config.sack {
+        a.note("SACK-permitted: in a SYN always, in a SYN-ACK if the peer's SYN had it");
+        a.ldi(state::SYN_SENT).xor(STATE).zero(A);
+        a.ldi(flags::SACK).and(FLAGS).or_not_zero(A);
+        a.unless(A).br("emit_counted");
+        a.ld(kf(OPTION_WORD)).add(T_CTL).to(T_CTL);
+        a.out(out::OPTION + 1, kf(SACK_PERMITTED));
+    }
     a.br("emit_counted");
 }
 

@@ -17,9 +17,7 @@ pub(super) fn segment(a: &mut Asm) {
     a.when(UNCOMMON).br("stale");
     a.ldi(state::ESTABLISHED).xor(STATE).not_zero(UNCOMMON);
     a.ld(SEG_SEQ).xor(RCV_NXT).or_not_zero(UNCOMMON);
-    a.when(SYN).br("uncommon");
-    a.when(RST).br("uncommon");
-    a.unless(ACK).br("uncommon");
+    a.when(ODD).br("uncommon");
     a.when(UNCOMMON).br("uncommon");
 }
 
@@ -42,6 +40,8 @@ pub(super) fn text(a: &mut Asm, config: &ToeConfig) {
     if config.delayed_ack {
         a.ld(ACK_DUE).zero(A);
         a.when(A).br("delay");
+    } else if config.sack {
+        a.ldi(flags::QUICK).and(FLAGS).or_not_zero(SACK_ACK);
     }
     a.label("at_once");
     a.set(ACK_NOW);
@@ -50,7 +50,7 @@ pub(super) fn text(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// All that leaves the common path, in the RFC's order. Falls into `syn_received`.
-pub(super) fn uncommon(a: &mut Asm) {
+pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("stale")
         .note("the connection ended while the record waited: perhaps another has the tuple now");
     a.ld(SEG_IP);
@@ -84,6 +84,10 @@ pub(super) fn uncommon(a: &mut Asm) {
     a.unless(ACK).br("no_ack");
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).br("time_wait");
+    if config.sack {
+        a.when(ODD).br("sack_in");
+        a.label("sack_seen");
+    }
     a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
     a.when(A).br("acknowledgement");
 }
@@ -105,12 +109,19 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("unacceptable");
     a.when(RST).br("drop_unacceptable");
     a.when(SYN).br("syn_in");
-    a.unless(FIN).br("challenge");
+    if config.sack {
+        a.note("RFC 2883: text that has all come before is told of");
+        a.ld(SEG_SEQ).sub(RCV_NXT).not_sign(A);
+        a.ld(SEG_LEN).or_zero(A);
+        a.unless(A).set(SACK_ACK);
+        a.unless(A).set(DUPLICATE);
+    }
+    a.unless(FIN).br("unacceptable.answer");
     a.note("TIME-WAIT begins anew with every FIN, but not the time that an application has to read to the end");
     a.ldi(flags::RELEASED).and(FLAGS).not_zero(A);
     a.when(A)
         .timer_set(super::timer::TIME_WAIT, k(super::constant::TIME_WAIT));
-    a.br("challenge");
+    a.br("unacceptable.answer");
 
     a.label("time_wait")
         .note("fifth to eighth check: all of ours is acknowledged, all of theirs has come");
@@ -142,6 +153,10 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     }
     a.label("challenge")
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
+    if config.sack {
+        a.clear(SACK_ACK);
+    }
+    a.label("unacceptable.answer");
     a.count(Cause::Unacceptable.number());
     a.br("send_ack");
     a.label("drop_unacceptable");
@@ -171,8 +186,11 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         .note("RFC 5681 section 4.2: each is answered at once, and so is what fills the gap");
     a.clear(BUSY);
     a.count(Cause::OutOfOrder.number());
-    if config.delayed_ack {
+    if config.delayed_ack || config.sack {
         a.ldi(flags::QUICK).or(FLAGS).to(FLAGS);
+    }
+    if config.sack {
+        a.set(SACK_ACK);
     }
     a.br("at_once");
 
@@ -181,6 +199,9 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
             .note("RFC 9293 section 3.8.6.3: the first of two segments waits for the other, for data to go with, or for the timer");
         a.ldi(super::constant::DELAYED_ACK).st(T0);
         a.ldi(flags::QUICK).and(FLAGS).not_zero(A);
+        if config.sack {
+            a.when(A).set(SACK_ACK);
+        }
         a.when(A).br("at_once");
         a.ldi(super::due::DELAYED).st(ACK_DUE);
         a.timer_set(super::timer::DELAYED_ACK, T0);

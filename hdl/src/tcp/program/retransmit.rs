@@ -1,12 +1,13 @@
 //! The retransmission timer, back-off, zero-window probes, giving up (RFC 6298 section 5, RFC 9293 sections 3.8.1, 3.8.3, 3.8.6.1).
 use super::marks::*;
 use super::words::*;
-use super::{constant, dup, none, state, zero};
+use super::{constant, dup, flags, none, state, zero};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
-pub(super) fn code(a: &mut Asm) {
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("retransmission_timeout")
         .note("of data and FIN, or (b) of a SYN, which is outstanding too");
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(B);
@@ -23,8 +24,15 @@ pub(super) fn code(a: &mut Asm) {
     a.unless(A).call("halve");
     a.unless(B).ld(MSS).to(CWND);
     a.ldi(1).add(TRIES).to(TRIES);
-    a.call("back_off");
+    a.note("RFC 6298 sections 5.5 and 2.5").shl1(RTO);
+    a.sub(k(constant::RTO_MAX)).not_sign(A);
+    a.when(A).ld(k(constant::RTO_MAX));
+    a.st(RTO);
     a.when(B).br("syn_again");
+    if config.sack {
+        a.ldi(flags::SACK).and(FLAGS).not_zero(A);
+        a.when(A).br("all_lost");
+    }
     a.call("go_back");
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
@@ -65,13 +73,6 @@ pub(super) fn code(a: &mut Asm) {
     a.ldi(dup::GROWS).st(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.ld(RESULT2).to(SND_NXT);
-    a.ret();
-
-    a.label("back_off").note("RFC 6298 sections 5.5 and 2.5");
-    a.shl1(RTO);
-    a.sub(k(constant::RTO_MAX)).not_sign(A);
-    a.when(A).ld(k(constant::RTO_MAX));
-    a.st(RTO);
     a.ret();
 }
 

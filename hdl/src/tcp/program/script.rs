@@ -101,8 +101,17 @@ impl Seg {
         self.sack_permitted = true;
         self
     }
+    /// A SACK option of these blocks, relative to our numbers.
+    pub fn sack(mut self, blocks: &[(u32, u32)]) -> Self {
+        self.sack = blocks.to_vec();
+        self
+    }
     pub fn raw(mut self, options: &[u8]) -> Self {
         self.raw = options.to_vec();
+        self
+    }
+    pub fn at(mut self, seq: u32) -> Self {
+        self.seq = seq;
         self
     }
     pub fn data(mut self, data: &[u8]) -> Self {

@@ -1,7 +1,7 @@
 //! Pending events: expired timers, and what the application wrote, read, closed, aborted or let go. All bits of the mask are seen to.
 use super::marks::*;
 use super::words::*;
-use super::{constant, due, flags, state, timer};
+use super::{constant, due, dup, flags, state, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -21,6 +21,11 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
     a.when(A).done();
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
+    if config.sack {
+        a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
+        a.when(A).set(AGAIN);
+        a.when(A).set(BUSY);
+    }
     a.br("output");
 
     a.label(".released")
@@ -49,6 +54,9 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
 
     a.label(".read")
         .note("section 3.8.6.2.2: a window that had become small is announced when it has grown by min(MSS, buffer / 2)");
+    if config.sack {
+        a.clear(DUPLICATE);
+    }
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
     a.when(A).br(".read_to_the_end");
     a.cmd(cmd::RX_WINDOW);
@@ -86,7 +94,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("keepalive")
         .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
     a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
-    if config.delayed_ack {
+    if config.delayed_ack || config.sack {
         a.ldi(!flags::QUICK & 0xFFF).and(FLAGS).to(FLAGS);
     }
     a.ld(SHORT).not_zero(A);

@@ -23,8 +23,13 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.label("send_ack").note(
         "<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, the window as the last text or reading left it",
     );
+    if config.sack {
+        a.when(SACK_ACK).br("sack_ack");
+        a.label("send_plain_ack");
+    }
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
+    a.label("send_ack_headers");
     addresses(a, config);
     a.out(out::SEQ, SND_MAX);
     a.out(out::ACK, RCV_NXT);
@@ -37,8 +42,8 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
 
     a.label("busy")
         .note("the line is taken for longer than an event lasts: come again. Nothing would leave sooner, other connections get their turn, and an ACK can go with data");
+    a.when(AGAIN).br("again");
     a.when(FORCE).br("output_now");
-    a.when(AGAIN).br("head_again");
     a.cmd(cmd::POST);
     a.unless(ACK_NOW).done();
     a.ldi(due::NOW).st(ACK_DUE);

@@ -1,0 +1,527 @@
+//! Selective acknowledgements: the scoreboard (RFC 6675) and our own blocks (RFC 2018, RFC 2883). Only where [`crate::config::ToeConfig::sack`] is set.
+//!
+//! The send ring keeps the score, a mark for each segment: sacked, lost, sent again. A segment is lost once three above it are sacked; a timeout makes all lost and forgets
+//! what was sacked (RFC 2018 section 8). While there is anything to make good ([`dup::SCORE`]) every event that may send asks the ring how much is in the network and what is the
+//! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
+use super::marks::*;
+use super::words::*;
+use super::{constant, dup, flags, none, timer};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Operand};
+use crate::tcp::isa::{cmd, out, seg};
+
+/// RFC 6675 section 2, DupThresh.
+const DUP_THRESH: u8 = 3;
+/// A SACK option of no blocks behind two no-operations (RFC 2018 section 3, as Linux aligns it), and what each block adds.
+const OPTION: u32 = 0x0101_0502;
+const BLOCK: u32 = 8;
+/// Data offset and ACK of a segment with an option of no blocks, and what each block adds.
+const CTL: u32 = 0x6010_0000;
+const CTL_BLOCK: u32 = 0x2000_0000;
+
+/// A block's edges in the record.
+const fn edges(block: u8) -> (Operand, Operand) {
+    const NAMES: [(&str, &str); 3] = [
+        ("sack0_left", "sack0_right"),
+        ("sack1_left", "sack1_right"),
+        ("sack2_left", "sack2_right"),
+    ];
+    let names = NAMES[block as usize];
+    let first = seg::EDGES - 16 + 2 * block;
+    (
+        Operand::far_record(first, names.0),
+        Operand::far_record(first + 1, names.1),
+    )
+}
+
+pub(super) fn code(a: &mut Asm) {
+    blocks_in(a);
+    output(a);
+    blocks_out(a);
+}
+
+/// What an ACK's blocks say.
+fn blocks_in(a: &mut Asm) {
+    a.label("sack_in")
+        .note("are there blocks, and were they agreed on?");
+    a.ld(kf(1 << 27)).rsb(SEG_MSSOPT).sign(A);
+    a.ldi(flags::SACK).and(FLAGS).or_zero(A);
+    a.clear(AGAIN);
+    a.when(A).br("sack_seen");
+    a.clear(B);
+    for block in 0..3 {
+        let (left, right) = edges(block);
+        if block > 0 {
+            a.ld(kf((u32::from(block) + 1) << 27))
+                .rsb(SEG_MSSOPT)
+                .sign(A);
+            a.when(A).br(".marked");
+        }
+        a.note(
+            "SND.UNA =< left < right =< SND.NXT: what is older tells of a segment that came twice",
+        );
+        a.ld(left).sub(SND_UNA).sign(A);
+        a.st(T0);
+        a.ld(right).st(T1);
+        a.rsb(SND_MAX).or_sign(A);
+        a.ldi(1).add(T0).rsb(T1).or_sign(A);
+        a.ld(T1);
+        a.unless(A).cmd_a(cmd::TX_SACK, T0);
+        a.unless(OK).set(A);
+        a.unless(A).set(B);
+    }
+    a.label("sack_in.marked");
+    a.unless(B).br("sack_seen");
+    a.note("RFC 6675 section 5: something new is sacked. Is anything lost by it?")
+        .ld(TX_INDEX);
+    a.cmd_imm(cmd::TX_PIPE, DUP_THRESH);
+    a.clear(C);
+    a.when(OK).set(C);
+    a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
+    a.note("in recovery: the next event looks what there is room for")
+        .unless(A)
+        .cmd(cmd::POST);
+    a.unless(A).br("sack_seen");
+    a.note("no: RFC 3042, new text may go beyond cwnd")
+        .unless(C)
+        .set(LIMITED);
+    a.unless(C).br("sack_seen");
+    a.note("yes: RecoveryPoint = HighData, cwnd = ssthresh = FlightSize / 2");
+    a.call("halve");
+    a.ldi(1).add(SND_MAX).to(RECOVER);
+    none(a, TIMED_AT);
+    a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
+    a.ld(SSTHRESH).to(CWND);
+    a.cmd(cmd::POST);
+    a.br("sack_seen");
+
+    a.label("scored")
+        .note("something new is acknowledged while the scoreboard rules: what there is to send comes with the next event");
+    a.set(BUSY);
+    a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
+    a.unless(A).br(".over");
+    a.note("after a timeout, not in recovery: slow start");
+    a.ldi(dup::RECOVERY).and(DUP_ACKS).zero(B);
+    a.ld(T_ACKED).sub(MSS).sign(A);
+    a.unless(A).ld(MSS);
+    a.add(CWND);
+    a.when(B).st(CWND);
+    a.ld(SEG_ACK);
+    a.br("grown");
+    a.label("scored.over")
+        .note("all that was outstanding when it began is acknowledged");
+    a.ldi(dup::GROWS).st(DUP_ACKS);
+    a.ld(SEG_ACK);
+    a.br("grown");
+
+    a.label("all_lost")
+        .note("a timeout: RFC 2018 section 8, RFC 6675 section 5.1");
+    a.ld(TX_INDEX);
+    a.cmd_imm(cmd::TX_PIPE, 0);
+    none(a, TIMED_AT);
+    a.ldi(1).add(SND_MAX).to(RECOVER);
+    a.ldi(dup::SCORE | dup::GROWS).st(DUP_ACKS);
+    a.set(FORCE);
+    a.set(AGAIN);
+    a.set(BUSY);
+    a.br("output");
+}
+
+/// Every event's end while the scoreboard rules.
+fn output(a: &mut Asm) {
+    a.label("again");
+    a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
+    a.when(A).br("head_again");
+    a.note("RFC 6675 section 5, (C): cwnd - pipe >= 1 SMSS")
+        .ld(TX_INDEX);
+    a.cmd_imm(cmd::TX_PIPE, DUP_THRESH);
+    a.ld(CWND).sub(RESULT);
+    a.sub(MSS).sign(A);
+    a.ld(TRIES).or_not_zero(A);
+    a.when(FORCE).clear(A);
+    a.when(A).br("acknowledge");
+    a.when(OK).br(".lost");
+    a.note("nothing is lost: new text (NextSeg, rule 2), whatever the flight; by force, the FIN");
+    a.when(FORCE).br("head_again");
+    a.set(LIMITED);
+    a.br("output_now");
+    a.label("again.lost")
+        .note("NextSeg, rule 1: the first that is lost and was not sent again");
+    a.shr16(RESULT2).st(T0);
+    a.ldi(0x1F).and(RESULT2).st(T1);
+    a.cmd_a(cmd::TX_FREE, SND_UNA);
+    none(a, TIMED_AT);
+    a.ld(RESULT2).add(T0).to(T_SEQ);
+    a.cmd_a(cmd::TX_MARK, T1);
+    a.cmd_a(cmd::TX_PEEK, T1);
+    a.note("the timer begins anew, so that it is not the next that it sends");
+    a.ldi(0xFFF).and(RESULT).st(T_LEN);
+    a.ld(RESULT2).to(T_SUM);
+    a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.br("peeked_again");
+}
+
+/// An ACK that tells what is held ahead of a gap.
+fn blocks_out(a: &mut Asm) {
+    let block = |a: &mut Asm, n: u8| {
+        a.ld(RESULT).add(RCV_NXT).st(T0);
+        a.ld(RESULT2).add(RCV_NXT).st(T1);
+        a.out(out::OPTION + 1 + 2 * n, T0);
+        a.out(out::OPTION + 2 + 2 * n, T1);
+    };
+    a.label("sack_ack");
+    a.ldi(flags::SACK).and(FLAGS).zero(A);
+    a.when(A).br("send_plain_ack");
+    a.when(DUPLICATE).br(".duplicate");
+    a.cmd_imm(cmd::RX_SACK, 0);
+    a.unless(OK).br("send_plain_ack");
+    block(a, 0);
+    a.cmd_imm(cmd::RX_SACK, 1);
+    a.label("sack_ack.second");
+    a.unless(OK).br(".one");
+    block(a, 1);
+    a.when(DUPLICATE).cmd_imm(cmd::RX_SACK, 1);
+    a.unless(DUPLICATE).cmd_imm(cmd::RX_SACK, 2);
+    a.unless(OK).br(".two");
+    block(a, 2);
+    a.ld(kf(OPTION + 3 * BLOCK)).st(T0);
+    a.ld(kf(CTL.wrapping_add(3 * CTL_BLOCK))).st(T_CTL);
+    a.br(".window");
+    a.label("sack_ack.two");
+    a.ld(kf(OPTION + 2 * BLOCK)).st(T0);
+    a.ld(kf(CTL + 2 * CTL_BLOCK)).st(T_CTL);
+    a.br(".window");
+    a.label("sack_ack.one");
+    a.ld(kf(OPTION + BLOCK)).st(T0);
+    a.ld(kf(CTL + CTL_BLOCK)).st(T_CTL);
+    a.label("sack_ack.window");
+    a.ld(RCV_ADV).sub(RCV_NXT);
+    a.out(out::OPTION, T0);
+    a.or(T_CTL).to(T_CTL);
+    a.br("send_ack_headers");
+    a.label("sack_ack.duplicate")
+        .note("RFC 2883 section 4: first what came twice, then what is held");
+    a.ld(SEG_SEQ).st(T0);
+    a.add(SEG_LEN).st(T1);
+    a.out(out::OPTION + 1, T0);
+    a.out(out::OPTION + 2, T1);
+    a.cmd_imm(cmd::RX_SACK, 0);
+    a.br(".second");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::*;
+    use super::super::words::*;
+    use crate::config::ToeConfig;
+    use crate::counters::Cause;
+
+    /// A connection of two ends that do SACK; the peer's MSS is 1000, its window 60,000.
+    fn both() -> Script {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
+        Script::established_with(config, syn)
+    }
+
+    fn ack(n: u32) -> Seg {
+        seg(ACK, 1, n).wnd(60_000)
+    }
+
+    /// Ten segments of 1,000 bytes are on their way.
+    fn ten() -> Script {
+        let mut s = both();
+        s.toe.host_write(0, &[7; 32768]);
+        s.settle();
+        leave(
+            &mut s,
+            &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
+        );
+        s
+    }
+
+    /// Segments of 1,000 bytes that begin here, and no more.
+    #[track_caller]
+    fn leave(s: &mut Script, at: &[u32]) {
+        for seq in at {
+            s.expect(ACK, *seq, 1, 1000);
+        }
+        s.silence();
+    }
+
+    // ---- the handshake --------------------------------------------------------------------------
+
+    #[test]
+    fn sack_is_permitted_to_a_peer_that_permits_it() {
+        for permits in [false, true] {
+            let mut s = Script::new();
+            let mut syn = seg(SYN, 0, 0).mss(1000);
+            syn.sack_permitted = permits;
+            s.inject(syn);
+            for _ in 0..2 {
+                let syn_ack = s.expect(SYN | ACK, 0, 1, 0);
+                assert_eq!((syn_ack.sack_permitted, syn_ack.mss), (permits, Some(1460)));
+                s.silence().ticks(super::super::constant::RTO_INITIAL);
+            }
+        }
+    }
+
+    #[test]
+    fn our_syn_permits_sack_and_the_answer_decides() {
+        for permits in [false, true] {
+            let mut s = Script::connecting();
+            s.ticks(super::super::constant::RTO_INITIAL);
+            let syn = s.expect(SYN, 0, 0, 0);
+            assert!(syn.sack_permitted);
+            let mut answer = seg(SYN | ACK, 0, 1);
+            answer.ports = (syn.ports.1, syn.ports.0);
+            answer.sack_permitted = permits;
+            let ports = answer.ports;
+            s.inject(answer);
+            s.expect(ACK, 1, 1, 0);
+            let mut text = seg(ACK, 2, 1).data(b"b");
+            text.ports = ports;
+            s.inject(text);
+            let told = s.expect(ACK, 1, 1, 0).sack;
+            assert_eq!(told.is_empty(), !permits);
+        }
+    }
+
+    // ---- our blocks -----------------------------------------------------------------------------
+
+    #[test]
+    fn the_first_block_is_the_latest_and_three_are_told_at_most() {
+        let mut s = both();
+        for (seq, blocks) in [
+            (3, vec![(3, 4)]),
+            (7, vec![(7, 8), (3, 4)]),
+            (5, vec![(5, 6), (7, 8), (3, 4)]),
+            // Touches the oldest, which becomes the latest.
+            (4, vec![(3, 6), (7, 8)]),
+            (9, vec![(9, 10), (3, 6), (7, 8)]),
+            (11, vec![(11, 12), (9, 10), (3, 6)]),
+        ] {
+            s.inject(ack(1).data(b"x").at(seq));
+            assert_eq!(s.expect(ACK, 1, 1, 0).sack, blocks, "{seq}");
+        }
+        // What fills the first gap but not all: at once, with blocks.
+        s.inject(ack(1).data(b"x").at(1));
+        assert_eq!(s.expect(ACK, 1, 2, 0).sack.len(), 3);
+        for (seq, next, blocks) in [(2, 6, 3), (6, 8, 2), (8, 10, 1), (10, 12, 0)] {
+            s.inject(ack(1).data(b"x").at(seq));
+            assert_eq!(s.expect(ACK, 1, next, 0).sack.len(), blocks, "{seq}");
+        }
+        assert_eq!(s.read(), b"xxxxxxxxxxx");
+    }
+
+    #[test]
+    fn what_comes_twice_is_told_first() {
+        let mut s = both();
+        s.inject(ack(1).data(b"abcd"));
+        s.expect(ACK, 1, 5, 0);
+        s.inject(ack(1).data(b"gh").at(7));
+        assert_eq!(s.expect(ACK, 1, 5, 0).sack, [(7, 9)]);
+        s.inject(ack(1).data(b"bc").at(2));
+        assert_eq!(s.expect(ACK, 1, 5, 0).sack, [(2, 4), (7, 9)]);
+        s.inject(ack(1).data(b"ef").at(5));
+        s.expect(ACK, 1, 9, 0);
+        s.inject(ack(1).data(b"bc").at(2));
+        assert_eq!(s.expect(ACK, 1, 9, 0).sack, [(2, 4)]);
+        // Nothing of the kind without text, or beyond the window.
+        s.inject(ack(1).at(2));
+        assert_eq!(s.expect(ACK, 1, 9, 0).sack, []);
+        s.inject(ack(1).data(b"x").at(9000));
+        assert_eq!(s.expect(ACK, 1, 9, 0).sack, []);
+    }
+
+    #[test]
+    fn without_agreement_there_are_no_blocks_and_none_count() {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 3, 1).data(b"x"));
+        assert_eq!(s.expect(ACK, 1, 1, 0).sack, []);
+        s.write(&[1; 5000]);
+        leave(&mut s, &[1, 1001, 2001, 3001, 4001]);
+        s.inject(seg(ACK, 1, 1).sack(&[(2001, 5001)])).silence();
+        s.counted(Cause::DuplicateAck, 1)
+            .counted(Cause::Retransmit, 0);
+    }
+
+    // ---- the peer's blocks ----------------------------------------------------------------------
+
+    #[test]
+    fn three_sacked_above_make_a_loss_which_goes_again_when_the_pipe_has_room() {
+        let mut s = ten();
+        // RFC 3042
+        s.inject(ack(1).sack(&[(1001, 2001)]));
+        leave(&mut s, &[10_001]);
+        s.inject(ack(1).sack(&[(1001, 3001)]));
+        leave(&mut s, &[11_001]);
+        // In the pipe: 12 less 3 sacked less 1 lost; cwnd 6.
+        s.inject(ack(1).sack(&[(1001, 4001)])).silence();
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (6000, 6000));
+        s.inject(ack(1).sack(&[(1001, 5001)])).silence();
+        s.inject(ack(1).sack(&[(1001, 6001)])).silence();
+        s.inject(ack(1).sack(&[(1001, 7001)]));
+        leave(&mut s, &[1]);
+        s.inject(ack(1).sack(&[(1001, 8001)]));
+        leave(&mut s, &[12_001]);
+        s.inject(ack(12_001));
+        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (6000, super::dup::GROWS));
+        s.toe.host_write(0, &[7; 32768]);
+        s.settle();
+        leave(&mut s, &[13_001, 14_001, 15_001, 16_001, 17_001]);
+        s.counted(Cause::Retransmit, 1)
+            .counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn all_holes_go_again_in_order_and_none_that_has_come() {
+        let mut s = ten();
+        s.inject(ack(1).sack(&[(9001, 10_001), (5001, 7001), (1001, 3001)]));
+        // Lost are 1 and those from 3,001 up to 5,001; 7,001 and 8,001 have one above them only. cwnd 5, in the pipe 2: three go.
+        leave(&mut s, &[1, 3001, 4001]);
+        assert_eq!(s.word(CWND), 5000);
+        // The first has come: another may leave, and nothing more is lost.
+        s.inject(ack(3001).sack(&[(9001, 10_001), (5001, 7001)]));
+        leave(&mut s, &[10_001]);
+        s.inject(ack(7001).sack(&[(9001, 10_001)]));
+        leave(&mut s, &[11_001, 12_001]);
+        s.inject(ack(7001).sack(&[(9001, 13_001)]));
+        leave(&mut s, &[7001, 8001, 13_001, 14_001]);
+        s.counted(Cause::Retransmit, 5)
+            .counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn a_timeout_forgets_what_was_sacked_and_sends_all_again_slowly() {
+        let mut s = ten();
+        s.inject(ack(1).sack(&[(9001, 10_001)]));
+        leave(&mut s, &[10_001]);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        leave(&mut s, &[1]);
+        assert_eq!(s.word(CWND), 1000);
+        s.inject(ack(1001));
+        leave(&mut s, &[1001, 2001]);
+        s.inject(ack(3001));
+        leave(&mut s, &[3001, 4001, 5001]);
+        // What the peer tells again counts again.
+        s.inject(ack(4001).sack(&[(9001, 11_001)]));
+        leave(&mut s, &[6001, 7001]);
+        s.inject(ack(7001).sack(&[(9001, 11_001)]));
+        leave(&mut s, &[8001, 11_001, 12_001, 13_001]);
+        s.inject(ack(12_001));
+        assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
+        s.counted(Cause::RtoExpired, 1)
+            .counted(Cause::Retransmit, 9);
+    }
+
+    #[test]
+    fn blocks_outside_what_is_on_its_way_are_void() {
+        let mut s = ten();
+        s.inject(ack(2001));
+        while s.next().is_some() {}
+        let sent = s.ours(SND_MAX);
+        for block in [
+            (1, 1001),
+            (1, 9001),
+            (3001, 3001),
+            (5001, 4001),
+            (9001, sent + 1),
+            (0x8000_0000, 0x8000_2000),
+        ] {
+            s.inject(ack(2001).sack(&[block; 3])).silence();
+        }
+        // Parts of segments don't count either.
+        s.inject(ack(2001).sack(&[(3002, 5000), (3002, 4000)]))
+            .silence();
+        s.counted(Cause::Retransmit, 0);
+        // What stands behind a block that says nothing does.
+        assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        s.inject(ack(2001).sack(&[(1, 1001), (3001, 6001)]));
+        assert_ne!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+    }
+
+    #[test]
+    fn a_fin_behind_a_loss_comes_again_after_the_text() {
+        let mut s = both();
+        s.write(&[1; 3000]);
+        leave(&mut s, &[1, 1001, 2001]);
+        s.close();
+        s.expect(FIN | ACK, 3001, 1, 0);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        leave(&mut s, &[1]);
+        s.inject(ack(3001)).silence();
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        s.expect(FIN | ACK, 3001, 1, 0);
+        s.inject(ack(3002)).silence().state("FIN-WAIT-2");
+    }
+
+    /// A peer that keeps what it gets and tells of it; every so many segments each way are lost.
+    #[test]
+    fn every_byte_arrives_whatever_is_lost() {
+        for every in 4..12 {
+            let mut s = both();
+            let text: Vec<u8> = (0..60_000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
+            let mut got = vec![None; text.len()];
+            let (mut n, mut written, mut latest) = (0, 0, 0);
+            for _ in 0..4000 {
+                written += s.toe.host_write(0, &text[written..]);
+                s.settle();
+                let mut acks = Vec::new();
+                while let Some(segment) = s.next() {
+                    n += 1;
+                    if n % every == 0 {
+                        continue;
+                    }
+                    let at = segment.seq as usize - 1;
+                    for (k, byte) in segment.data.iter().enumerate() {
+                        got[at + k] = Some(*byte);
+                    }
+                    latest = at;
+                    let next = got.iter().take_while(|b| b.is_some()).count();
+                    let mut blocks: Vec<(u32, u32)> = Vec::new();
+                    let mut k = next;
+                    while k < got.len() {
+                        let len = got[k..].iter().take_while(|b| b.is_some()).count();
+                        if len > 0 {
+                            blocks.push((k as u32 + 1, (k + len) as u32 + 1));
+                        }
+                        k += len.max(1);
+                    }
+                    blocks.sort_by_key(|b| !(b.0..b.1).contains(&(latest as u32 + 1)));
+                    blocks.truncate(3);
+                    acks.push(ack(next as u32 + 1).sack(&blocks));
+                }
+                for ack in acks {
+                    n += 1;
+                    if n % every != 0 {
+                        s.inject(ack);
+                    }
+                }
+                if s.word(SND_UNA) == s.word(SND_MAX) && written == text.len() {
+                    break;
+                }
+                s.ticks(20);
+            }
+            let next = got.iter().take_while(|b| b.is_some()).count();
+            assert_eq!(
+                next,
+                text.len(),
+                "every {every}: SND.UNA {} SND.MAX {} cwnd {} rto {} tries {}",
+                s.ours(SND_UNA),
+                s.ours(SND_MAX),
+                s.word(CWND),
+                s.word(RTO),
+                s.word(TRIES)
+            );
+            assert!(got.iter().zip(&text).all(|(g, t)| *g == Some(*t)));
+            assert_eq!(s.word(SND_UNA), s.word(SND_MAX), "every {every}");
+            s.state("ESTABLISHED").slots(1);
+        }
+    }
+}
