@@ -342,11 +342,19 @@ impl Ran {
                 self.to_far.lost.to_string(),
             ),
         ];
+        let segments = capture::relative(&seen);
+        let again = |mine: bool| segments.iter().find(|s| s.again && (s.outward || !mine));
+        let again = again(true).or(again(false)).map(|s| s.cycle);
         Page {
             title: case.name(),
             facts: facts.map(|(label, value)| (label.into(), value)).into(),
             cycles: seen.last().map_or(0, |s| s.0),
-            segments: capture::relative(&seen),
+            segments,
+            part: again.map(|at| {
+                // The least retransmission timeout lies before it.
+                let (from, to) = (at.saturating_sub(240_000), at + 60_000);
+                (from, to, "Round the first segment that was sent again")
+            }),
             unit: Some("µs"),
             words: self.words.clone(),
             ..Page::default()
