@@ -408,6 +408,7 @@ fn page(done: &Exchange, outcome: &Outcome) -> Page {
         cycles: done.line.iter().map(|f| f.stamp.last).max().unwrap_or(0),
         counters: done.counters.clone(),
         unit: None,
+        part: None,
         words: done.words.clone(),
         traffic: Some(Traffic {
             frames_in: value("FrameIn"),

@@ -62,6 +62,8 @@ pub struct Page {
     pub unit: Option<&'static str>,
     /// Changes of the words that are plotted, in order.
     pub words: Vec<StateWord>,
+    /// A part of the time that is plotted once more by itself, where single segments can be told apart, and what it shows.
+    pub part: Option<(u64, u64, &'static str)>,
     pub counters: Vec<Counter>,
     /// Bytes on the arrows of the block diagram, if it is shown.
     pub traffic: Option<Traffic>,
@@ -133,6 +135,22 @@ fn ticks(max: f64, n: usize) -> Vec<f64> {
         .collect()
 }
 
+impl Page {
+    /// What was on the line between two times.
+    fn between(&self, from: u64, to: u64) -> Self {
+        let during = |at: u64| (from..=to).contains(&at);
+        Self {
+            segments: (self.segments.iter())
+                .filter(|s| during(s.cycle))
+                .copied()
+                .collect(),
+            cycles: to.min(self.cycles),
+            unit: self.unit,
+            ..Self::default()
+        }
+    }
+}
+
 /// The time–sequence plot of what one side sent, with the other side's acknowledgements and window edge.
 fn plot(page: &Page, outward: bool) -> String {
     let (width, height, left, bottom, top, right) = (1000.0, 380.0, 84.0, 44.0, 14.0, 16.0);
@@ -158,10 +176,19 @@ fn plot(page: &Page, outward: bool) -> String {
             .max()
             .unwrap_or(0)
             .max(1),
-    ) * 1.06;
+    );
+    // All of it from 0 on; a part of it where it is.
+    let low = match sent.iter().map(|s| s.seq).min() {
+        Some(seq) if seq > 1 => f64::from(seq) - (max_seq - f64::from(seq)) * 0.05,
+        _ => 0.0,
+    };
+    let max_seq = max_seq + (max_seq - low) * 0.06;
     let x =
         |cycle: u64| left + (width - left - right) * cycle.saturating_sub(first) as f64 / max_time;
-    let y = |seq: f64| height - bottom - (height - bottom - top) * (seq / max_seq).min(1.0);
+    let y = |seq: f64| {
+        let share = ((seq - low) / (max_seq - low)).clamp(0.0, 1.0);
+        height - bottom - (height - bottom - top) * share
+    };
     let mut svg = format!(
         "<svg viewBox='0 0 {width} {height}' role='img' aria-label='time-sequence plot, {}'>",
         if outward {
@@ -170,7 +197,14 @@ fn plot(page: &Page, outward: bool) -> String {
             "peer to engine"
         }
     );
-    for t in ticks(max_seq, 6) {
+    let steps = ticks(max_seq - low, 6);
+    let step = steps.get(1).copied().unwrap_or(1.0);
+    let first_step = (low / step).ceil() * step;
+    for t in steps
+        .iter()
+        .map(|t| first_step + t)
+        .filter(|t| *t <= max_seq)
+    {
         let _ = write!(
             svg,
             "<line class='grid' x1='{left}' x2='{:.1}' y1='{yy:.1}' y2='{yy:.1}'/><text class='soft' text-anchor='end' x='{:.1}' y='{:.1}'>{}</text>",
@@ -475,6 +509,12 @@ pub fn html(page: &Page) -> String {
     let legend = "<p>Each bar is a segment, from its first byte to its last. <span style='color:var(--ack)'>Solid line</span>: acknowledged. <span style='color:var(--edge)'>Dashed line</span>: edge of the window. <span style='color:var(--bad)'>Red</span>: sent again, SYN, FIN, RST. <span style='color:var(--sack)'>Violet</span>: acknowledged beyond a gap (SACK).</p>";
     let _ = write!(out, "<h2>Peer to engine</h2>{legend}{}", plot(page, false));
     let _ = write!(out, "<h2>Engine to peer</h2>{legend}{}", plot(page, true));
+    if let Some((from, to, what)) = page.part {
+        let part = page.between(from, to);
+        for (outward, way) in [(false, "peer to engine"), (true, "engine to peer")] {
+            let _ = write!(out, "<h2>{what}: {way}</h2>{}", plot(&part, outward));
+        }
+    }
     if page.words.iter().any(|w| is_plotted(&w.name)) {
         let _ = write!(
             out,
@@ -551,6 +591,52 @@ mod tests {
         assert!(html.contains("a &lt; b") && !html.contains("a < b"));
         assert!(html.contains("1460 bytes at 1, sent again"));
         assert!(html.contains("class='again'") && !html.contains("class='data'"));
+    }
+
+    /// The part has the segments of its time alone, on a scale of their own: the same segment is longer there.
+    #[test]
+    fn a_part_of_the_time_is_plotted_on_a_scale_of_its_own() {
+        let segment = |n: u32| Segment {
+            cycle: 1_000 * u64::from(n),
+            outward: true,
+            seq: 1 + 1_000 * n,
+            length: 1_000,
+            ack: None,
+            window: 0,
+            syn: false,
+            fin: false,
+            rst: false,
+            again: false,
+            sack: [None; 3],
+        };
+        let page = Page {
+            segments: (0..100).map(segment).collect(),
+            cycles: 100_000,
+            part: Some((40_000, 44_000, "A few")),
+            ..Page::default()
+        };
+        let html = html(&page);
+        let part = html.split("A few: engine to peer").nth(1).unwrap();
+        assert_eq!(part.matches("class='data'").count(), 5);
+        let height = |text: &str| {
+            let line = text
+                .split("class='data'")
+                .find(|l| l.contains("cycle 42,000"))
+                .unwrap();
+            let of = |name: &str| -> f64 {
+                let rest = line.split(name).nth(1).unwrap();
+                rest.split('\'').next().unwrap().parse().unwrap()
+            };
+            of("y1='") - of("y2='")
+        };
+        let whole = html.split("<h2>Engine to peer").nth(1).unwrap();
+        let whole = whole.split("A few").next().unwrap();
+        assert!(
+            height(part) > 10.0 * height(whole),
+            "{} {}",
+            height(part),
+            height(whole)
+        );
     }
 
     /// What is acknowledged beyond a gap stands in the plot of the other side's data, and the words of the state in one of their own, where there are any.

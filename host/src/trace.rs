@@ -210,3 +210,49 @@ impl EngineTrace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the connection in which a word that is wanted changed first, and of no other; at the event's end.
+    #[test]
+    fn the_words_of_one_connection_are_followed_by_name() {
+        let event = |cycle, changes: &[(u64, &str, u32)]| Event {
+            cycle,
+            cycles: 80,
+            instructions: 1,
+            kind: "segment",
+            conn: 0,
+            path: vec![],
+            changes: (changes.iter())
+                .map(|(conn, word, after)| Change {
+                    conn: *conn,
+                    word: (*word).into(),
+                    before: 0,
+                    after: *after,
+                    operand: 0,
+                })
+                .collect(),
+        };
+        let events = [
+            event(100, &[(1, "una", 7)]),
+            event(200, &[(3, "cwnd", 2920), (3, "ssthresh", 65_535)]),
+            event(300, &[(1, "cwnd", 1)]),
+            event(400, &[(3, "cwnd", 4380)]),
+        ];
+        let found: Vec<_> = words(&events, |name| ["cwnd", "ssthresh"].contains(&name))
+            .into_iter()
+            .map(|w| (w.cycle, w.name, w.value))
+            .collect();
+        let want = [
+            (280, "cwnd", 2920),
+            (280, "ssthresh", 65_535),
+            (480, "cwnd", 4380),
+        ];
+        assert_eq!(
+            found,
+            want.map(|(at, name, value)| (at, name.into(), value))
+        );
+    }
+}

@@ -458,6 +458,63 @@ fn numbers_of_connections_that_cannot_be_are_refused_before_the_run() {
 }
 
 #[test]
+fn a_row_beside_linux_is_measured_with_its_captures_or_the_machine_forbids_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    let loss = |more: &[&str]| toe(d, &[&["bench", "--loss", "--seeds", "1"], more].concat());
+    let no_such = loss(&["--congestion", "nosuch"]);
+    refused(&no_such, 2, &["no congestion control `nosuch`", "reno"]);
+    refused(&loss(&["--only", "nosuch"]), 2, &["no row has such a name"]);
+    refused(&toe(d, &["bench", "--out", "x"]), 2, &["--loss"]);
+    assert!(names(d).is_empty(), "something was left");
+    let args = [
+        "--only",
+        "loss.none.send",
+        "--out",
+        "out",
+        "--pcap",
+        "runs",
+        "--json",
+        "x.json",
+    ];
+    let output = loss(&args);
+    if output.status.code() == Some(3) {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        toe_sim::skip::skipped("a_row_beside_linux", said);
+        return;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        table.contains("| `loss.none.send` | no faults | sends |"),
+        "{table}"
+    );
+    let text = fs::read(d.join("x.json")).expect("written");
+    let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let row = &json["rows"][0];
+    assert_eq!(row["name"], "loss.none.send");
+    assert!(
+        row["value"].as_f64().is_some_and(|ratio| ratio > 0.0),
+        "{row}"
+    );
+    for file in ["loss.json", "loss.md", "loss.svg"] {
+        assert!(d.join("out").join(file).is_file(), "{file}");
+    }
+    for who in ["model", "linux"] {
+        for what in ["near.pcap", "far.pcap"] {
+            let file = d.join(format!("runs/loss.none.send-{who}-1-{what}"));
+            let length = fs::metadata(&file).expect("written").len();
+            // Half a mebibyte crossed.
+            assert!(length > 1 << 19, "{}: {length}", file.display());
+        }
+        let page = d.join(format!("runs/loss.none.send-{who}-1.html"));
+        let page = fs::read_to_string(page).expect("written");
+        assert!(page.contains("time-sequence plot"));
+    }
+}
+
+#[test]
 fn the_verilog_and_the_map_are_written() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = toe(dir.path(), &["verilog", "--out", "v"]);

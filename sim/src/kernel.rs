@@ -14,7 +14,7 @@ use crate::tap;
 pub struct Setting {
     /// Bytes of its send buffer (SO_SNDBUF; the kernel doubles it, for its own bookkeeping lies in the same memory).
     pub send_buffer: usize,
-    /// The widest window that it offers (TCP_WINDOW_CLAMP, see [`hold`]); SO_RCVBUF is made wide enough for it.
+    /// The widest window that it offers (SO_RCVBUF, which the kernel doubles too, and TCP_WINDOW_CLAMP, see [`hold`]).
     pub window: usize,
     /// Its congestion control (TCP_CONGESTION).
     pub congestion: String,
@@ -71,12 +71,8 @@ fn socket(setting: &Setting) -> io::Result<OwnedFd> {
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let (send, window) = (setting.send_buffer as i32, setting.window as i32);
     set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, send)?;
-    set(
-        fd,
-        libc::SOL_SOCKET,
-        libc::SO_RCVBUF,
-        4 * window.max(16_384),
-    )?;
+    // With less, the kernel's own bookkeeping shuts the window behind a single segment.
+    set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, window.max(4096))?;
     set(fd, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, window)?;
     let name = setting.congestion.as_bytes();
     // SAFETY: the pointer is to as many bytes as is said, valid for the call.
@@ -215,7 +211,7 @@ mod tests {
         for (n, p) in packets.iter().enumerate() {
             let tcp = &p[20..];
             let window = usize::from(u16::from_be_bytes([tcp[14], tcp[15]]));
-            if n >= first {
+            if n >= first && tcp[13] & 2 == 0 {
                 most = most.max(window << shift);
             }
             let mut options = &tcp[20..4 * usize::from(tcp[12] >> 4)];
@@ -309,6 +305,9 @@ mod tests {
                     let most = widest(&packets, 6);
                     println!("{place:?}: {} packets, window {most}", packets.len());
                     assert!((6_000..=8_192).contains(&most), "{place:?}: {most}");
+                    // And never much wider: the first segments' payload may fill more than half of the buffer.
+                    let ever = widest(&packets, 0);
+                    assert!(ever <= 8_192 * 3 / 2, "{place:?}: {ever}");
                 }
             });
         });

@@ -31,7 +31,7 @@ use crate::report::{Page, StateWord};
 pub mod ends;
 mod table;
 
-pub use table::{chart, rows, run, table, Found, Options, Row, OUT};
+pub use table::{chart, digest, rows, run, table, Found, Options, Row, OUT};
 
 use ends::{ModelEnd, OnEthernet};
 
@@ -78,10 +78,12 @@ pub struct Case {
     pub line: Line,
     /// Of each connection.
     pub bytes: usize,
+    /// How long that is to take if nothing is lost.
+    seconds: f64,
 }
 
-/// The least and the most that one connection moves.
-const BYTES: (usize, usize) = (128 * 1024, 512 * 1024);
+/// The least that is moved, by four connections at most.
+const LEAST: usize = 128 * 1024;
 
 impl Case {
     /// The base: 10 Mb/s, 2 ms each way, 100 frames of queue, 8 KiB of window, one connection, an MTU of 1,500.
@@ -101,6 +103,7 @@ impl Case {
             mtu: 1500,
             line,
             bytes: 0,
+            seconds: 0.45,
         }
         .sized()
     }
@@ -124,11 +127,10 @@ impl Case {
         line.min(windows / (trip + there))
     }
 
-    /// Sets the bytes to what takes some 0.6 s if nothing is lost, and spares the frames that open the connections: two each way of each.
+    /// Sets the bytes to what takes so long if nothing is lost, and spares the frames that open the connections: two each way of each.
     fn sized(mut self) -> Self {
-        let each = (self.limit() * 0.6) as usize / self.connections;
-        let (least, most) = BYTES;
-        self.bytes = (each / 1024 * 1024).clamp(least / self.connections.min(4), most);
+        let each = (self.limit() * self.seconds) as usize / self.connections;
+        self.bytes = (each / 1024 * 1024).max(LEAST / self.connections.min(4));
         self.line.spared = 2 * self.connections as u64;
         self
     }
@@ -166,7 +168,11 @@ pub fn cases() -> Vec<Case> {
     add(&Flow::ALL, "none", "no faults", &|_| {});
     for percent in [1, 3, 10] {
         let (key, what) = (percent.to_string(), format!("{percent} % lost"));
-        add(&Flow::ALL, &key, &what, &|c| lost(c, percent));
+        add(&Flow::ALL, &key, &what, &|c| {
+            lost(c, percent);
+            // Enough for some dozens of losses in each run.
+            c.seconds = if percent < 10 { 1.8 } else { 0.45 };
+        });
     }
     add(&Flow::ALL, "reorder", "25 % held back 5 ms", &|c| {
         c.line.reorder = 0.25;
@@ -336,11 +342,19 @@ impl Ran {
                 self.to_far.lost.to_string(),
             ),
         ];
+        let segments = capture::relative(&seen);
+        let again = |mine: bool| segments.iter().find(|s| s.again && (s.outward || !mine));
+        let again = again(true).or(again(false)).map(|s| s.cycle);
         Page {
             title: case.name(),
             facts: facts.map(|(label, value)| (label.into(), value)).into(),
             cycles: seen.last().map_or(0, |s| s.0),
-            segments: capture::relative(&seen),
+            segments,
+            part: again.map(|at| {
+                // The least retransmission timeout lies before it.
+                let (from, to) = (at.saturating_sub(240_000), at + 60_000);
+                (from, to, "Round the first segment that was sent again")
+            }),
             unit: Some("µs"),
             words: self.words.clone(),
             ..Page::default()
@@ -462,10 +476,8 @@ pub fn simulated(case: &Case, near: Near, seed: u64) -> Result<Ran> {
     let mut path = Path::new(far, seed, case.line).keeping();
     let mut failure = None;
     let end = Instant::from_secs(3_600);
-    let over = |path: &mut Path<Peer>| match path.far().finished() {
-        Ok(over) => over,
-        Err(_) => true,
-    };
+    // One that failed is over, too.
+    let over = |path: &mut Path<Peer>| path.far().finished().unwrap_or(true);
     let (joined, timers, words) = match near {
         Near::Model => {
             let program = program(&ends::config(case, true));

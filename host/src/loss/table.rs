@@ -124,6 +124,15 @@ impl Row {
         Spread::of(&self.linux)
     }
 
+    /// What the near end does.
+    fn does(&self) -> &'static str {
+        match self.flow.as_str() {
+            "send" => "sends",
+            "receive" => "receives",
+            _ => "echoes",
+        }
+    }
+
     /// Of the medians.
     pub fn ratio(&self) -> Option<f64> {
         let linux = self.linux().median;
@@ -348,11 +357,7 @@ pub fn table(found: &Found) -> String {
         let ratio = row
             .ratio()
             .map_or_else(|| "–".into(), |r| format!("{r:.2}"));
-        let flow = match row.flow.as_str() {
-            "send" => "sends",
-            "receive" => "receives",
-            _ => "echoes",
-        };
+        let flow = row.does();
         let verilog = if row.near == "verilog" {
             " (Verilog)"
         } else {
@@ -419,7 +424,8 @@ pub fn chart(found: &Found) -> String {
     );
     let _ = writeln!(
         svg,
-        "<text x='{LEFT}' y='20' font-weight='bold' fill='#1f2328'>goodput, Mb/s (logarithmic), and the ratio</text>"
+        "<text x='{LEFT}' y='20' font-weight='bold' fill='#1f2328'>goodput, Mb/s (logarithmic): median, least and most</text><text x='{}' y='38' text-anchor='end' fill='#1f2328'>ratio</text>",
+        width - 10.0
     );
     for (i, (name, colour)) in [("engine and Linux", ENGINE), ("Linux and Linux", LINUX)]
         .into_iter()
@@ -470,7 +476,7 @@ pub fn chart(found: &Found) -> String {
             LEFT - 8.0,
             y + 4.0,
             row.what,
-            row.flow
+            row.does()
         );
         for (spread, colour, shift) in [(row.linux(), LINUX, 3.0), (row.engine(), ENGINE, -3.0)] {
             let y = y + shift;
@@ -602,6 +608,13 @@ mod tests {
             dots.iter().all(|x| (LEFT..=LEFT + WIDE).contains(x)),
             "{dots:?}"
         );
+    }
+
+    /// What the bench keeps of an old result, it reads from its JSON.
+    #[test]
+    fn what_was_found_survives_its_file() {
+        let text = serde_json::to_vec(&found()).unwrap();
+        assert_eq!(serde_json::from_slice::<Found>(&text).unwrap(), found());
     }
 
     #[test]
