@@ -889,6 +889,7 @@ endmodule
                 connections,
                 rx_ring_bytes: 256,
                 tx_ring_bytes: 256,
+                sack: false,
                 ..Default::default()
             };
             let verilog = crate::ecp5_25f::verilog(&config).unwrap();

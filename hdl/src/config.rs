@@ -385,7 +385,10 @@ mod tests {
             ..ToeConfig::default()
         };
         let told = c.check().unwrap_err().to_string();
-        assert!(told.starts_with("program_words is 1024, but must be 2048 or more"), "{told}");
+        assert!(
+            told.starts_with("program_words is 1024, but must be 2048 or more"),
+            "{told}"
+        );
         let c = ToeConfig {
             program_words: 1024,
             ethernet: false,

@@ -1,4 +1,5 @@
 //! The main job: a file through the simulated engine to a TCP peer and back.
+use std::cell::Cell;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use toe_sim::time::SimulatedTime;
 use toe_sim::world::{Clock, World};
 
 use crate::board::{self, Backend, SimulatedBoard};
-use crate::capture::{self, OnTheLine, Recording};
+use crate::capture::{self, Header, OnTheLine, Recording};
 use crate::output::{self, Output};
 use crate::report::{self, grouped, Counter, Page, StateWord, Traffic};
 use crate::trace::{self, Event};
@@ -240,11 +241,17 @@ pub fn latencies_in_parts(
     };
     let (one, one_board) = run(talk)?;
     let port = listener(config, Owner::Discard)?;
-    let talk = Conversation::source_client(ip, port, vec![0x55; 1460]).with_options(options());
+    // Two segments: the first one's acknowledgement waits for the second.
+    let talk = Conversation::source_client(ip, port, vec![0x55; 2920]).with_options(options());
     let (full, full_board) = run(talk)?;
+    let text = Cell::new(0);
+    let second = |h: &Header| {
+        text.set(text.get() + u32::from(h.length > 0));
+        text.get() == 2
+    };
     let spans = [
         capture::span(&one.line, |h| h.syn, |h| h.syn),
-        capture::span(&full.line, |h| h.length > 0, |h| h.ack.is_some()),
+        capture::span(&full.line, second, |h| h.ack.is_some()),
         capture::span(&one.line, |h| h.length > 0, |h| h.length > 0),
     ];
     let [syn, ack, echo] = spans.map(|span| span.map(|(asked, answered)| answered - asked));

@@ -34,6 +34,9 @@ struct Settings {
     hash_key: Key,
     tick_cycles: usize,
     sack: bool,
+    delayed_ack: bool,
+    ethernet: bool,
+    program_words: usize,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +121,9 @@ impl Default for Settings {
             hash_key: Key(c.hash_key),
             tick_cycles: c.tick_cycles,
             sack: c.sack,
+            delayed_ack: c.delayed_ack,
+            ethernet: c.ethernet,
+            program_words: c.program_words,
         }
     }
 }
@@ -150,6 +156,9 @@ impl From<Settings> for ToeConfig {
             hash_key: s.hash_key.0,
             tick_cycles: s.tick_cycles,
             sack: s.sack,
+            delayed_ack: s.delayed_ack,
+            ethernet: s.ethernet,
+            program_words: s.program_words,
         }
     }
 }
@@ -276,10 +285,17 @@ icmp_bytes = {}
 hash_key = \"{:#018x}\"
 # Clock cycles from one `tick` to the next, 16 or more for each connection and each entry in TIME-WAIT: what your clock makes of a millisecond.
 tick_cycles = {}
-# Selective acknowledgements (RFC 2018), both ways.
+# Selective acknowledgements, both ways (RFC 2018, RFC 6675); with at most 512 connections.
 sack = {}
+# Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
+delayed_ack = {}
+# The link has Ethernet addresses; false for SLIP, which saves words of the program.
+ethernet = {}
+# Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet and SACK.
+program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles, c.sack
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles, c.sack, c.delayed_ack, c.ethernet,
+        c.program_words
     )
 }
 
@@ -298,7 +314,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\nsack = false\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\nsack = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -318,6 +334,9 @@ mod tests {
             hash_key: 0xFEDC_BA98_7654_3210,
             tick_cycles: 50_000,
             sack: false,
+            delayed_ack: false,
+            ethernet: false,
+            program_words: 4096,
         };
         assert_eq!(parse(text), Ok(want));
     }

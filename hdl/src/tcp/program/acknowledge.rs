@@ -2,6 +2,7 @@
 use super::marks::*;
 use super::words::*;
 use super::{constant, dup, flags, none, state, timer, zero};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -49,7 +50,7 @@ pub(super) fn acknowledgement(a: &mut Asm) {
 }
 
 /// What the common ACK does not need.
-pub(super) fn rare(a: &mut Asm) {
+pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.label("same_ack")
         .note("RFC 5681 section 2: a duplicate ACK has no text, no new window, and something is outstanding");
     a.ld(SEG_ACK).xor(SND_MAX).zero(A);
@@ -129,9 +130,10 @@ pub(super) fn rare(a: &mut Asm) {
     a.ret();
     a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");
     a.or(FLAGS).to(FLAGS);
-    a.note("and the SYN is acknowledged: from here on cwnd may grow")
-        .ldi(dup::GROWS)
-        .st(DUP_ACKS);
+    a.note("and the SYN is acknowledged: from here on cwnd may grow, if it limits anything");
+    a.li(config.tx_ring_bytes as u32).rsb(CWND).sign(A);
+    a.ldi(dup::GROWS);
+    a.when(A).st(DUP_ACKS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
     a.br("known");

@@ -142,6 +142,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("head_again.fin");
     a.ldi(state::OWN_FIN).and(STATE).zero(A);
     a.when(A).br("acknowledge");
+    a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Retransmit.number());
     a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
     a.br("emit_counted");
@@ -354,6 +355,6 @@ mod tests {
         s.write(b"x");
         s.expect(ACK, 1, 1, 1);
         s.inject(seg(ACK, 1, 2)).silence();
-        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (10_001, 0));
+        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (10_000, 0));
     }
 }

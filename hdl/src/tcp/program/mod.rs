@@ -301,7 +301,7 @@ pub fn program(config: &ToeConfig) -> Program {
     receive::uncommon(&mut a, config);
     handshake::syn_received(&mut a);
     receive::exceptions(&mut a, config);
-    acknowledge::rare(&mut a);
+    acknowledge::rare(&mut a, config);
     handshake::passive_open(&mut a, config);
     handshake::syn_sent(&mut a);
     handshake::routines(&mut a, config);

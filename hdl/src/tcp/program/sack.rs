@@ -455,16 +455,18 @@ mod tests {
         s.ticks(rto);
         leave(&mut s, &[1]);
         s.inject(ack(3001)).silence();
-        let rto = s.word(RTO);
-        s.ticks(rto);
-        s.expect(FIN | ACK, 3001, 1, 0);
+        for _ in 0..3 {
+            let rto = s.word(RTO);
+            s.ticks(rto - 1).silence().ticks(1);
+            s.expect(FIN | ACK, 3001, 1, 0);
+        }
         s.inject(ack(3002)).silence().state("FIN-WAIT-2");
     }
 
     /// A peer that keeps what it gets and tells of it; every so many segments each way are lost.
     #[test]
     fn every_byte_arrives_whatever_is_lost() {
-        for every in 4..12 {
+        for every in 5..13 {
             let mut s = both();
             let text: Vec<u8> = (0..60_000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
             let mut got = vec![None; text.len()];
