@@ -213,9 +213,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [
-        TX_INDEX, TRIES, FLAGS, DUP_ACKS, GAIN, ACK_DUE, QUIET, SHORT,
-    ] {
+    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE, QUIET, SHORT] {
         zero(a, word);
     }
     a.ret();

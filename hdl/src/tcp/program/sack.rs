@@ -72,8 +72,7 @@ fn blocks_in(a: &mut Asm) {
     a.label("sack_in.marked");
     a.unless(B).br("sack_seen");
     a.note("RFC 6675 section 5: something new is sacked. Is anything lost by it?")
-        .ld(TX_INDEX);
-    a.cmd_imm(cmd::TX_PIPE, DUP_THRESH);
+        .call("pipe");
     a.clear(C);
     a.when(OK).set(C);
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
@@ -128,12 +127,23 @@ fn blocks_in(a: &mut Asm) {
 
 /// Every event's end while the scoreboard rules.
 fn output(a: &mut Asm) {
+    a.label("pipe")
+        .note("TX_PIPE with the segments sent. RFC 5827: of two or three on their way no three can be sacked; then all but one will do");
+    a.ldi(2).xor(TX_INDEX).zero(A);
+    a.ldi(3).xor(TX_INDEX).zero(B);
+    a.ld(TX_INDEX);
+    a.when(A).cmd_imm(cmd::TX_PIPE, 1);
+    a.when(A).ret();
+    a.when(B).cmd_imm(cmd::TX_PIPE, 2);
+    a.when(B).ret();
+    a.cmd_imm(cmd::TX_PIPE, DUP_THRESH);
+    a.ret();
+
     a.label("again");
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
     a.when(A).br("head_again");
     a.note("RFC 6675 section 5, (C): cwnd - pipe >= 1 SMSS")
-        .ld(TX_INDEX);
-    a.cmd_imm(cmd::TX_PIPE, DUP_THRESH);
+        .call("pipe");
     a.ld(CWND).sub(RESULT);
     a.sub(MSS).sign(A);
     a.ld(TRIES).or_not_zero(A);
@@ -392,6 +402,23 @@ mod tests {
         leave(&mut s, &[7001, 8001, 13_001, 14_001]);
         s.counted(Cause::Retransmit, 5)
             .counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn of_two_or_three_segments_all_but_one_sacked_make_a_loss() {
+        for (segments, sacked) in [(2, 1), (3, 2)] {
+            let mut s = both();
+            s.write(&vec![1; segments * 1000]);
+            for n in 0..segments as u32 {
+                s.expect(ACK, 1 + n * 1000, 1, 1000);
+            }
+            for n in 1..sacked {
+                s.inject(ack(1).sack(&[(1001, 1001 + n * 1000)])).silence();
+            }
+            s.inject(ack(1).sack(&[(1001, 1001 + sacked * 1000)]));
+            leave(&mut s, &[1]);
+            s.counted(Cause::RtoExpired, 0);
+        }
     }
 
     #[test]
