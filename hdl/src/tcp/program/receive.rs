@@ -97,8 +97,11 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("left")
         .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
     a.add(SEG_LEN);
-    a.unless(FIN).rsb(RCV_NXT).not_sign(C);
-    a.when(FIN).sub(RCV_NXT).sign(C);
+    a.note("and half of the number space away has a sign either way")
+        .unless(FIN)
+        .rsb(RCV_NXT)
+        .not_sign(C);
+    a.sub(RCV_NXT).or_sign(C);
     a.when(C).br("unacceptable");
     a.br("in_window");
 
