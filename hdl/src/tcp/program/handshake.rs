@@ -13,8 +13,13 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         .note("first RST, second ACK, third SYN");
     a.when(RST).br("stray");
     a.when(ACK).br("reset_stray");
-    a.unless(SYN).br("reset_stray");
+    let other = if config.complete() {
+        ".fourth"
+    } else {
+        "reset_stray"
+    };
     a.cmd_a(cmd::LISTEN, SEG_PORTS);
+    a.unless(SYN).br(other);
     a.unless(OK).br(".refused");
     a.ld(RESULT).to(T2);
     a.ld(SEG_IP);
@@ -104,6 +109,11 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         a.br("no_connection.slot");
     }
 
+    if config.complete() {
+        a.label("no_connection.fourth")
+            .note("LISTEN, fourth: anything else is dropped");
+        a.when(OK).br("stray");
+    }
     a.label("reset_stray");
     a.count(Cause::Stray.number());
     a.br("reset_reply");
@@ -316,7 +326,7 @@ mod tests {
         s.expect(RST, 77, 0, 0);
         s.inject(seg(SYN | ACK, 500, 77));
         s.expect(RST, 77, 0, 0);
-        s.inject(seg(FIN, 500, 0).data(b"hello"));
+        s.inject(seg(FIN, 500, 0).with_target(81).data(b"hello"));
         let rst = s.next().expect("an answer");
         assert_eq!((rst.flags, rst.ack), (RST | ACK, 506));
         s.inject(seg(RST, 500, 0)).silence();

@@ -153,7 +153,6 @@ fn a_syn_with_fin_opens_no_less() {
 }
 
 #[test]
-#[ignore = "reason: what has neither RST nor ACK nor SYN is reset at a port that is listened on, too"]
 fn fourth_anything_else_is_dropped() {
     for (flags, text) in [(0, &b""[..]), (FIN, b""), (PSH, b"x"), (FIN | URG, b"x")] {
         let mut s = Script::new();
