@@ -48,6 +48,7 @@ causes! {
     21 RecordQueueFull "segment dropped: no free record slot";
     22 HeldFull "out-of-order bytes dropped: all intervals in use";
     // TCP, by the engine's program.
+    23 BadSource "segment of no connection dropped: from an address that no peer has (multicast, broadcast, loopback, zero, our own)";
     24 Opened "connection established";
     25 Closed "connection closed in order";
     26 ResetIn "connection ended by the peer's RST";
@@ -70,7 +71,7 @@ causes! {
     43 StaleRecord "segment dropped: its connection ended before its turn";
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";
-    46 ConnectRefused "active open refused: tuple in use, or no connection free";
+    46 ConnectRefused "active open refused: tuple in use, no connection free, or an address that no peer has";
     // Frames out.
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";

@@ -9,8 +9,15 @@ use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
 pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
-    a.label("no_connection")
-        .note("first RST, second ACK, third SYN");
+    a.label("no_connection");
+    if config.complete() {
+        no_peer(a, config);
+        a.note("an active open looks at its address here, too")
+            .when(FORCE)
+            .br("command.address");
+        a.when(B).br("bad_source");
+    }
+    a.note("first RST, second ACK, third SYN");
     a.when(RST).br("stray");
     a.when(ACK).br("reset_stray");
     let other = if config.complete() {
@@ -120,6 +127,34 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("stray");
     a.count(Cause::Stray.number());
     a.done();
+    if config.complete() {
+        a.label("bad_source");
+        a.count(Cause::BadSource.number());
+        a.done();
+    }
+}
+
+/// RFC 9293 section 3.9.2.3, RFC 1122 sections 3.2.1.3 and 4.2.3.10: flag B, SEG_IP is an address that no peer has: multicast and beyond, loopback, this net (0/8), broadcast, our own.
+fn no_peer(a: &mut Asm, config: &ToeConfig) {
+    let own = u32::from_be_bytes(config.ip);
+    let mask = u32::from_be_bytes(config.netmask);
+    let broadcast = own | !mask;
+
+    a.shr16(SEG_IP).st(T1);
+    a.ldi(127).st(T0);
+    a.ldi(223).st(T2);
+    a.ld(SEG_IP).xor(k(own)).zero(B);
+    // RFC 3021: a net of two has none.
+    if broadcast - own < 1 << 12 && !mask > 1 {
+        a.ldi(broadcast - own).add(k(own)).xor(SEG_IP).or_zero(B);
+    } else if !mask > 1 {
+        a.xor(k(own)).and(k(mask)).zero(C);
+        a.ldi(1).add(SEG_IP);
+        a.when(C).bic(k(mask)).or_zero(B);
+    }
+    a.shr8(T1).or_zero(B);
+    a.xor(T0).or_zero(B);
+    a.rsb(T2).or_sign(B);
 }
 
 /// States below SYN-RECEIVED.

@@ -18,7 +18,7 @@
 //! is taken for longer than an event lasts (flag `busy`), all is left to a later event (`again`), so that it says the latest, and an ACK finds data to leave with (`ack_due`).
 //! The common segment (ESTABLISHED, in order, plain ACK) falls through from the vector to `output`; whatever else there is sets `uncommon` once and branches once.
 //!
-//! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `StaleRecord`,
+//! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `BadSource`, `StaleRecord`,
 //! `ResetIn`. Other causes count what happened besides.
 //!
 //! **A peer that vanishes** costs its slot for a bounded time only: see [`constant::KEEPALIVE_INTERVAL`]. Sending again, probing a shut window, SYNs and TIME-WAIT end by timers of their own.
