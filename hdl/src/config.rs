@@ -176,6 +176,7 @@ impl ToeConfig {
     /// The program is written out whole. With 1,024 words, what an HX8K has room for, it goes without:
     /// - LISTEN's fourth rule (RFC 9293 section 3.10.7.2): what has neither RST nor ACK nor SYN is reset at a port that is listened on, too.
     /// - Addresses that no peer has (section 3.9.2.3, MUST-46 and MUST-63): strangers' segments from them are answered, and active opens to them are tried.
+    /// - The return to LISTEN for a SYN in the window of a passive open in SYN-RECEIVED (section 3.10.7.4, fourth check): it is challenged, as in other states.
     pub fn complete(&self) -> bool {
         self.program_words > 1024
     }

@@ -51,7 +51,7 @@ causes! {
     23 BadSource "segment of no connection dropped: from an address that no peer has (multicast, broadcast, loopback, zero, our own)";
     24 Opened "connection established";
     25 Closed "connection closed in order";
-    26 ResetIn "connection ended by the peer's RST";
+    26 ResetIn "connection ended by the peer's RST, or half open by another SYN in its window";
     27 ResetOut "RST sent";
     28 Refused "SYN refused: nobody listens";
     29 NoSlot "SYN dropped: no connection free";

@@ -80,7 +80,12 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("in_window")
         .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
-    a.when(SYN).br("syn_in");
+    let syn = if config.complete() {
+        "syn_in_window"
+    } else {
+        "syn_in"
+    };
+    a.when(SYN).br(syn);
     a.unless(ACK).br("no_ack");
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).br("time_wait");
@@ -136,6 +141,13 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).br("send_ack");
     a.done();
 
+    if config.complete() {
+        a.label("syn_in_window")
+            .note("fourth check, SYN-RECEIVED after a passive open, of which no application knows: back to LISTEN");
+        a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        a.ldi(flags::APP).and(FLAGS).or_not_zero(A);
+        a.unless(A).br("reset_by_peer");
+    }
     a.label("syn_in")
         .note("RFC 1122 section 4.2.2.13, RFC 6191: in TIME-WAIT a SYN above all that the peer has sent opens anew,")
         .note("if our first number is above all that we have sent, too, and the application has let go");
