@@ -177,6 +177,7 @@ impl ToeConfig {
     /// - LISTEN's fourth rule (RFC 9293 section 3.10.7.2): what has neither RST nor ACK nor SYN is reset at a port that is listened on, too.
     /// - Addresses that no peer has (section 3.9.2.3, MUST-46 and MUST-63): strangers' segments from them are answered, and active opens to them are tried.
     /// - The return to LISTEN for a SYN in the window of a passive open in SYN-RECEIVED (section 3.10.7.4, fourth check): it is challenged, as in other states.
+    /// - RFC 5961 section 5.2: an ACK however old lets its segment's text in.
     pub fn complete(&self) -> bool {
         self.program_words > 1024
     }

@@ -56,7 +56,7 @@ causes! {
     28 Refused "SYN refused: nobody listens";
     29 NoSlot "SYN dropped: no connection free";
     30 Unacceptable "segment outside the window, answered with an ACK";
-    31 BadAck "segment dropped: acknowledges what was never sent";
+    31 BadAck "segment dropped: acknowledges what was never sent, or what is older than any window";
     32 NoAck "segment dropped: ACK flag missing";
     33 DuplicateAck "duplicate ACK";
     34 Retransmit "segment retransmitted";

@@ -295,7 +295,7 @@ pub fn program(config: &ToeConfig) -> Program {
     let mut a = Asm::new(config.program_words);
     vectors(&mut a);
     receive::segment(&mut a);
-    acknowledge::acknowledgement(&mut a);
+    acknowledge::acknowledgement(&mut a, config);
     receive::text(&mut a, config);
     transmit::output(&mut a, config);
     receive::uncommon(&mut a, config);
