@@ -13,7 +13,8 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_ACK).sub(SND_UNA).sign(A).zero(C);
     a.rsb(SND_MAX).sign(B);
     a.when(B).br("bad_ack");
-    a.when(A).br(if config.complete() { "old_ack" } else { "text" });
+    a.when(A)
+        .br(if config.complete() { "old_ack" } else { "text" });
     a.when(C).ld(SEG_LEN).not_zero(A);
     a.when(A).br("window");
     a.when(C).br("same_ack");

@@ -271,6 +271,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("peer_syn_known");
     a.shl16(SEG_MSSOPT).st(T0);
     a.ld(SEG_WND).to(SND_WND);
+    if config.complete() {
+        a.ld(SEG_WND).to(MAX_WND);
+    }
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);

@@ -121,7 +121,7 @@ pub mod words {
     pub const RTO: Operand = Operand::state(18, "rto");
     /// Retransmissions since the last progress; while it is not zero only the timer and an ACK of something new send data.
     pub const TRIES: Operand = Operand::state(19, "tries");
-    /// The segment being timed is acknowledged by this number or a later one.
+    /// The segment being timed is acknowledged by this number or a later one. While none is: above `snd_max` if the override timeout runs.
     pub const TIMED_SEQ: Operand = Operand::state(20, "timed_seq");
     /// When it was sent; all ones: none is being timed (Karn's algorithm, RFC 6298 section 3).
     pub const TIMED_AT: Operand = Operand::state(21, "timed_at");
@@ -143,8 +143,10 @@ pub mod words {
     pub const SSTHRESH: Operand = Operand::state(29, "ssthresh");
     /// Bytes acknowledged in congestion avoidance since `cwnd` last grew (RFC 5681 section 3.1: once a `cwnd` of them is acknowledged it grows by one segment).
     pub const GAIN: Operand = Operand::state(30, "gain");
+    /// The largest `snd_wnd` of the peer's: of its SYN, or that held text back ([`super::constant::OVERRIDE`]).
+    pub const MAX_WND: Operand = Operand::state(31, "max_wnd");
     /// Words used of the 32.
-    pub const USED: usize = 31;
+    pub const USED: usize = 32;
 
     /// Scratch of one event, shared by all connections.
     pub const T_SEQ: Operand = Operand::shared(0, "t_seq");
@@ -222,7 +224,7 @@ pub mod marks {
     pub const SACK_ACK: Flag = Flag::new(9, "sack_ack");
     /// And first of this segment, whose text had come before. (RST's place; of a pending event cleared where reading is dealt with.)
     pub const DUPLICATE: Flag = Flag::new(10, "duplicate");
-    /// A segment may go out beyond `cwnd` (RFC 3042). (The hardware presets no URG; a release is done with before anything is sent.)
+    /// A segment may go out beyond `cwnd` (RFC 3042), and into a small window. (The hardware presets no URG; a release is done with before anything is sent.)
     pub const LIMITED: Flag = Flag::new(13, "limited");
     /// The line is taken for longer than an event lasts: data and ACK can wait. (What a segment's ECE bit would preset, and the pending mask's bit 6.)
     pub const BUSY: Flag = Flag::new(14, "busy");
@@ -273,11 +275,13 @@ pub mod constant {
     pub const SSTHRESH_INITIAL: u32 = BIT_16;
     /// How long an ACK may wait for data to go with, or for a second segment: below the 500 ms of RFC 9293 section 3.8.6.3 (MUST-58), as long as Linux waits at least (`TCP_DELACK_MIN`).
     pub const DELAYED_ACK: u32 = 40;
+    /// How long new text waits for more than a small window (RFC 9293 section 3.8.6.2.1, MUST-38: 0.1 to 1 s).
+    pub const OVERRIDE: u32 = 200;
 }
 
 /// Timers of a connection.
 pub mod timer {
-    /// Retransmission, SYN, ARP retry, zero-window probe: never two of these at once.
+    /// Retransmission, SYN, ARP retry, zero-window probe, a small window's override timeout: never two of these at once.
     pub const RETRANSMIT: u8 = 0;
     /// Keepalive: runs in every connection from ESTABLISHED on.
     pub const KEEPALIVE: u8 = 1;
