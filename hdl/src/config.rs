@@ -179,6 +179,7 @@ impl ToeConfig {
     /// - The return to LISTEN for a SYN in the window of a passive open in SYN-RECEIVED (section 3.10.7.4, fourth check): it is challenged, as in other states.
     /// - RFC 5961 section 5.2: an ACK however old lets its segment's text in.
     /// - The sender's avoidance of silly windows but for Nagle's algorithm (section 3.8.6.2.1, MUST-38): a window smaller than a segment is filled at once when nothing is on its way.
+    /// - The limit on challenge ACKs (RFC 5961 section 7).
     pub fn complete(&self) -> bool {
         self.program_words > 1024
     }

@@ -72,6 +72,7 @@ causes! {
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";
     46 ConnectRefused "active open refused: tuple in use, no connection free, or an address that no peer has";
+    47 ChallengeHeld "challenge ACK not sent: too many in a second; besides the segment's own cause";
     // Frames out.
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";

@@ -82,7 +82,11 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.label("bad_ack")
         .note("acknowledges what was never sent: an ACK says so");
     a.count(Cause::BadAck.number());
-    a.br("send_ack");
+    a.br(if config.complete() {
+        "challenge.limited"
+    } else {
+        "send_ack"
+    });
 
     a.label("fin_acked")
         .note("has it acknowledged our FIN? FIN-WAIT-1, CLOSING, LAST-ACK");

@@ -171,6 +171,10 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     if config.sack {
         a.clear(SACK_ACK);
     }
+    if config.complete() {
+        a.count(Cause::Unacceptable.number());
+        challenge(a);
+    }
     a.label("unacceptable.answer");
     a.count(Cause::Unacceptable.number());
     a.br("send_ack");
@@ -250,6 +254,31 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.when(BUSY).br("busy");
     a.note("all of ours is acknowledged").when(B).br("send_ack");
     a.br("output_now");
+}
+
+/// RFC 5961 section 7: a challenge ACK, if there were not too many of late, whoever they went to. What is merely old or early is always answered: a peer may need it.
+fn challenge(a: &mut Asm) {
+    use super::constant::{CHALLENGE_BURST, CHALLENGE_INTERVAL};
+    let ahead = CHALLENGE_BURST * CHALLENGE_INTERVAL;
+
+    a.label("challenge.limited")
+        .note("how far the next one would be ahead of the clock; behind it, or beyond what can be, it is due now");
+    a.note("the microsecond moves the limit")
+        .ldi(ahead / 2 - 1)
+        .and(ISN)
+        .st(T1);
+    a.ldi(ahead).st(T0);
+    a.ldi(ahead - CHALLENGE_INTERVAL).sub(T1).st(T2);
+    a.ldi(CHALLENGE_INTERVAL).add(CHALLENGE).sub(TICK);
+    a.rsb(T0).not_carry(A);
+    a.when(A).ld(k(0));
+    a.rsb(T2).not_carry(B);
+    a.when(B).br(".held");
+    a.add(TICK).to(CHALLENGE);
+    a.br("send_ack");
+    a.label(".held");
+    a.count(Cause::ChallengeHeld.number());
+    a.done();
 }
 
 #[cfg(test)]

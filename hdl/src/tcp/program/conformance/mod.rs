@@ -7,6 +7,7 @@ use crate::counters::Cause;
 
 mod acks;
 mod calls;
+mod challenges;
 mod close_wait;
 mod closed;
 mod closing;
