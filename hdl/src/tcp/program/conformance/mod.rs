@@ -11,6 +11,7 @@ mod challenges;
 mod close_wait;
 mod closed;
 mod closing;
+mod congestion;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;
