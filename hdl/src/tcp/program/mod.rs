@@ -1,4 +1,4 @@
-//! TCP as a program for the engine: RFC 9293 in about nine hundred words, a file a topic.
+//! TCP as a program for the engine: RFC 9293 in about eleven hundred words, a file a topic.
 //!
 //! | file | topic |
 //! |---|---|
