@@ -78,7 +78,8 @@ pub struct ToeConfig {
     pub icmp_bytes: usize,
     /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach.
     pub hash_key: u64,
-    /// Words of the engine's program memory: a power of two, 1,024 (what an HX8K has room for) to 4,096. A configuration whose program is longer is refused.
+    /// Words of the engine's program memory: a power of two, 1,024 (what an HX8K has room for) to 4,096. With 1,024 the program leaves out what [`ToeConfig::complete`]
+    /// lists. A configuration whose program is longer is refused.
     pub program_words: usize,
     /// Text is acknowledged with data, with the second segment, or 40 ms late (RFC 9293 section 3.8.6.3); else every segment at once.
     pub delayed_ack: bool,
@@ -170,6 +171,17 @@ impl ToeConfig {
     /// Half-open connections that a listener may have.
     pub fn backlog(&self, listener: &Listener) -> usize {
         listener.backlog.unwrap_or(self.connections)
+    }
+
+    /// The program is written out whole. With 1,024 words, what an HX8K has room for, it goes without:
+    /// - LISTEN's fourth rule (RFC 9293 section 3.10.7.2): what has neither RST nor ACK nor SYN is reset at a port that is listened on, too.
+    /// - Addresses that no peer has (section 3.9.2.3, MUST-46 and MUST-63): strangers' segments from them are answered, and active opens to them are tried.
+    /// - The return to LISTEN for a SYN in the window of a passive open in SYN-RECEIVED (section 3.10.7.4, fourth check): it is challenged, as in other states.
+    /// - RFC 5961 section 5.2: an ACK however old lets its segment's text in.
+    /// - The sender's avoidance of silly windows but for Nagle's algorithm (section 3.8.6.2.1, MUST-38): a window smaller than a segment is filled at once when nothing is on its way.
+    /// - The limit on challenge ACKs (RFC 5961 section 7).
+    pub fn complete(&self) -> bool {
+        self.program_words > 1024
     }
 
     /// Checks every field.

@@ -48,14 +48,15 @@ causes! {
     21 RecordQueueFull "segment dropped: no free record slot";
     22 HeldFull "out-of-order bytes dropped: all intervals in use";
     // TCP, by the engine's program.
+    23 BadSource "segment of no connection dropped: from an address that no peer has (multicast, broadcast, loopback, zero, our own)";
     24 Opened "connection established";
     25 Closed "connection closed in order";
-    26 ResetIn "connection ended by the peer's RST";
+    26 ResetIn "connection ended by the peer's RST, or half open by another SYN in its window";
     27 ResetOut "RST sent";
     28 Refused "SYN refused: nobody listens";
     29 NoSlot "SYN dropped: no connection free";
     30 Unacceptable "segment outside the window, answered with an ACK";
-    31 BadAck "segment dropped: acknowledges what was never sent";
+    31 BadAck "segment dropped: acknowledges what was never sent, or what is older than any window";
     32 NoAck "segment dropped: ACK flag missing";
     33 DuplicateAck "duplicate ACK";
     34 Retransmit "segment retransmitted";
@@ -70,7 +71,8 @@ causes! {
     43 StaleRecord "segment dropped: its connection ended before its turn";
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";
-    46 ConnectRefused "active open refused: tuple in use, or no connection free";
+    46 ConnectRefused "active open refused: tuple in use, no connection free, or an address that no peer has";
+    47 ChallengeHeld "challenge ACK not sent: too many in a second; besides the segment's own cause";
     // Frames out.
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";

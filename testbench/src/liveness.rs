@@ -61,12 +61,12 @@ pub fn class(cause: Cause) -> Class {
         }
         IcmpEcho | IcmpOther | IcmpBad | IcmpTooLong => Class::Before,
         TcpBadChecksum | TcpBadHeader | TcpBadOption | RecordQueueFull => Class::Before,
-        Accepted | Unacceptable | BadAck | NoAck | Refused | NoSlot | Stray | StaleRecord
-        | ResetIn => Class::Verdict,
+        Accepted | Unacceptable | BadAck | NoAck | Refused | NoSlot | Stray | BadSource
+        | StaleRecord | ResetIn => Class::Verdict,
         FrameIn | TcpIn => Class::Gate,
         HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
         | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
-        | ConnectRefused | FrameOut | IcmpIn => Class::Besides,
+        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn => Class::Besides,
     }
 }
 

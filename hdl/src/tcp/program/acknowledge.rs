@@ -8,12 +8,13 @@ use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 /// In the common case straight on from `segment`; falls into `text`.
-pub(super) fn acknowledgement(a: &mut Asm) {
+pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.label("acknowledgement");
     a.ld(SEG_ACK).sub(SND_UNA).sign(A).zero(C);
     a.rsb(SND_MAX).sign(B);
     a.when(B).br("bad_ack");
-    a.when(A).br("text");
+    a.when(A)
+        .br(if config.complete() { "old_ack" } else { "text" });
     a.when(C).ld(SEG_LEN).not_zero(A);
     a.when(A).br("window");
     a.when(C).br("same_ack");
@@ -72,10 +73,20 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).to(SND_NXT);
     a.br("not_ahead");
 
+    if config.complete() {
+        a.label("old_ack")
+            .note("RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK, or who sent it has guessed; without scales no window is larger than 65,535");
+        a.add(k(constant::BIT_16)).rsb(SND_UNA).sign(A);
+        a.when(A).br("text");
+    }
     a.label("bad_ack")
         .note("acknowledges what was never sent: an ACK says so");
     a.count(Cause::BadAck.number());
-    a.br("send_ack");
+    a.br(if config.complete() {
+        "challenge.limited"
+    } else {
+        "send_ack"
+    });
 
     a.label("fin_acked")
         .note("has it acknowledged our FIN? FIN-WAIT-1, CLOSING, LAST-ACK");

@@ -9,12 +9,24 @@ use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
 pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
-    a.label("no_connection")
-        .note("first RST, second ACK, third SYN");
+    a.label("no_connection");
+    if config.complete() {
+        no_peer(a, config);
+        a.note("an active open looks at its address here, too")
+            .when(FORCE)
+            .br("command.address");
+        a.when(B).br("bad_source");
+    }
+    a.note("first RST, second ACK, third SYN");
     a.when(RST).br("stray");
     a.when(ACK).br("reset_stray");
-    a.unless(SYN).br("reset_stray");
+    let other = if config.complete() {
+        ".fourth"
+    } else {
+        "reset_stray"
+    };
     a.cmd_a(cmd::LISTEN, SEG_PORTS);
+    a.unless(SYN).br(other);
     a.unless(OK).br(".refused");
     a.ld(RESULT).to(T2);
     a.ld(SEG_IP);
@@ -104,12 +116,45 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         a.br("no_connection.slot");
     }
 
+    if config.complete() {
+        a.label("no_connection.fourth")
+            .note("LISTEN, fourth: anything else is dropped");
+        a.when(OK).br("stray");
+    }
     a.label("reset_stray");
     a.count(Cause::Stray.number());
     a.br("reset_reply");
     a.label("stray");
     a.count(Cause::Stray.number());
     a.done();
+    if config.complete() {
+        a.label("bad_source");
+        a.count(Cause::BadSource.number());
+        a.done();
+    }
+}
+
+/// RFC 9293 section 3.9.2.3, RFC 1122 sections 3.2.1.3 and 4.2.3.10: flag B, SEG_IP is an address that no peer has: multicast and beyond, loopback, this net (0/8), broadcast, our own.
+fn no_peer(a: &mut Asm, config: &ToeConfig) {
+    let own = u32::from_be_bytes(config.ip);
+    let mask = u32::from_be_bytes(config.netmask);
+    let broadcast = own | !mask;
+
+    a.shr16(SEG_IP).st(T1);
+    a.ldi(127).st(T0);
+    a.ldi(223).st(T2);
+    a.ld(SEG_IP).xor(k(own)).zero(B);
+    // RFC 3021: a net of two has none.
+    if broadcast - own < 1 << 12 && !mask > 1 {
+        a.ldi(broadcast - own).add(k(own)).xor(SEG_IP).or_zero(B);
+    } else if !mask > 1 {
+        a.xor(k(own)).and(k(mask)).zero(C);
+        a.ldi(1).add(SEG_IP);
+        a.when(C).bic(k(mask)).or_zero(B);
+    }
+    a.shr8(T1).or_zero(B);
+    a.xor(T0).or_zero(B);
+    a.rsb(T2).or_sign(B);
 }
 
 /// States below SYN-RECEIVED.
@@ -224,6 +269,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("peer_syn_known");
     a.shl16(SEG_MSSOPT).st(T0);
     a.ld(SEG_WND).to(SND_WND);
+    if config.complete() {
+        a.ld(SEG_WND).to(MAX_WND);
+    }
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
@@ -314,7 +362,7 @@ mod tests {
         s.expect(RST, 77, 0, 0);
         s.inject(seg(SYN | ACK, 500, 77));
         s.expect(RST, 77, 0, 0);
-        s.inject(seg(FIN, 500, 0).data(b"hello"));
+        s.inject(seg(FIN, 500, 0).with_target(81).data(b"hello"));
         let rst = s.next().expect("an answer");
         assert_eq!((rst.flags, rst.ack), (RST | ACK, 506));
         s.inject(seg(RST, 500, 0)).silence();

@@ -9,6 +9,14 @@ use crate::tcp::isa::cmd;
 
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
+    if config.complete() {
+        a.note("comes back with flag B: MUST-46, an OPEN to an address that no peer has")
+            .set(FORCE);
+        a.br("no_connection");
+        a.label(".address");
+        a.when(B).br(".bad_address");
+        a.ld(SEG_IP);
+    }
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
     a.when(OK).br(".refused");
     a.cmd_a(cmd::ALLOC, SEG_PORTS);
@@ -38,6 +46,9 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.note("no slot, or the tuple is in use; COUNT clears OK");
     a.ldi(1);
     a.unless(OK).st(SHORT);
+    if config.complete() {
+        a.label("command.bad_address");
+    }
     a.count(Cause::ConnectRefused.number());
     a.done();
 }

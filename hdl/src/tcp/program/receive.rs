@@ -80,7 +80,12 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("in_window")
         .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
-    a.when(SYN).br("syn_in");
+    let syn = if config.complete() {
+        "syn_in_window"
+    } else {
+        "syn_in"
+    };
+    a.when(SYN).br(syn);
     a.unless(ACK).br("no_ack");
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).br("time_wait");
@@ -97,8 +102,11 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("left")
         .note("begins left of the window: acceptable if its end, FIN counted, reaches into it");
     a.add(SEG_LEN);
-    a.unless(FIN).rsb(RCV_NXT).not_sign(C);
-    a.when(FIN).sub(RCV_NXT).sign(C);
+    a.note("and half of the number space away has a sign either way")
+        .unless(FIN)
+        .rsb(RCV_NXT)
+        .not_sign(C);
+    a.sub(RCV_NXT).or_sign(C);
     a.when(C).br("unacceptable");
     a.br("in_window");
 
@@ -133,6 +141,13 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).br("send_ack");
     a.done();
 
+    if config.complete() {
+        a.label("syn_in_window")
+            .note("fourth check, SYN-RECEIVED after a passive open, of which no application knows: back to LISTEN");
+        a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        a.ldi(flags::APP).and(FLAGS).or_not_zero(A);
+        a.unless(A).br("reset_by_peer");
+    }
     a.label("syn_in")
         .note("RFC 1122 section 4.2.2.13, RFC 6191: in TIME-WAIT a SYN above all that the peer has sent opens anew,")
         .note("if our first number is above all that we have sent, too, and the application has let go");
@@ -155,6 +170,10 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
     if config.sack {
         a.clear(SACK_ACK);
+    }
+    if config.complete() {
+        a.count(Cause::Unacceptable.number());
+        challenge(a);
     }
     a.label("unacceptable.answer");
     a.count(Cause::Unacceptable.number());
@@ -235,6 +254,31 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.when(BUSY).br("busy");
     a.note("all of ours is acknowledged").when(B).br("send_ack");
     a.br("output_now");
+}
+
+/// RFC 5961 section 7: a challenge ACK, if there were not too many of late, whoever they went to. What is merely old or early is always answered: a peer may need it.
+fn challenge(a: &mut Asm) {
+    use super::constant::{CHALLENGE_BURST, CHALLENGE_INTERVAL};
+    let ahead = CHALLENGE_BURST * CHALLENGE_INTERVAL;
+
+    a.label("challenge.limited")
+        .note("how far the next one would be ahead of the clock; behind it, or beyond what can be, it is due now");
+    a.note("the microsecond moves the limit")
+        .ldi(ahead / 2 - 1)
+        .and(ISN)
+        .st(T1);
+    a.ldi(ahead).st(T0);
+    a.ldi(ahead - CHALLENGE_INTERVAL).sub(T1).st(T2);
+    a.ldi(CHALLENGE_INTERVAL).add(CHALLENGE).sub(TICK);
+    a.rsb(T0).not_carry(A);
+    a.when(A).ld(k(0));
+    a.rsb(T2).not_carry(B);
+    a.when(B).br(".held");
+    a.add(TICK).to(CHALLENGE);
+    a.br("send_ack");
+    a.label(".held");
+    a.count(Cause::ChallengeHeld.number());
+    a.done();
 }
 
 #[cfg(test)]

@@ -41,7 +41,15 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("probe")
         .note("nothing is outstanding: if the window is shut, send one byte into it");
     a.ld(SND_WND).not_zero(A);
-    a.when(A).br("output");
+    if config.complete() {
+        a.note("if it is small, it was the override timeout: what it takes goes now")
+            .ld(SND_UNA);
+        a.when(A).st(TIMED_SEQ);
+        a.when(A).set(LIMITED);
+        a.when(A).br("output_now");
+    } else {
+        a.when(A).br("output");
+    }
     a.count(Cause::ZeroWindowProbe.number());
     a.note("if it can't be cut, or is a byte long, the whole head is the probe");
     a.set(FORCE);

@@ -508,6 +508,7 @@ impl Script {
             Cause::Refused,
             Cause::NoSlot,
             Cause::Stray,
+            Cause::BadSource,
             Cause::StaleRecord,
             Cause::ResetIn,
         ]

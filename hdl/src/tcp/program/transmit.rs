@@ -115,6 +115,17 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br("acknowledge");
     a.ld(SND_WND).zero(A);
     a.when(A).br("persist");
+    if config.complete() {
+        a.note("section 3.8.6.2.1: new text (b) for less than half of the largest window waits for the override timeout");
+        a.ld(MAX_WND).sub(SND_WND).sign(A);
+        a.when(A).ld(SND_WND).to(MAX_WND);
+        a.ld(SND_NXT).xor(SND_MAX).zero(B);
+        a.shl1(SND_WND);
+        a.sub(MAX_WND).sign(A);
+        a.unless(B).clear(A);
+        a.when(LIMITED).clear(A);
+        a.when(A).br("small_window");
+    }
     a.note("the window ends within the head and nothing is in flight: send what it takes, counted from the head's first byte");
     a.ld(SND_UNA).add(SND_WND);
     a.sub(SND_NXT).st(T0);
@@ -123,7 +134,21 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.label("persist")
         .note("RFC 9293 section 3.8.6.1: the first probe one RTO after the peer, or the application, was last heard of");
     a.timer_set(timer::RETRANSMIT, RTO);
+    if config.complete() {
+        a.ld(SND_UNA).to(TIMED_SEQ);
+    }
     a.br("acknowledge");
+    if config.complete() {
+        a.label("small_window")
+            .note("it runs from the first event that found the window small: what comes and what is written do not put it off");
+        a.ldi(constant::OVERRIDE).st(T0);
+        a.ldi(1).add(SND_MAX);
+        a.xor(TIMED_SEQ).zero(A);
+        a.when(A).br("acknowledge");
+        a.st(TIMED_SEQ);
+        a.timer_set(timer::RETRANSMIT, T0);
+        a.br("acknowledge");
+    }
 
     a.label("fin_out")
         .note("all text is sent: FIN, for the first time (not a) or again");

@@ -79,18 +79,22 @@ fn the_source_address_of_an_open_is_the_engine_s_own() {
 }
 
 #[test]
-#[ignore = "reason: the remote address of an OPEN is not looked at (RFC 9293 section 3.9.2.3, MUST-46)"]
 fn an_open_to_a_multicast_or_broadcast_address_is_refused() {
     for ip in [
         [224, 0, 0, 1],
         [239, 1, 1, 1],
         [255; 4],
         [192, 168, 69, 255],
+        [127, 0, 0, 1],
+        [0; 4],
+        [192, 168, 69, 2],
     ] {
         let mut s = Script::new();
         s.toe.connect(HOST_PORT, (ip, PEER_PORT), Owner::Host);
-        s.settle().counted(Cause::ConnectRefused, 1).slots(0);
+        s.settle().silence();
+        s.counted(Cause::ConnectRefused, 1).slots(0);
         assert_eq!(s.toe.blocks.arp_requests, Vec::<u32>::new());
+        assert_eq!(s.toe.machine.shared[6], 0, "no slot was short");
     }
 }
 

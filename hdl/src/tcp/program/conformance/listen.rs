@@ -2,6 +2,7 @@
 use super::super::script::*;
 use super::super::words::*;
 use super::*;
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 
 #[test]
@@ -153,7 +154,6 @@ fn a_syn_with_fin_opens_no_less() {
 }
 
 #[test]
-#[ignore = "reason: what has neither RST nor ACK nor SYN is reset at a port that is listened on, too"]
 fn fourth_anything_else_is_dropped() {
     for (flags, text) in [(0, &b""[..]), (FIN, b""), (PSH, b"x"), (FIN | URG, b"x")] {
         let mut s = Script::new();
@@ -162,18 +162,101 @@ fn fourth_anything_else_is_dropped() {
     }
 }
 
+/// Addresses that no peer has, beside 192.168.69.2/24.
+const NO_PEER: [[u8; 4]; 12] = [
+    [0, 0, 0, 0],
+    [0, 255, 255, 255],
+    [127, 0, 0, 1],
+    [127, 255, 255, 255],
+    [192, 168, 69, 2],
+    [192, 168, 69, 255],
+    [224, 0, 0, 1],
+    [239, 1, 1, 1],
+    [239, 255, 255, 255],
+    [240, 0, 0, 0],
+    [255, 255, 255, 254],
+    [255; 4],
+];
+
+/// Addresses beside those.
+const PEERS: [[u8; 4]; 9] = [
+    [1, 0, 0, 0],
+    [126, 255, 255, 255],
+    [128, 0, 0, 0],
+    [128, 255, 255, 255],
+    [192, 168, 68, 255],
+    [192, 168, 69, 3],
+    [192, 168, 69, 254],
+    [192, 168, 70, 255],
+    [223, 255, 255, 255],
+];
+
 #[test]
-#[ignore = "reason: the source address of a SYN is not looked at (RFC 9293 section 3.9.2.3, MUST-63)"]
 fn a_syn_from_a_multicast_or_broadcast_address_is_ignored() {
-    for ip in [
-        [224, 0, 0, 1],
-        [239, 1, 1, 1],
-        [255; 4],
-        [192, 168, 69, 255],
-    ] {
+    for ip in NO_PEER {
         let mut s = Script::new();
         s.inject(seg(SYN, 0, 0).with_address(ip)).silence();
-        s.slots(0);
+        s.counted(Cause::BadSource, 1).slots(0);
+    }
+    for ip in PEERS {
+        let mut s = Script::new();
+        s.inject(seg(SYN, 0, 0).with_address(ip));
+        let answer = s.next().expect("a SYN-ACK");
+        assert_eq!((answer.flags, answer.ip), (SYN | ACK, ip));
+        s.counted(Cause::BadSource, 0).slots(0);
+    }
+}
+
+/// Whatever else comes from there draws no reset either, not even at a port that nobody listens on (RFC 1122 section 3.2.1.3).
+#[test]
+fn nothing_is_sent_to_an_address_that_no_peer_has() {
+    for ip in NO_PEER {
+        for flags in [0, ACK, FIN, RST, SYN, SYN | ACK] {
+            let mut s = Script::new();
+            let segment = seg(flags, 0, 7).with_address(ip).with_target(81);
+            s.inject(segment).silence();
+            s.counted(Cause::BadSource, 1).counted(Cause::ResetOut, 0);
+            s.slots(0);
+        }
+    }
+}
+
+/// "Land": from our own address and the very port that it goes to.
+#[test]
+fn a_syn_from_ourselves_is_ignored() {
+    let mut s = Script::new();
+    let own = config().ip;
+    s.inject(seg(SYN, 0, 0).with_address(own).with_source(HOST_PORT));
+    s.silence().counted(Cause::BadSource, 1).slots(0);
+}
+
+#[test]
+fn the_broadcast_address_follows_from_the_netmask() {
+    // Own address, netmask, source, ignored.
+    for (ip, netmask, source, ignored) in [
+        ([10, 1, 2, 3], [255, 0, 0, 0], [10, 255, 255, 255], true),
+        ([10, 1, 2, 3], [255, 0, 0, 0], [10, 1, 2, 255], false),
+        ([10, 1, 2, 3], [255, 0, 0, 0], [11, 255, 255, 255], false),
+        ([10, 1, 2, 3], [255, 240, 0, 0], [10, 15, 255, 255], true),
+        ([10, 1, 2, 3], [255, 240, 0, 0], [10, 31, 255, 255], false),
+        ([10, 1, 2, 3], [255, 255, 240, 0], [10, 1, 15, 255], true),
+        ([10, 1, 2, 1], [255, 255, 255, 252], [10, 1, 2, 3], true),
+        ([10, 1, 2, 1], [255, 255, 255, 252], [10, 1, 2, 2], false),
+        // RFC 3021
+        ([10, 1, 2, 2], [255, 255, 255, 254], [10, 1, 2, 3], false),
+        ([10, 1, 2, 3], [255; 4], [10, 1, 2, 4], false),
+    ] {
+        for gateway in [[0; 4], [10, 1, 2, 1]] {
+            let mut s = Script::with(ToeConfig {
+                ip,
+                netmask,
+                gateway,
+                ..config()
+            });
+            s.inject(seg(SYN, 0, 0).with_address(source));
+            assert_eq!(s.next().is_none(), ignored, "{source:?} in {netmask:?}");
+            s.counted(Cause::BadSource, u64::from(ignored)).slots(0);
+        }
     }
 }
 

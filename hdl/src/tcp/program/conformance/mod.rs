@@ -7,9 +7,11 @@ use crate::counters::Cause;
 
 mod acks;
 mod calls;
+mod challenges;
 mod close_wait;
 mod closed;
 mod closing;
+mod congestion;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;

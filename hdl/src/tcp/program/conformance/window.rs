@@ -1,4 +1,5 @@
 //! Windows (RFC 9293 section 3.8.6): what is sent into the peer's, what is offered of our own.
+use super::super::constant::OVERRIDE;
 use super::super::script::*;
 use super::super::words::*;
 use super::*;
@@ -216,13 +217,108 @@ fn when_nothing_is_on_its_way_less_than_a_segment_leaves_at_once() {
     }
 }
 
-#[test]
-#[ignore = "reason: the sender's silly-window avoidance is Nagle's algorithm alone: a window smaller than a segment is filled at once when nothing is on its way (RFC 9293 section 3.8.6.2.1, MUST-38)"]
-fn a_small_window_is_not_filled_at_once() {
-    // Neither a full segment, nor all there is, nor half of the largest window: the override timeout alone lets it go.
+/// The peer's window was 8000, is 100, and 2000 bytes wait.
+fn small() -> Script {
     let mut s = opened(8000);
     s.inject(seg(ACK, 1, 1).wnd(100));
     s.write(&[1; 2000]).silence();
+    s
+}
+
+#[test]
+fn a_small_window_is_not_filled_at_once() {
+    // Neither a full segment, nor all there is, nor half of the largest window: the override timeout alone lets it go, after 0.1 to 1 s.
+    let mut s = small();
+    s.ticks(99).silence();
+    let waited = (100..=1000).find(|_| {
+        s.ticks(1);
+        s.toe.counter(Cause::SegmentOut) > 0
+    });
+    assert_eq!(waited, Some(OVERRIDE));
+    s.expect(ACK, 1, 1, 100);
+    s.ticks(100).silence();
+    s.inject(seg(ACK, 1, 101).wnd(100)).silence();
+    s.ticks(OVERRIDE - 1).silence().ticks(1);
+    s.expect(ACK, 101, 1, 100);
+    s.counted(Cause::RtoExpired, 0)
+        .counted(Cause::ZeroWindowProbe, 0);
+}
+
+#[test]
+fn what_comes_and_what_is_written_do_not_put_the_override_timeout_off() {
+    let mut s = small();
+    for n in 0..OVERRIDE {
+        assert_eq!(s.toe.counter(Cause::SegmentOut), 0, "after {n}");
+        s.inject(seg(ACK, 1 + n, 1).data(b"x").wnd(100 + n as u16 % 7));
+        s.write(b"y");
+        s.silence_but_acks().ticks(1);
+    }
+    let sent = std::iter::from_fn(|| s.next()).last().expect("text");
+    assert!((100..107).contains(&sent.data.len()), "{sent:?}");
+}
+
+#[test]
+fn half_of_the_largest_window_is_filled_at_once() {
+    for (largest, wnd, at_once) in [(1500, 750, true), (1500, 749, false), (600, 300, true)] {
+        let mut s = opened(largest);
+        s.inject(seg(ACK, 1, 1).wnd(wnd));
+        s.write(&[1; 2000]);
+        if at_once {
+            s.expect(ACK, 1, 1, usize::from(wnd));
+        }
+        s.silence().ticks(OVERRIDE);
+        if !at_once {
+            s.expect(ACK, 1, 1, usize::from(wnd));
+        }
+    }
+    // A larger one than the SYN's counts once it has held something back.
+    let mut s = opened(300);
+    s.inject(seg(ACK, 1, 1).wnd(900));
+    s.write(&[1; 2000]);
+    s.expect(ACK, 1, 1, 900);
+    // The rest of the segment that was cut is one of its own.
+    s.inject(seg(ACK, 1, 901).wnd(449));
+    s.expect(ACK, 901, 1, 100);
+    s.inject(seg(ACK, 1, 1001).wnd(449)).silence();
+    s.ticks(OVERRIDE);
+    s.expect(ACK, 1001, 1, 449);
+}
+
+#[test]
+fn all_there_is_goes_into_a_small_window() {
+    let mut s = opened(8000);
+    s.inject(seg(ACK, 1, 1).wnd(100));
+    s.write(&[1; 100]);
+    s.expect(ACK, 1, 1, 100);
+}
+
+#[test]
+fn a_small_window_that_grows_is_filled_and_the_rto_runs_as_before() {
+    let mut s = small();
+    s.ticks(OVERRIDE - 10);
+    s.inject(seg(ACK, 1, 1).wnd(1000));
+    s.expect(ACK, 1, 1, 1000);
+    let rto = s.word(RTO);
+    s.ticks(rto - 1).silence().ticks(1);
+    s.expect(ACK, 1, 1, 1000);
+    s.counted(Cause::RtoExpired, 1);
+}
+
+#[test]
+fn a_small_window_that_shuts_is_probed_and_waits_anew_when_it_opens() {
+    let mut s = small();
+    s.ticks(OVERRIDE - 10);
+    s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+    let rto = s.word(RTO);
+    s.ticks(rto - 1).silence();
+    s.inject(seg(ACK, 1, 1).wnd(100)).silence();
+    s.ticks(OVERRIDE - 1).silence().ticks(1);
+    s.expect(ACK, 1, 1, 100);
+    s.inject(seg(ACK, 1, 101).wnd(0)).silence();
+    let rto = s.word(RTO);
+    s.ticks(rto);
+    s.expect(ACK, 101, 1, 1);
+    s.counted(Cause::ZeroWindowProbe, 1);
 }
 
 #[test]
