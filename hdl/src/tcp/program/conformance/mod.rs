@@ -13,6 +13,7 @@ mod closing;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;
+mod first_number;
 mod last_ack;
 mod listen;
 mod options;
