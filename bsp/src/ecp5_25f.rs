@@ -43,6 +43,9 @@ struct Inputs {
     program_write: Bit,
     program_address: Bits<12>,
     program_data: Bits<24>,
+    key_write: Bit,
+    key_word: Bits<2>,
+    key_data: Bits<32>,
 }
 
 /// What goes out, a cycle before its pins.
@@ -54,6 +57,7 @@ struct Outputs {
     counter_data: Bits<32>,
     counter_lost: Bit,
     command_ready: Bit,
+    key_ready: Bit,
     any_open: Bit,
 }
 
@@ -79,6 +83,10 @@ pub struct Ecp5Bare {
     pub program_write: Signal<In, Bit>,
     pub program_address: Signal<In, Bits<12>>,
     pub program_data: Signal<In, Bits<24>>,
+    pub key_write: Signal<In, Bit>,
+    pub key_word: Signal<In, Bits<2>>,
+    pub key_data: Signal<In, Bits<32>>,
+    pub key_ready: Signal<Out, Bit>,
     pub any_open: Signal<Out, Bit>,
     tick: Tick,
     toe: EthernetToe,
@@ -120,6 +128,10 @@ impl Ecp5Bare {
             program_write: Default::default(),
             program_address: Default::default(),
             program_data: Default::default(),
+            key_write: Default::default(),
+            key_word: Default::default(),
+            key_data: Default::default(),
+            key_ready: Default::default(),
             any_open: Default::default(),
             tick: Tick::new(cycles_per_tick),
             toe: EthernetToe::new(config)?,
@@ -152,6 +164,9 @@ impl Logic for Ecp5Bare {
         self.i.d.next.program_write = self.program_write.val();
         self.i.d.next.program_address = self.program_address.val();
         self.i.d.next.program_data = self.program_data.val();
+        self.i.d.next.key_write = self.key_write.val();
+        self.i.d.next.key_word = self.key_word.val();
+        self.i.d.next.key_data = self.key_data.val();
         self.toe.reset.next = self.i.q.val().reset;
         self.toe.rx_dv.next = self.i.q.val().rx_dv;
         self.toe.rx_er.next = self.i.q.val().rx_er;
@@ -164,6 +179,9 @@ impl Logic for Ecp5Bare {
         self.toe.program_write.next = self.i.q.val().program_write;
         self.toe.program_address.next = self.i.q.val().program_address;
         self.toe.program_data.next = self.i.q.val().program_data;
+        self.toe.key_write.next = self.i.q.val().key_write;
+        self.toe.key_word.next = self.i.q.val().key_word;
+        self.toe.key_data.next = self.i.q.val().key_data;
         // Pins out.
         self.o.d.next = self.o.q.val();
         self.o.d.next.tx_en = self.toe.tx_en.val();
@@ -172,6 +190,7 @@ impl Logic for Ecp5Bare {
         self.o.d.next.counter_data = self.toe.counter_data.val();
         self.o.d.next.counter_lost = self.toe.counter_lost.val();
         self.o.d.next.command_ready = self.toe.command_ready.val();
+        self.o.d.next.key_ready = self.toe.key_ready.val();
         self.o.d.next.any_open = self.toe.any_open.val();
         self.tx_en.next = self.o.q.val().tx_en;
         self.tx_er.next = self.o.q.val().tx_er;
@@ -179,6 +198,7 @@ impl Logic for Ecp5Bare {
         self.counter_data.next = self.o.q.val().counter_data;
         self.counter_lost.next = self.o.q.val().counter_lost;
         self.command_ready.next = self.o.q.val().command_ready;
+        self.key_ready.next = self.o.q.val().key_ready;
         self.any_open.next = self.o.q.val().any_open;
     }
 }
@@ -215,7 +235,7 @@ mod tests {
     use rand::{rngs::StdRng, Rng, SeedableRng};
 
     /// Everything that the pins say, in one cycle.
-    fn outputs(top: &Ecp5Bare) -> (bool, bool, u64, u64, bool, bool, bool) {
+    fn outputs(top: &Ecp5Bare) -> (bool, bool, u64, u64, bool, bool, bool, bool) {
         (
             top.tx_en.val(),
             top.tx_er.val(),
@@ -223,11 +243,12 @@ mod tests {
             top.counter_data.val().to_u64(),
             top.counter_lost.val(),
             top.command_ready.val(),
+            top.key_ready.val(),
             top.any_open.val(),
         )
     }
 
-    fn inner(toe: &EthernetToe) -> (bool, bool, u64, u64, bool, bool, bool) {
+    fn inner(toe: &EthernetToe) -> (bool, bool, u64, u64, bool, bool, bool, bool) {
         (
             toe.tx_en.val(),
             toe.tx_er.val(),
@@ -235,6 +256,7 @@ mod tests {
             toe.counter_data.val().to_u64(),
             toe.counter_lost.val(),
             toe.command_ready.val(),
+            toe.key_ready.val(),
             toe.any_open.val(),
         )
     }
@@ -305,6 +327,9 @@ mod tests {
                 program_write: cycle > 1_200,
                 program_address: 1_023_u64.to_bits(),
                 program_data: rng.random_range(0..1_u64 << 24).to_bits(),
+                key_write: rng.random_bool(0.1),
+                key_word: rng.random_range(0..4_u64).to_bits(),
+                key_data: u64::from(rng.random::<u32>()).to_bits(),
             };
             top.reset.next = now.reset;
             top.rx_dv.next = now.rx_dv;
@@ -318,6 +343,9 @@ mod tests {
             top.program_write.next = now.program_write;
             top.program_address.next = now.program_address;
             top.program_data.next = now.program_data;
+            top.key_write.next = now.key_write;
+            top.key_word.next = now.key_word;
+            top.key_data.next = now.key_data;
             toe.reset.next = before.reset;
             toe.rx_dv.next = before.rx_dv;
             toe.rx_er.next = before.rx_er;
@@ -330,6 +358,9 @@ mod tests {
             toe.program_write.next = before.program_write;
             toe.program_address.next = before.program_address;
             toe.program_data.next = before.program_data;
+            toe.key_write.next = before.key_write;
+            toe.key_word.next = before.key_word;
+            toe.key_data.next = before.key_data;
             settle(&mut tick);
             toe.tick.next = tick.tick.val();
             settle(&mut top);

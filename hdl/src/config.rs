@@ -76,8 +76,13 @@ pub struct ToeConfig {
     pub listeners: Vec<Listener>,
     /// Longest ICMP echo payload answered, a power of two, 64 to 2048.
     pub icmp_bytes: usize,
-    /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach.
+    /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach. What stands here is in the bitstream, so whoever
+    /// has that knows it; the default everybody knows. A device that strangers can reach is given another at start, of random numbers (RFC 4086), through the port `key_write` of its top.
     pub hash_key: u64,
+    /// Initial sequence numbers are RFC 6528's, a clock and a keyed hash of the tuple; else the clock alone, which anybody can guess.
+    pub isn_hash: bool,
+    /// Key of that hash at first: for it holds what is said of `hash_key`. Two engines that a peer might take for one have different ones.
+    pub isn_key: u64,
     /// Words of the engine's program memory: a power of two, 1,024 (what an HX8K has room for) to 4,096. With 1,024 the program leaves out what [`ToeConfig::complete`]
     /// lists. A configuration whose program is longer is refused.
     pub program_words: usize,
@@ -110,6 +115,8 @@ impl Default for ToeConfig {
             ],
             icmp_bytes: 512,
             hash_key: 0x5DEE_CE66_D1CE_4E5B,
+            isn_hash: true,
+            isn_key: 0xB5AD_4ECE_DA1C_E2A9,
             program_words: 2048,
             delayed_ack: true,
             tick_cycles: 125_000,

@@ -23,6 +23,7 @@ use crate::tcp::builder::Builder;
 use crate::tcp::command::CommandOut;
 use crate::tcp::engine::Engine;
 use crate::tcp::events::{Events, PostOut};
+use crate::tcp::keyed_hash::KeyedHash;
 use crate::tcp::parser::Parser;
 use crate::tcp::program;
 use crate::tcp::records::Records;
@@ -74,6 +75,14 @@ pub struct Endpoint {
     pub program_address: Signal<In, Bits<12>>,
     pub program_data: Signal<In, Bits<24>>,
 
+    // The keys of the hashes are replaced, 32 bits at a time, each held until `key_ready`: which is high while no connection and no TIME-WAIT is remembered, and during `reset`
+    // and the clearing behind it always.
+    pub key_write: Signal<In, Bit>,
+    /// 0 lower, 1 upper half of `ToeConfig::isn_key`; 2 lower, 3 upper half of `ToeConfig::hash_key`, which must not be zero.
+    pub key_word: Signal<In, Bits<2>>,
+    pub key_data: Signal<In, Bits<32>>,
+    pub key_ready: Signal<Out, Bit>,
+
     /// A connection is open.
     pub any_open: Signal<Out, Bit>,
 
@@ -94,6 +103,7 @@ pub struct Endpoint {
     icmp: Icmp,
     parser: Parser,
     table: Table,
+    keyed_hash: KeyedHash,
     rx_ring: RxRing,
     records: Records,
     events: Events,
@@ -143,6 +153,10 @@ impl Endpoint {
             program_write: Default::default(),
             program_address: Default::default(),
             program_data: Default::default(),
+            key_write: Default::default(),
+            key_word: Default::default(),
+            key_data: Default::default(),
+            key_ready: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -158,6 +172,7 @@ impl Endpoint {
             icmp: Icmp::new(config),
             parser: Parser::new(config.ip, config.sack),
             table: Table::new(config),
+            keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
             records: Records::default(),
             events: Events::new(config.entries()),
@@ -188,13 +203,14 @@ impl Logic for Endpoint {
     fn update(&mut self) {
         // ------------------------------------------------------------ clock, reset, tick
         clock!(
-            self, clock, ipv4_rx, icmp, parser, table, rx_ring, records, events, timers, engine,
-            switch, chargen, tx_ring, builder, ipv4_tx, counters
+            self, clock, ipv4_rx, icmp, parser, table, keyed_hash, rx_ring, records, events,
+            timers, engine, switch, chargen, tx_ring, builder, ipv4_tx, counters
         );
         self.ipv4_rx.reset.next = self.reset.val();
         self.icmp.reset.next = self.reset.val();
         self.parser.reset.next = self.reset.val();
         self.table.reset.next = self.reset.val();
+        self.keyed_hash.reset.next = self.reset.val();
         self.rx_ring.reset.next = self.reset.val();
         self.records.reset.next = self.reset.val();
         self.events.reset.next = self.reset.val();
@@ -303,6 +319,14 @@ impl Logic for Endpoint {
         self.table.command.slot.next = self.engine.command.slot.val();
         self.table.command.a.next = self.engine.command.a.val();
         self.table.command.b.next = self.engine.command.b.val();
+        self.keyed_hash.command.valid.next = self.engine.command.valid.val();
+        self.keyed_hash.command.code.next = self.engine.command.code.val();
+        self.keyed_hash.command.imm.next = self.engine.command.imm.val();
+        self.keyed_hash.command.conn.next = self.engine.command.conn.val();
+        self.keyed_hash.command.slot.next = self.engine.command.slot.val();
+        self.keyed_hash.command.a.next = self.engine.command.a.val();
+        self.keyed_hash.command.b.next = self.engine.command.b.val();
+        self.keyed_hash.looked_up.next = self.table.command.done.val();
         self.rx_ring.command.valid.next = self.engine.command.valid.val();
         self.rx_ring.command.code.next = self.engine.command.code.val();
         self.rx_ring.command.imm.next = self.engine.command.imm.val();
@@ -347,6 +371,7 @@ impl Logic for Endpoint {
         self.arp.a.next = self.engine.command.a.val();
         self.arp.b.next = self.engine.command.b.val();
         self.engine.command.done.next = self.table.command.done.val()
+            | self.keyed_hash.command.done.val()
             | self.rx_ring.command.done.val()
             | self.tx_ring.command.done.val()
             | self.builder.command.done.val()
@@ -354,6 +379,7 @@ impl Logic for Endpoint {
             | self.switch.command.done.val()
             | self.arp.done.val();
         self.engine.command.ok.next = self.table.command.ok.val()
+            | self.keyed_hash.command.ok.val()
             | self.rx_ring.command.ok.val()
             | self.tx_ring.command.ok.val()
             | self.builder.command.ok.val()
@@ -361,6 +387,7 @@ impl Logic for Endpoint {
             | self.switch.command.ok.val()
             | self.arp.ok.val();
         self.engine.command.result.next = self.table.command.result.val()
+            | self.keyed_hash.command.result.val()
             | self.rx_ring.command.result.val()
             | self.tx_ring.command.result.val()
             | self.builder.command.result.val()
@@ -368,6 +395,7 @@ impl Logic for Endpoint {
             | self.switch.command.result.val()
             | self.arp.result.val();
         self.engine.command.result2.next = self.table.command.result2.val()
+            | self.keyed_hash.command.result2.val()
             | self.rx_ring.command.result2.val()
             | self.tx_ring.command.result2.val()
             | self.builder.command.result2.val()
@@ -424,6 +452,15 @@ impl Logic for Endpoint {
         self.counters.read_address.next = self.counter_address.val();
         self.counter_data.next = self.counters.read_data.val();
         self.counter_lost.next = self.counters.lost.val();
+        // ------------------------------------------------------------ keys
+        self.key_ready.next = self.table.key_ready.val();
+        self.keyed_hash.key_write.next =
+            self.key_write.val() & self.table.key_ready.val() & !self.key_word.val().get_bit(1);
+        self.keyed_hash.key_upper.next = self.key_word.val().get_bit(0);
+        self.keyed_hash.key_data.next = self.key_data.val();
+        self.table.key_write.next = self.key_write.val() & self.key_word.val().get_bit(1);
+        self.table.key_upper.next = self.key_word.val().get_bit(0);
+        self.table.key_data.next = self.key_data.val();
         // ------------------------------------------------------------ program, lights, trace
         self.engine.program_write.next = self.program_write.val();
         self.engine.program_address.next = self.program_address.val();

@@ -44,6 +44,10 @@ pub struct EthernetToe {
     pub program_write: Signal<In, Bit>,
     pub program_address: Signal<In, Bits<12>>,
     pub program_data: Signal<In, Bits<24>>,
+    pub key_write: Signal<In, Bit>,
+    pub key_word: Signal<In, Bits<2>>,
+    pub key_data: Signal<In, Bits<32>>,
+    pub key_ready: Signal<Out, Bit>,
     pub any_open: Signal<Out, Bit>,
     pub trace_valid: Signal<Out, Bit>,
     pub trace_pc: Signal<Out, Bits<12>>,
@@ -91,6 +95,10 @@ impl EthernetToe {
             program_write: Default::default(),
             program_address: Default::default(),
             program_data: Default::default(),
+            key_write: Default::default(),
+            key_word: Default::default(),
+            key_data: Default::default(),
+            key_ready: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -166,6 +174,10 @@ impl Logic for EthernetToe {
         self.endpoint.program_write.next = self.program_write.val();
         self.endpoint.program_address.next = self.program_address.val();
         self.endpoint.program_data.next = self.program_data.val();
+        self.endpoint.key_write.next = self.key_write.val();
+        self.endpoint.key_word.next = self.key_word.val();
+        self.endpoint.key_data.next = self.key_data.val();
+        self.key_ready.next = self.endpoint.key_ready.val();
         self.any_open.next = self.endpoint.any_open.val();
         self.trace_valid.next = self.endpoint.trace_valid.val();
         self.trace_pc.next = self.endpoint.trace_pc.val();
@@ -300,6 +312,9 @@ impl Logic for SlipToe {
         self.endpoint.program_write.next = false;
         self.endpoint.program_address.next = 0.into();
         self.endpoint.program_data.next = 0.into();
+        self.endpoint.key_write.next = false;
+        self.endpoint.key_word.next = 0.into();
+        self.endpoint.key_data.next = 0.into();
         // Lights.
         self.whole.next = self.slip_rx.cause.val() == self.frame_in.val();
         self.packet_in.next = self.slip_rx.count.val() & self.whole.val();

@@ -130,10 +130,11 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
         in: [
             reset, tick, rx_dv, rx_er, rxd, counter_address,
             command_valid, command_ports, command_ip, command_owner,
-            program_write, program_address, program_data
+            program_write, program_address, program_data,
+            key_write, key_word, key_data
         ],
         out: [
-            tx_en, tx_er, txd, counter_data, counter_lost, command_ready, any_open,
+            tx_en, tx_er, txd, counter_data, counter_lost, command_ready, key_ready, any_open,
             trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
             trace_store, trace_store_conn, trace_operand, trace_data
         ],
@@ -190,6 +191,10 @@ struct Pins {
     program_write: PortId,
     program_address: PortId,
     program_data: PortId,
+    key_write: PortId,
+    key_word: PortId,
+    key_data: PortId,
+    key_ready: PortId,
 }
 
 /// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
@@ -231,6 +236,10 @@ impl SimulatedBoard {
             program_write: p("program_write")?,
             program_address: p("program_address")?,
             program_data: p("program_data")?,
+            key_write: p("key_write")?,
+            key_word: p("key_word")?,
+            key_data: p("key_data")?,
+            key_ready: p("key_ready")?,
         };
         machine.poke(reset, 1);
         machine.cycle();
@@ -271,6 +280,39 @@ impl SimulatedBoard {
         machine.poke(self.pins.program_write, 1);
         self.cycle();
         self.board.machine.poke(self.pins.program_write, 0);
+    }
+
+    /// Gives the engine other keys: of the initial sequence numbers (without `ToeConfig::isn_hash` of nothing) and of the connection table's hash, which must not be zero. They are kept over
+    /// a reset.
+    ///
+    /// # Errors
+    /// When a connection, or TIME-WAIT, has been remembered for 1,000 cycles: only an empty table takes a key. Some halves may have been replaced before; nothing goes wrong by that, and it
+    /// may be tried again.
+    pub fn write_keys(&mut self, isn_key: u64, hash_key: u64) -> Result<()> {
+        if hash_key == 0 {
+            bail!("the key of the connection table's hash is 0, but must be any other number");
+        }
+        let halves = [isn_key, isn_key >> 32, hash_key, hash_key >> 32];
+        for (word, half) in halves.into_iter().enumerate() {
+            let (p, m) = (&self.pins, &mut self.board.machine);
+            m.poke(p.key_word, word as u64);
+            m.poke(p.key_data, half & 0xFFFF_FFFF);
+            m.poke(p.key_write, 1);
+            let mut taken = false;
+            for _ in 0..1_000 {
+                self.board.machine.eval();
+                taken = self.board.machine.peek(self.pins.key_ready) == 1;
+                self.cycle();
+                if taken {
+                    break;
+                }
+            }
+            self.board.machine.poke(self.pins.key_write, 0);
+            if !taken {
+                bail!("the engine takes no keys while it remembers a connection");
+            }
+        }
+        Ok(())
     }
 
     /// Cycles run since reset.

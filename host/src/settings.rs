@@ -32,6 +32,9 @@ struct Settings {
     icmp_bytes: usize,
     #[serde(deserialize_with = "parsed")]
     hash_key: Key,
+    isn_hash: bool,
+    #[serde(deserialize_with = "parsed")]
+    isn_key: Key,
     tick_cycles: usize,
     sack: bool,
     delayed_ack: bool,
@@ -119,6 +122,8 @@ impl Default for Settings {
                 .collect(),
             icmp_bytes: c.icmp_bytes,
             hash_key: Key(c.hash_key),
+            isn_hash: c.isn_hash,
+            isn_key: Key(c.isn_key),
             tick_cycles: c.tick_cycles,
             sack: c.sack,
             delayed_ack: c.delayed_ack,
@@ -154,6 +159,8 @@ impl From<Settings> for ToeConfig {
                 .collect(),
             icmp_bytes: s.icmp_bytes,
             hash_key: s.hash_key.0,
+            isn_hash: s.isn_hash,
+            isn_key: s.isn_key.0,
             tick_cycles: s.tick_cycles,
             sack: s.sack,
             delayed_ack: s.delayed_ack,
@@ -283,6 +290,10 @@ listeners = [
 icmp_bytes = {}
 # Key of the connection table's hash, a secret of 64 bits, not zero: this one is known to everybody, so take another for a device that strangers can reach.
 hash_key = \"{:#018x}\"
+# Initial sequence numbers are RFC 6528's, a clock and a keyed hash of addresses and ports; else the clock alone, which anybody can guess.
+isn_hash = {}
+# Key of that hash, a secret of 64 bits, for which the same holds.
+isn_key = \"{:#018x}\"
 # Clock cycles from one `tick` to the next, 16 or more for each connection and each entry in TIME-WAIT: what your clock makes of a millisecond.
 tick_cycles = {}
 # Selective acknowledgements, both ways (RFC 2018, RFC 6675); with at most 512 connections.
@@ -294,7 +305,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet and SACK.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.tick_cycles, c.sack, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -314,7 +325,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\ntick_cycles = 50000\nsack = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -332,6 +343,8 @@ mod tests {
             ],
             icmp_bytes: 64,
             hash_key: 0xFEDC_BA98_7654_3210,
+            isn_hash: false,
+            isn_key: 0x0123_4567_89AB_CDEF,
             tick_cycles: 50_000,
             sack: false,
             delayed_ack: false,

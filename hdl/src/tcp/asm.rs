@@ -372,6 +372,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::SEND => ("send", true),
         cmd::NOTIFY => ("notify", false),
         cmd::ARP => ("arp", true),
+        cmd::HASH => ("hash", false),
         cmd::LOOKUP => ("lookup", true),
         cmd::ALLOC => ("alloc", true),
         cmd::FREE => ("free", false),

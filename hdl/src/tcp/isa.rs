@@ -192,6 +192,7 @@ pub mod cmd {
     pub const SEND: u8 = 0x04;
     pub const NOTIFY: u8 = 0x05;
     pub const ARP: u8 = 0x06;
+    pub const HASH: u8 = 0x07;
     pub const LOOKUP: u8 = 0x08;
     pub const ALLOC: u8 = 0x09;
     pub const FREE: u8 = 0x0A;

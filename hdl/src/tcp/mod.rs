@@ -6,6 +6,7 @@ pub mod engine;
 pub mod events;
 pub mod gates;
 pub mod isa;
+pub mod keyed_hash;
 pub mod model;
 pub mod parser;
 pub mod piped_memory;

@@ -22,6 +22,7 @@
 //! the table is cleared, 8 cycles a row, in which requests wait.
 //! **Throughput**: one request at a time. Nothing is aborted.
 use super::command::CommandIn;
+use super::keyed_hash::Key;
 use super::toeplitz::{Toeplitz, HASH_BITS};
 use super::tx_ring::Join;
 use crate::config::ToeConfig;
@@ -368,12 +369,17 @@ struct Registers {
     /// The answer.
     hit: Bit,
     recycled: Bit,
+    /// Tuples it holds.
+    filled: Bits<11>,
 }
 
 // ---------------------------------------------------------------- ports
 
 /// The table. The parser holds `lookup_valid`, `lookup_ip` and `lookup_ports` until the cycle of `lookup_done`, in which `lookup_hit` and `lookup_conn`
 /// have a meaning; the next look-up may follow in the next cycle. Commands: LOOKUP, ALLOC, FREE, RECYCLABLE, EVICTED, KEEP, LISTEN, MOVE.
+///
+/// The key of the hash begins with the configuration's. In a cycle in which `key_ready` is high a half of it may be replaced: only while no tuple is held, for each is where the key had put it, and
+/// nothing is asked for. So during `reset` and the clearing behind it always.
 #[derive(LogicBlock)]
 pub struct Table {
     pub clock: Signal<In, Clock>,
@@ -388,6 +394,13 @@ pub struct Table {
 
     pub command: CommandIn,
 
+    // A half of the hash's key is replaced.
+    pub key_write: Signal<In, Bit>,
+    pub key_upper: Signal<In, Bit>,
+    pub key_data: Signal<In, Bits<32>>,
+    pub key_ready: Signal<Out, Bit>,
+
+    hash_key: Key,
     ram: Memory<Bits<32>, 14>,
     hash: Toeplitz,
     slots: Slots,
@@ -432,8 +445,9 @@ pub struct Table {
     to_slot: Signal<Local, Bit>,
     local_port: Signal<Local, Bits<16>>,
     done: Signal<Local, Bit>,
-    key_low: Constant<Bits<32>>,
-    key_high: Constant<Bits<32>>,
+    more_filled: Signal<Local, Bits<11>>,
+    less_filled: Signal<Local, Bits<11>>,
+    key_open: Signal<Local, Bit>,
     previous_field: Constant<Bits<4>>,
     next_field: Constant<Bits<4>>,
     last_field: Constant<Bits<4>>,
@@ -512,6 +526,11 @@ impl Table {
             lookup_hit: Default::default(),
             lookup_conn: Default::default(),
             command: Default::default(),
+            key_write: Default::default(),
+            key_upper: Default::default(),
+            key_data: Default::default(),
+            key_ready: Default::default(),
+            hash_key: Key::new(config.hash_key),
             ram: Memory::new(8 * rows),
             hash: Default::default(),
             slots: Default::default(),
@@ -554,8 +573,9 @@ impl Table {
             to_slot: Default::default(),
             local_port: Default::default(),
             done: Default::default(),
-            key_low: Constant::new((config.hash_key & 0xFFFF_FFFF).into()),
-            key_high: Constant::new((config.hash_key >> 32).into()),
+            more_filled: Default::default(),
+            less_filled: Default::default(),
+            key_open: Default::default(),
             previous_field: Constant::new(3.into()),
             next_field: Constant::new(4.into()),
             last_field: Constant::new(7.into()),
@@ -590,6 +610,7 @@ impl Logic for Table {
         self.ram.clock.next = self.clock.val();
         self.hash.clock.next = self.clock.val();
         self.backlogs.clock.next = self.clock.val();
+        self.hash_key.clock.next = self.clock.val();
         // ------------------------------------------------------------ named wires
         self.shown.next = self.r.q.val().shown;
         self.shown_row.next = self.shown.val().get_bits::<11>(0) & self.mask.val();
@@ -602,6 +623,8 @@ impl Logic for Table {
         self.seen_probe.next = self.r.q.val().probe - 2;
         self.next_step.next = self.r.q.val().step + 1;
         self.step_word.next = self.r.q.val().step;
+        self.more_filled.next = self.r.q.val().filled + 1;
+        self.less_filled.next = self.r.q.val().filled - 1;
         // From those in TIME-WAIT to the listener of the last LISTEN, and round from there.
         self.next_list.next = self.r.q.val().to + 1;
         if self.r.q.val().to == self.last_listener.val() {
@@ -658,8 +681,8 @@ impl Logic for Table {
         self.status.entry.next = self.r.q.val().x;
         // ------------------------------------------------------------ memory, hash and backlogs, defaults
         self.r.d.next.shown = self.ram.read_data.val();
-        self.hash.key_low.next = self.key_low.val();
-        self.hash.key_high.next = self.key_high.val();
+        self.hash.key_low.next = self.hash_key.low.val();
+        self.hash.key_high.next = self.hash_key.high.val();
         self.hash.load.next = self.r.q.val().state == State::Idle;
         self.hash.step.next = self.r.q.val().state == State::Hash;
         self.hash.word.next = self.key.val();
@@ -707,6 +730,7 @@ impl Logic for Table {
                 self.r.d.next.probe = self.next_probe.val();
                 self.r.d.next.listened = 1.into();
                 self.r.d.next.next_wait = self.heads.val();
+                self.r.d.next.filled = 0.into();
                 if self.r.q.val().probe == self.last_field.val() {
                     self.r.d.next.probe = 0.into();
                     self.r.d.next.x = self.following.val() & self.mask.val();
@@ -917,6 +941,7 @@ impl Logic for Table {
                 self.probing.next = true;
                 self.writes.next = true;
                 self.r.d.next.slot = self.slot_at.val();
+                self.r.d.next.filled = self.more_filled.val();
                 self.r.d.next.state = State::LeaveNext;
             }
             State::Load => {
@@ -953,6 +978,9 @@ impl Logic for Table {
                 self.link.next = 0.into();
                 self.writes.next = self.r.q.val().held
                     & (self.r.q.val().alloc | self.r.q.val().free | self.r.q.val().moving);
+                if self.writes.val() {
+                    self.r.d.next.filled = self.less_filled.val();
+                }
                 self.r.d.next.state = State::LeaveNext;
                 if self.r.q.val().alloc {
                     self.r.d.next.state = State::WriteSlot;
@@ -1119,6 +1147,19 @@ impl Logic for Table {
                 self.command.result2.next = 1.into();
             }
         }
+        // ------------------------------------------------------------ key: a hash begins with what it is in State::Idle
+        self.key_open.next = self.r.q.val().state == State::Clear;
+        if (self.r.q.val().state == State::Idle)
+            & (self.r.q.val().filled == bits::<11>(0))
+            & !self.lookup_valid.val()
+            & !self.command.valid.val()
+        {
+            self.key_open.next = true;
+        }
+        self.key_ready.next = self.key_open.val();
+        self.hash_key.write.next = self.key_write.val() & self.key_open.val();
+        self.hash_key.upper.next = self.key_upper.val();
+        self.hash_key.data.next = self.key_data.val();
         // ------------------------------------------------------------ reset
         if self.reset.val() {
             self.r.d.next.state = State::Clear;
@@ -1472,6 +1513,86 @@ mod tests {
             assert_eq!(command(&mut uut, cmd::ALLOC, 0, PORTS, 20 + conn).1, conn);
         }
         assert!(!command(&mut uut, cmd::ALLOC, 0, PORTS, 10).0, "full");
+    }
+
+    /// Offers the table half a key for a cycle: whether it was taken.
+    fn offer_key(uut: &mut Table, upper: bool, half: u32) -> bool {
+        uut.key_write.next = true;
+        uut.key_upper.next = upper;
+        uut.key_data.next = u64::from(half).into();
+        settle(uut);
+        let taken = uut.key_ready.val();
+        edge(uut);
+        uut.key_write.next = false;
+        taken
+    }
+
+    #[test]
+    fn another_key_is_taken_while_the_table_is_empty_and_nothing_is_asked() {
+        let config = config(16);
+        let (old, new) = (config.hash_key, 0x0123_4567_89AB_CDEF_u64);
+        // Tuples of one hash show in a look-up's cycles which key it is: the second costs a probe and a comparison more.
+        let cost = |uut: &mut Table, same: &[u64]| {
+            for ip in &same[1..3] {
+                assert!(command(uut, cmd::ALLOC, 0, PORTS, *ip).0);
+            }
+            look(uut, 1, 1);
+            let (hit, conn, cycles) = look(uut, same[2], PORTS);
+            assert!(hit);
+            command(uut, cmd::FREE, conn, 0, 0);
+            let other = look(uut, same[1], PORTS).1;
+            command(uut, cmd::FREE, other, 0, 0);
+            look(uut, 1, 1);
+            cycles
+        };
+        let mut uut = table_of(&config);
+        assert!(
+            offer_key(&mut uut, false, old as u32),
+            "while it is cleared"
+        );
+        look(&mut uut, 1, 1);
+        assert_eq!(cost(&mut uut, &colliding(old)), 15 + 4);
+        assert!(offer_key(&mut uut, false, new as u32));
+        assert!(offer_key(&mut uut, true, (new >> 32) as u32));
+        assert_eq!(cost(&mut uut, &colliding(new)), 15 + 4);
+        // Each way of being held keeps the key: connection, recyclable one, entry in TIME-WAIT; and whoever is held is found.
+        let mut refused = |uut: &mut Table, ip| {
+            look(uut, 1, 1);
+            assert!(!offer_key(uut, false, old as u32));
+            assert!(!offer_key(uut, true, (old >> 32) as u32));
+            assert!(look(uut, ip, PORTS).0);
+        };
+        for ip in 1..=2 {
+            command(&mut uut, cmd::ALLOC, 0, PORTS, ip);
+            refused(&mut uut, ip);
+        }
+        command(&mut uut, cmd::LISTEN, 0, 7, 0);
+        command(&mut uut, cmd::RECYCLABLE, 0, 0, 0);
+        command(&mut uut, cmd::MOVE, 1, 0, 0);
+        refused(&mut uut, 1);
+        command(&mut uut, cmd::FREE, 0, 0, 0);
+        refused(&mut uut, 2);
+        command(&mut uut, cmd::FREE, 16, 0, 0);
+        look(&mut uut, 1, 1);
+        // A question in the same cycle goes first: its hash has begun with the key that was.
+        uut.lookup_valid.next = true;
+        assert!(!offer_key(&mut uut, false, old as u32));
+        look(&mut uut, 1, 1);
+        uut.command.valid.next = true;
+        uut.command.code.next = u64::from(cmd::ALLOC).into();
+        assert!(!offer_key(&mut uut, false, old as u32));
+        command(&mut uut, cmd::ALLOC, 0, PORTS, 5);
+        look(&mut uut, 1, 1);
+        assert!(!offer_key(&mut uut, false, old as u32));
+        // Reset empties it, and leaves the key.
+        uut.reset.next = true;
+        edge(&mut uut);
+        assert!(offer_key(&mut uut, false, 0x5555));
+        assert!(offer_key(&mut uut, false, new as u32));
+        uut.reset.next = false;
+        look(&mut uut, 1, 1);
+        assert_eq!(cost(&mut uut, &colliding(new)), 15 + 4);
+        assert!(offer_key(&mut uut, false, old as u32));
     }
 
     #[test]
@@ -1841,6 +1962,9 @@ mod tests {
                 };
                 uut.command.b.next = rng.random_range(0..3u64).into();
             }
+            uut.key_write.next = rng.random_bool(0.2);
+            uut.key_upper.next = rng.random();
+            uut.key_data.next = u64::from(rng.random::<u32>()).into();
             if uut.lookup_done.val() || !uut.lookup_valid.val() {
                 uut.lookup_valid.next = rng.random_bool(0.3);
                 uut.lookup_ports.next = (rng.random_range(1..4u64) << 16 | 7).into();

@@ -9,6 +9,7 @@ use crate::config::{Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Program;
 use crate::tcp::isa::{cmd, notify, pending, seg};
+use crate::tcp::keyed_hash;
 use std::collections::{BTreeMap, VecDeque};
 
 /// All that the engine commands. Waits are what the blocks' doc comments plan, to the cycle only where hardware was compared.
@@ -36,6 +37,12 @@ pub struct Blocks {
     /// What the program asked of a block that makes no sense: must stay empty.
     pub complaints: Vec<String>,
     isn: u32,
+    /// Key of the keyed hash, where there is one; without it F is zero, so that first numbers are the clock's.
+    isn_key: Option<u64>,
+    /// Built with the keyed hash.
+    isn_hash: bool,
+    /// Ports and address of the last LOOKUP.
+    looked_up: (u32, u32),
 }
 
 fn yes(result: u32, result2: u32) -> Answer {
@@ -95,10 +102,23 @@ impl Coprocessors for Blocks {
                     no()
                 }
             },
-            cmd::LOOKUP => self
-                .table
-                .lookup(a, b)
-                .map_or_else(no, |c| yes(u32::from(c), 0)),
+            cmd::HASH => {
+                if !self.isn_hash {
+                    self.complaints.push("HASH without a keyed hash".into());
+                }
+                let (ports, ip) = self.looked_up;
+                yes(
+                    self.isn_key
+                        .map_or(0, |key| keyed_hash::hash(key, ports, ip)),
+                    0,
+                )
+            }
+            cmd::LOOKUP => {
+                self.looked_up = (a, b);
+                self.table
+                    .lookup(a, b)
+                    .map_or_else(no, |c| yes(u32::from(c), 0))
+            }
             cmd::ALLOC => self
                 .table
                 .alloc(a, b)
@@ -371,6 +391,9 @@ impl ModelToe {
                 counters: [0; 64],
                 complaints: Vec::new(),
                 isn: 0,
+                isn_key: config.isn_hash.then_some(config.isn_key),
+                isn_hash: config.isn_hash,
+                looked_up: (0, 0),
             },
             commands: VecDeque::new(),
             segment_was_last: false,
@@ -381,9 +404,15 @@ impl ModelToe {
         }
     }
 
-    /// Where the initial sequence number generator stands; it moves on by 250 a tick.
+    /// Where the initial sequence number generator stands; it moves on by 250 a tick. First numbers are its own from here on, for every tuple: the keyed hash gives zero.
     pub fn set_isn(&mut self, isn: u32) {
         self.blocks.isn = isn;
+        self.blocks.isn_key = None;
+    }
+
+    /// The keyed hash of initial sequence numbers has this key from here on, where it is built.
+    pub fn set_isn_key(&mut self, key: u64) {
+        self.blocks.isn_key = self.blocks.isn_hash.then_some(key);
     }
 
     /// An IP packet comes in.

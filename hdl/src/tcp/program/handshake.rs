@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, dup, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Ins};
 use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
@@ -45,7 +45,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     if config.ethernet {
         a.shr16(SEG_MACURG).st(MAC_HI);
     }
-    a.ld(ISN).st(SND_UNA);
+    first_number(a, config).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
     a.li(config.rx_ring_bytes as u32)
@@ -239,12 +239,23 @@ fn mss_option(config: &ToeConfig) -> u32 {
     0x0204_0000 | u32::from(config.receive_mss())
 }
 
+/// acc = the first sequence number, M + F (RFC 6528 section 3). Before it the tuple was given to LOOKUP, with which F begins; `ok` and `RESULT` are lost.
+pub(super) fn first_number<'a>(a: &'a mut Asm, config: &ToeConfig) -> Ins<'a> {
+    if config.isn_hash {
+        a.cmd(cmd::HASH);
+        a.ld(ISN);
+        a.add(RESULT)
+    } else {
+        a.ld(ISN)
+    }
+}
+
 /// What several of them share.
 pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_connection")
         .note("the state of a connection that has sent nothing; tuple from the record");
     a.shl16(SEG_PORTS).st(OUT_PORTS);
-    a.ld(ISN).st(SND_UNA);
+    first_number(a, config).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");

@@ -421,6 +421,7 @@ mod tests {
             ethernet: false,
             program_words: 1024,
             sack: false,
+            isn_hash: false,
             ..ToeConfig::default()
         };
         println!("over SLIP: {} words", program(&smallest).words.len());

@@ -153,7 +153,14 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         .note("if our first number is above all that we have sent, too, and the application has let go");
     a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
     a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
-    a.ld(ISN).sub(SND_MAX).or_sign(A);
+    if config.isn_hash {
+        a.ld(SEG_IP);
+        a.unless(A).cmd_a(cmd::LOOKUP, SEG_PORTS);
+        a.note("begins F; where A is set the number does not count")
+            .unless(A);
+    }
+    super::handshake::first_number(a, config);
+    a.sub(SND_MAX).or_sign(A);
     a.ldi(flags::RELEASED).and(FLAGS).or_zero(A);
     a.when(ACK).set(A);
     a.note("and our port is still listened on")

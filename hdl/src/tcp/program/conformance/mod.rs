@@ -15,6 +15,7 @@ mod congestion;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;
+mod first_number;
 mod last_ack;
 mod listen;
 mod options;
