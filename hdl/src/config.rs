@@ -278,7 +278,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, delayed_ack, or ethernet where the link is SLIP"),
+                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -412,6 +412,7 @@ mod tests {
             program_words: 1024,
             ethernet: false,
             sack: false,
+            isn_hash: false,
             ..ToeConfig::default()
         };
         assert_eq!(c.check(), Ok(()));

@@ -15,7 +15,7 @@ pub struct Part {
 }
 
 /// The parts, in the order of a frame's way.
-pub const PARTS: [Part; 9] = [
+pub const PARTS: [Part; 10] = [
     Part {
         name: "MAC with CRC",
         instances: &["toe.mac_rx", "toe.mac_tx"],
@@ -42,6 +42,11 @@ pub const PARTS: [Part; 9] = [
         name: "connection table",
         instances: &["endpoint.table"],
         budget: (Some(166), Some(2), Some(499)),
+    },
+    Part {
+        name: "keyed hash",
+        instances: &["endpoint.keyed_hash"],
+        budget: (Some(605), Some(0), Some(683)),
     },
     Part {
         name: "engine, its queues",

@@ -1556,7 +1556,7 @@ mod tests {
         assert!(offer_key(&mut uut, true, (new >> 32) as u32));
         assert_eq!(cost(&mut uut, &colliding(new)), 15 + 4);
         // Each way of being held keeps the key: connection, recyclable one, entry in TIME-WAIT; and whoever is held is found.
-        let mut refused = |uut: &mut Table, ip| {
+        let refused = |uut: &mut Table, ip| {
             look(uut, 1, 1);
             assert!(!offer_key(uut, false, old as u32));
             assert!(!offer_key(uut, true, (old >> 32) as u32));

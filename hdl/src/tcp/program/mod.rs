@@ -552,7 +552,7 @@ mod cycles {
         let mut s = Script::with(c);
         s.inject(seg(SYN, 0, 0));
         let second = seg(SYN, 0, 0).with_source(1000);
-        bound(&mut s, "SYN beyond the backlog", Some(second), 150);
+        bound(&mut s, "SYN beyond the backlog", Some(second), 170);
         s.counted(Cause::Recycled, 1);
     }
 
