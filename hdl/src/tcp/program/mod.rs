@@ -304,7 +304,12 @@ pub mod timer {
 /// # Panics
 /// If the program is longer than `program_words`, which [`ToeConfig::check`] refuses, or a source line of it is wrong: what depends on the configuration are constants only, and a test assembles the extremes.
 pub fn program(config: &ToeConfig) -> Program {
-    let mut a = Asm::new(config.program_words);
+    assemble(config, config.program_words)
+}
+
+/// The program, which may have `limit` words.
+fn assemble(config: &ToeConfig, limit: usize) -> Program {
+    let mut a = Asm::new(limit);
     vectors(&mut a);
     receive::segment(&mut a);
     acknowledge::acknowledgement(&mut a, config);
@@ -333,11 +338,7 @@ pub fn program(config: &ToeConfig) -> Program {
 
 /// Words of the program for a configuration, whatever its memory holds.
 pub fn length(config: &ToeConfig) -> usize {
-    let large = ToeConfig {
-        program_words: 4096,
-        ..config.clone()
-    };
-    program(&large).words.len()
+    assemble(config, 4096).words.len()
 }
 
 /// The entries: four words for each but the last, which goes straight on.
