@@ -1529,7 +1529,10 @@ mod tests {
 
     #[test]
     fn another_key_is_taken_while_the_table_is_empty_and_nothing_is_asked() {
-        let config = config(16);
+        let config = ToeConfig {
+            time_wait: Some(1),
+            ..config(16)
+        };
         let (old, new) = (config.hash_key, 0x0123_4567_89AB_CDEF_u64);
         // Tuples of one hash show in a look-up's cycles which key it is: the second costs a probe and a comparison more.
         let cost = |uut: &mut Table, same: &[u64]| {
@@ -1572,6 +1575,10 @@ mod tests {
         refused(&mut uut, 1);
         command(&mut uut, cmd::FREE, 0, 0, 0);
         refused(&mut uut, 2);
+        // The next one's TIME-WAIT ends the one before.
+        let (_, conn, ..) = command(&mut uut, cmd::ALLOC, 0, PORTS, 3);
+        assert_eq!(command(&mut uut, cmd::MOVE, conn, 0, 0).2, 1);
+        refused(&mut uut, 3);
         command(&mut uut, cmd::FREE, 16, 0, 0);
         look(&mut uut, 1, 1);
         // A question in the same cycle goes first: its hash has begun with the key that was.
