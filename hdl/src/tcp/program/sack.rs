@@ -497,7 +497,7 @@ mod tests {
             let mut s = both();
             let text: Vec<u8> = (0..60_000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
             let mut got = vec![None; text.len()];
-            let (mut n, mut written, mut latest) = (0, 0, 0);
+            let (mut n, mut written) = (0, 0);
             for _ in 0..4000 {
                 written += s.toe.host_write(0, &text[written..]);
                 s.settle();
@@ -511,7 +511,6 @@ mod tests {
                     for (k, byte) in segment.data.iter().enumerate() {
                         got[at + k] = Some(*byte);
                     }
-                    latest = at;
                     let next = got.iter().take_while(|b| b.is_some()).count();
                     let mut blocks: Vec<(u32, u32)> = Vec::new();
                     let mut k = next;
@@ -522,7 +521,7 @@ mod tests {
                         }
                         k += len.max(1);
                     }
-                    blocks.sort_by_key(|b| !(b.0..b.1).contains(&(latest as u32 + 1)));
+                    blocks.sort_by_key(|b| !(b.0..b.1).contains(&(at as u32 + 1)));
                     blocks.truncate(3);
                     acks.push(ack(next as u32 + 1).sack(&blocks));
                 }

@@ -1,7 +1,6 @@
 //! Congestion control (RFC 5681, RFC 3042): what the scripts beside the program itself leave open.
 use super::super::script::*;
 use super::super::words::*;
-use super::*;
 use crate::config::ToeConfig;
 
 /// A connection whose send ring is larger than the initial window; the peer's MSS is 1000. All that may leave has left.
