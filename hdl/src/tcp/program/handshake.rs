@@ -12,9 +12,6 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_connection");
     if config.complete() {
         no_peer(a, config);
-        a.note("an active open looks at its address here, too")
-            .when(FORCE)
-            .br("command.address");
         a.when(B).br("bad_source");
     }
     a.note("first RST, second ACK, third SYN");
@@ -134,27 +131,21 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
-/// RFC 9293 section 3.9.2.3, RFC 1122 sections 3.2.1.3 and 4.2.3.10: flag B, SEG_IP is an address that no peer has: multicast and beyond, loopback, this net (0/8), broadcast, our own.
-fn no_peer(a: &mut Asm, config: &ToeConfig) {
+/// RFC 9293 section 3.9.2.3, RFC 1122 sections 3.2.1.3 and 4.2.3.10: flag B, SEG_IP is an address that no peer has: this net (0/8), loopback, multicast and beyond, broadcast, our own.
+pub(super) fn no_peer(a: &mut Asm, config: &ToeConfig) {
     let own = u32::from_be_bytes(config.ip);
     let mask = u32::from_be_bytes(config.netmask);
-    let broadcast = own | !mask;
+    let net = |first: u8| u32::from(first) << 24;
 
-    a.shr16(SEG_IP).st(T1);
-    a.ldi(127).st(T0);
-    a.ldi(223).st(T2);
     a.ld(SEG_IP).xor(k(own)).zero(B);
     // RFC 3021: a net of two has none.
-    if broadcast - own < 1 << 12 && !mask > 1 {
-        a.ldi(broadcast - own).add(k(own)).xor(SEG_IP).or_zero(B);
-    } else if !mask > 1 {
-        a.xor(k(own)).and(k(mask)).zero(C);
-        a.ldi(1).add(SEG_IP);
-        a.when(C).bic(k(mask)).or_zero(B);
+    if !mask > 1 {
+        a.xor(kf(own | !mask)).or_zero(B);
     }
-    a.shr8(T1).or_zero(B);
-    a.xor(T0).or_zero(B);
-    a.rsb(T2).or_sign(B);
+    a.sub(kf(net(1))).or_not_carry(B);
+    a.sub(kf(net(224))).or_carry(B);
+    a.sub(kf(net(127)));
+    a.sub(kf(net(1))).or_not_carry(B);
 }
 
 /// States below SYN-RECEIVED.

@@ -1,4 +1,5 @@
 //! The host's command: active open (RFC 9293 section 3.10.1). Record: ports, address, owner.
+use super::handshake::no_peer;
 use super::marks::*;
 use super::words::*;
 use super::{constant, flags, none, state, timer, zero};
@@ -10,10 +11,8 @@ use crate::tcp::isa::cmd;
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
     if config.complete() {
-        a.note("comes back with flag B: MUST-46, an OPEN to an address that no peer has")
-            .set(FORCE);
-        a.br("no_connection");
-        a.label(".address");
+        a.note("MUST-46: an OPEN to an address that no peer has");
+        no_peer(a, config);
         a.when(B).br(".bad_address");
         a.ld(SEG_IP);
     }
