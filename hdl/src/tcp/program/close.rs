@@ -131,34 +131,24 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
         a.ld(MAC_HI).to(T_SUM);
     }
     a.ld(SND_MAX).to(T0);
-    if !config.ethernet {
-        a.ld(RCV_NXT).to(T1);
-    }
+    a.ld(RCV_NXT).to(T1);
     a.ld(ACK_DUE).not_zero(ACK_NOW);
     a.note("segments that wait in the queue must not find it here");
     zero(a, STATE);
     zero(a, PORTS);
     a.cmd(cmd::MOVE);
     a.ld(RESULT2).zero(A);
-    a.ld(if config.ethernet { RCV_NXT } else { OUT_PORTS });
+    a.ld(OUT_PORTS);
     a.cmd_a(cmd::SETCONN, RESULT);
-    if config.ethernet {
-        a.note("no word is left for both").or(k(0)).to(RCV_NXT);
-        a.shl16(T_SEQ).st(OUT_PORTS);
-    } else {
-        a.or(k(0)).to(OUT_PORTS);
-    }
+    a.or(k(0)).to(OUT_PORTS);
     a.ld(T_SEQ).to(PORTS);
     a.ld(T_CTL).to(IP);
     if config.ethernet {
-        a.shr16(T_SEQ).or(OUT_PORTS).to(OUT_PORTS);
         a.ld(T_LEN).to(MAC_LO);
         a.ld(T_SUM).to(MAC_HI);
     }
     a.ld(T0).to(SND_MAX);
-    if !config.ethernet {
-        a.ld(T1).st(RCV_NXT);
-    }
+    a.ld(T1).st(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.ldi(state::TIME_WAIT).st(STATE);
     a.ldi(flags::RELEASED).st(FLAGS);

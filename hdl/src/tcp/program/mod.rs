@@ -154,10 +154,9 @@ pub mod words {
     pub const T_LEN: Operand = Operand::shared(2, "t_len");
     pub const T_SUM: Operand = Operand::shared(3, "t_sum");
     pub const T0: Operand = Operand::shared(4, "t0");
-    /// The same word as `t_len`, likewise.
-    pub const T1: Operand = Operand::shared(2, "t_len");
+    pub const T1: Operand = Operand::shared(5, "t1");
     /// When the challenge ACK sent last was due at [`super::constant::CHALLENGE_INTERVAL`]: ahead of the clock while more were sent than that allows.
-    pub const CHALLENGE: Operand = Operand::shared(5, "challenge");
+    pub const CHALLENGE: Operand = Operand::far_shared(0, "challenge");
     /// What a segment's ACK acknowledges anew, in bytes. The same word as `t_len`: the ACK is dealt with before anything is sent.
     pub const T_ACKED: Operand = Operand::shared(2, "t_len");
     /// The same word as `t_sum`: never both in one event's way.
