@@ -295,11 +295,11 @@ impl Mutator {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for key in std::mem::take(&mut self.talked) {
             for probe in 0..3u32 {
-                // One number in three at least is outside the window.
+                // One number in three at least is outside the window, which is always answered; a SYN's challenge is limited (RFC 5961 section 7).
                 let ask = Tcp {
                     ports: key,
                     seq: probe.wrapping_mul(0x5555_5555),
-                    flags: SYN,
+                    flags: ACK,
                     ..Tcp::default()
                 };
                 target.put(Frame::new(ask.frame(&self.config)));

@@ -764,10 +764,12 @@ fn a_transfer_beside_a_flood_of_wrong_acks() {
             // At or past what of the client's is still under way (1,000 bytes at most): the window takes it, so that the ACK is judged.
             t.seq = t.seq.wrapping_add(1_000);
             let off = 20_000 + n.wrapping_mul(0x9E37_79B9) % 0x7000_0000;
-            t.ack = if n & 1 == 0 {
-                t.ack.wrapping_add(off)
-            } else {
-                t.ack.wrapping_sub(off)
+            t.ack = match n % 4 {
+                0 => t.ack.wrapping_add(off),
+                // Older than any window.
+                1 => t.ack.wrapping_sub(off + 65_535),
+                // As old as a window may be.
+                _ => t.ack.wrapping_sub(20_000 + off % 25_000),
             };
             t.wnd = n as u16;
             t
