@@ -104,10 +104,10 @@ pub struct Done {
 
 /// A frame under way, ordered by time due, then by arrival.
 #[derive(Debug, PartialEq, Eq)]
-struct Due {
-    at: Instant,
-    number: u64,
-    frame: Frame,
+pub(crate) struct Due {
+    pub at: Instant,
+    pub number: u64,
+    pub frame: Frame,
 }
 
 impl Ord for Due {

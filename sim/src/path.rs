@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::fault::Due;
 use crate::link::{Duration, Frame, Instant, Link, Medium, MIN_FRAME};
 use crate::pcap::PcapFile;
 
@@ -108,26 +109,6 @@ struct Fate {
     /// Of the changed byte: where, and by what.
     place: u32,
     by: u32,
-}
-
-/// A frame under way, ordered by time due, then by arrival.
-#[derive(Debug, PartialEq, Eq)]
-struct Due {
-    at: Instant,
-    number: u64,
-    frame: Frame,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 #[derive(Debug)]

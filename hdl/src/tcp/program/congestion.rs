@@ -130,10 +130,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).to(T_SEQ);
     a.cmd_a(cmd::TX_PEEK, k(0));
     a.unless(OK).br(".fin");
+    a.label("peeked_again");
     a.ldi(0xFFF).and(RESULT).st(T_LEN);
     a.ld(RESULT2).to(T_SUM);
     a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
-    a.label("peeked_again");
     a.count(Cause::Retransmit.number());
     a.cmd(cmd::POST);
     a.shl3(T_CTL).or(k(constant::CTL_ACK)).to(T_CTL);

@@ -5,8 +5,8 @@
 //! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
 use super::marks::*;
 use super::words::*;
-use super::{constant, dup, flags, none, timer};
-use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Operand};
+use super::{dup, flags, none, timer};
+use crate::tcp::asm::{flags::*, kf, operands::*, Asm, Operand};
 use crate::tcp::isa::{cmd, out, seg};
 
 /// RFC 6675 section 2, DupThresh.
@@ -162,12 +162,9 @@ fn output(a: &mut Asm) {
     none(a, TIMED_AT);
     a.ld(RESULT2).add(T0).to(T_SEQ);
     a.cmd_a(cmd::TX_MARK, T1);
-    a.cmd_a(cmd::TX_PEEK, T1);
     a.note("the timer begins anew, so that it is not the next that it sends");
-    a.ldi(0xFFF).and(RESULT).st(T_LEN);
-    a.ld(RESULT2).to(T_SUM);
-    a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
     a.timer_set(timer::RETRANSMIT, RTO);
+    a.cmd_a(cmd::TX_PEEK, T1);
     a.br("peeked_again");
 }
 
