@@ -889,7 +889,6 @@ endmodule
                 connections,
                 rx_ring_bytes: 256,
                 tx_ring_bytes: 256,
-                sack: false,
                 ..Default::default()
             };
             let verilog = crate::ecp5_25f::verilog(&config).unwrap();

@@ -219,16 +219,6 @@ impl ToeConfig {
                 ),
             });
         }
-        if self.sack && self.entries() >= MAX_CONNECTIONS {
-            return Err(ConfigError {
-                field: "sack",
-                value: "true".into(),
-                limit: format!(
-                    "false beside {} connections: with it they are at most 512, for each has 64 words of state",
-                    self.connections
-                ),
-            });
-        }
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
@@ -343,7 +333,6 @@ mod tests {
         for (connections, sound) in [(1, true), (32, true), (1024, true), (2048, false)] {
             let c = ToeConfig {
                 connections,
-                sack: connections < 1024,
                 ..ToeConfig::default()
             };
             assert_eq!(c.check().is_ok(), sound, "{connections}");
@@ -367,7 +356,6 @@ mod tests {
             let c = ToeConfig {
                 connections,
                 time_wait: Some(time_wait),
-                sack: false,
                 ..ToeConfig::default()
             };
             assert_eq!(c.check().is_ok(), sound, "{connections}, {time_wait}");
@@ -388,7 +376,6 @@ mod tests {
             let c = ToeConfig {
                 connections,
                 tick_cycles,
-                sack: false,
                 ..ToeConfig::default()
             };
             let got = c.check().map_err(|e| e.to_string());

@@ -86,8 +86,6 @@ pub fn config(connections: usize) -> ToeConfig {
         connections,
         rx_ring_bytes: RING,
         tx_ring_bytes: RING,
-        // With it there are 512 at most.
-        sack: connections <= 512,
         // So that each segment is answered and the answer can be measured.
         delayed_ack: false,
         ..ToeConfig::default()

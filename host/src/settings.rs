@@ -296,7 +296,7 @@ isn_hash = {}
 isn_key = \"{:#018x}\"
 # Clock cycles from one `tick` to the next, 16 or more for each connection and each entry in TIME-WAIT: what your clock makes of a millisecond.
 tick_cycles = {}
-# Selective acknowledgements, both ways (RFC 2018, RFC 6675); with at most 512 connections.
+# Selective acknowledgements, both ways (RFC 2018, RFC 6675).
 sack = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}

@@ -277,7 +277,7 @@ pub struct Engine {
     ticks: DFF<Bits<24>>,
     cycles: DFF<Bits<8>>,
     program: HoldMemory<Bits<24>, 12>,
-    state: HoldMemory<Bits<32>, 16>,
+    state: HoldMemory<Bits<32>, 17>,
 
     // Wiring.
     word: Decode,
@@ -361,7 +361,7 @@ impl Engine {
     /// as first contents of operands 48 to 63 and, with `has_far`, of those of the far bank.
     ///
     /// # Panics
-    /// If `connections` is not 1 to 1024 (1,023 with a far bank), `program_words` is not a power of two from 16 to 4096, or the program is longer than that or holds a word of more than 24 bits.
+    /// If `connections` is not 1 to 1024, `program_words` is not a power of two from 16 to 4096, or the program is longer than that or holds a word of more than 24 bits.
     pub fn new(
         connections: usize,
         program_words: usize,
@@ -390,10 +390,6 @@ impl Engine {
             .iter()
             .map(|word| u64::from(*word).to_bits())
             .collect();
-        assert!(
-            !has_far || connections < 1024,
-            "Engine: with a far bank connections is {connections}, but must be from 1 to 1023"
-        );
         let rows = (connections + 1).next_power_of_two();
         let row = if has_far { 64 } else { 32 };
         let mut state: Vec<Bits<32>> = vec![Default::default(); (connections + 1) * row];

@@ -386,13 +386,13 @@ pub struct StateAddress {
     pub conn: Signal<In, Bits<10>>,
     pub operand: Signal<In, Bits<6>>,
     pub far: Signal<In, Bit>,
-    pub to: Signal<Out, Bits<16>>,
+    pub to: Signal<Out, Bits<17>>,
     _shared_row: u64,
     _has_far: bool,
 }
 
 impl StateAddress {
-    /// The shared row lies behind those of the connections, at most 1,023 if there is a far bank.
+    /// The shared row lies behind those of the connections, at most 1,024.
     pub fn new(connections: usize, has_far: bool) -> Self {
         Self {
             conn: Default::default(),
@@ -427,9 +427,9 @@ impl Logic for StateAddress {
     fn hdl(&self) -> Verilog {
         let row = self._shared_row;
         Verilog::Custom(if self._has_far {
-            format!("always @(*) to = {{operand[5] ? 10'd{row} : conn, far, operand[4:0]}};\n")
+            format!("always @(*) to = {{operand[5] ? 11'd{row} : {{1'b0, conn}}, far, operand[4:0]}};\n")
         } else {
-            format!("always @(*) to = {{operand[5] ? 11'd{row} : {{1'b0, conn}}, operand[4:0]}};\n")
+            format!("always @(*) to = {{1'b0, operand[5] ? 11'd{row} : {{1'b0, conn}}, operand[4:0]}};\n")
         })
     }
 }
@@ -491,7 +491,7 @@ mod tests {
         gathered: Signal<Out, Bits<32>>,
         flags: Signal<Out, Bits<16>>,
         presets: Signal<Out, Bits<16>>,
-        address: Signal<Out, Bits<16>>,
+        address: Signal<Out, Bits<17>>,
         concat: Concat<6, 6, 12>,
         adder: Adder,
         shifter: Shifter,
@@ -660,7 +660,7 @@ mod tests {
     /// Every gate is what its description says and what its Verilog does, the largest number of connections included.
     #[test]
     fn gates_are_their_definitions_and_their_verilog() {
-        for (connections, far) in [(4, false), (4, true), (1023, true), (1024, false)] {
+        for (connections, far) in [(4, false), (4, true), (1024, true), (1024, false)] {
             let report = toe_sim::lockstep::lockstep_observed(
                 &format!("gates_{connections}_{far}"),
                 || All::new(connections, far),
