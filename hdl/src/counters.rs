@@ -77,6 +77,8 @@ causes! {
     48 FrameOut "frame sent";
     49 FrameIn "frame received whole";
     50 IcmpIn "ICMP message received";
+    // TCP again.
+    51 TailProbe "probe for a loss of the tail sent";
 }
 
 impl Cause {

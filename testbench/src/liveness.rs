@@ -66,7 +66,7 @@ pub fn class(cause: Cause) -> Class {
         FrameIn | TcpIn => Class::Gate,
         HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
         | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
-        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn => Class::Besides,
+        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe => Class::Besides,
     }
 }
 

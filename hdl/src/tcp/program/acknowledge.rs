@@ -33,7 +33,8 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.when(B).ld(SND_MAX).to(SND_NXT);
     a.note("RFC 6298 sections 5.2 and 5.3");
     a.when(B).timer_clear(timer::RETRANSMIT);
-    a.unless(B).timer_set(timer::RETRANSMIT, RTO);
+    a.unless(B)
+        .timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
     zero(a, TRIES);
     a.ld(TIMED_AT).or_sign(A);
     a.unless(A).call("sample");
@@ -135,9 +136,17 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
     a.shr3(SRTT).add(RTTVAR).st(RTO);
+    if config.sack {
+        a.st(PTO);
+    }
     none(a, TIMED_AT);
     a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
     a.unless(A).st(RTO);
+    if config.sack {
+        a.note("PTO follows with the next event, which BUSY brings: this one is long enough")
+            .unless(A)
+            .st(PTO);
+    }
     a.ret();
     a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");
     a.or(FLAGS).to(FLAGS);

@@ -17,7 +17,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .br("grown");
     a.sub(SND_UNA).to(T_ACKED);
     if config.sack {
-        a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
+        a.ldi(dup::SCORE | dup::PROBED | dup::PROBED_NEW)
+            .and(DUP_ACKS)
+            .not_zero(A);
         a.when(A).br("scored");
     }
     a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(A);

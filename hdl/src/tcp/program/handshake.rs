@@ -81,6 +81,10 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     a.call("peer_syn_known");
+    if config.complete() {
+        a.note("the send side has time until the SYN-ACK is acknowledged, and an event of its own")
+            .cmd(cmd::POST);
+    }
     a.unless(C).done();
     a.cmd(cmd::EVICTED);
     a.cmd_a(cmd::SETCONN, RESULT);
@@ -178,6 +182,7 @@ pub(super) fn syn_sent(a: &mut Asm) {
     a.set(NOT_PLACED);
     a.clear(FIN);
     a.set(ACK_NOW);
+    a.clear(AGAIN);
     a.when(ACK).br("established");
     a.note("simultaneous open (figure 7)");
     a.count(Cause::Accepted.number());
@@ -186,15 +191,17 @@ pub(super) fn syn_sent(a: &mut Asm) {
 }
 
 /// The ACK of our SYN (section 3.10.7.4, fifth check).
-pub(super) fn syn_received(a: &mut Asm) {
+pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     a.label("syn_received");
     a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
     a.when(A).br("syn_received.bad");
     a.label("established")
         .note("the application gets to know the connection");
     a.ldi(state::ESTABLISHED).st(STATE);
-    a.clear(AGAIN);
     a.ld(TRIES).not_zero(A);
+    if config.complete() {
+        a.ld(CWND).or_zero(A);
+    }
     a.when(A).br("syn_was_lost");
     a.label("opened");
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
@@ -206,10 +213,22 @@ pub(super) fn syn_received(a: &mut Asm) {
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
-    a.br("acknowledgement");
-    a.label("syn_was_lost")
-        .note("RFC 6298 section 5.7, RFC 5681 section 3.1: RTO is three seconds, cwnd one segment");
+    a.note("its ACK is SND.NXT, which has been looked at")
+        .ld(SEG_ACK);
+    a.br("grown");
+    a.label("syn_was_lost");
+    if config.complete() {
+        a.note("or it is ours, of which the send side knows nothing yet");
+        a.ld(CWND).zero(A);
+        a.when(A).call("send_side");
+        a.ld(TRIES).zero(A);
+        a.when(A).br("opened");
+    }
+    a.note("RFC 6298 section 5.7, RFC 5681 section 3.1: RTO is three seconds, cwnd one segment");
     a.ldi(constant::RTO_AFTER_SYN_LOSS).st(RTO);
+    if config.sack {
+        a.st(PTO);
+    }
     a.ld(MSS).to(CWND);
     a.ldi(dup::GROWS).st(DUP_ACKS);
     a.br("opened");
@@ -253,15 +272,20 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.timer_clear(timer::TIME_WAIT);
     a.timer_clear(timer::KEEPALIVE);
     a.ld(SEG_PORTS).to(PORTS);
-    a.ld(SND_UNA).st(RECOVER);
+    if !config.complete() {
+        a.ld(SND_UNA).st(RECOVER);
+    }
     a.ldi(1).add(SND_UNA).st(SND_NXT);
     a.st(SND_MAX);
     a.st(TIMED_SEQ);
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [TX_INDEX, TRIES, FLAGS, DUP_ACKS, ACK_DUE, QUIET, SHORT] {
+    for word in [TRIES, FLAGS, SHORT] {
         zero(a, word);
+    }
+    if config.complete() {
+        zero(a, CWND);
     }
     a.ret();
 
@@ -271,9 +295,6 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("peer_syn_known");
     a.shl16(SEG_MSSOPT).st(T0);
     a.ld(SEG_WND).to(SND_WND);
-    if config.complete() {
-        a.ld(SEG_WND).to(MAX_WND);
-    }
     a.ld(SEG_SEQ).to(SND_WL1);
     a.ld(SEG_ACK).to(SND_WL2);
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
@@ -282,10 +303,31 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.ldi(flags::SACK).or(FLAGS);
         a.when(A).st(FLAGS);
     }
-    a.shr16(T0).zero(A);
+    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    a.shr16(T0);
+    if config.complete() {
+        a.st(MSS);
+        a.ret();
+    }
+
+    a.label("send_side")
+        .note("what a connection needs before it may send text: the MSS, the send ring, cwnd");
+    if config.complete() {
+        a.ld(SND_UNA).to(RECOVER);
+        a.ld(MSS);
+    }
+    a.or(k(0)).zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
-    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    for word in [TX_INDEX, DUP_ACKS, ACK_DUE, QUIET] {
+        zero(a, word);
+    }
+    if config.complete() {
+        a.ld(SND_WND).st(MAX_WND);
+    }
+    if config.sack {
+        a.ld(RTO).to(PTO);
+    }
     a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
     a.unless(A).ld(T0);
     a.st(MSS);

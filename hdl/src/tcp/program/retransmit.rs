@@ -13,6 +13,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(B);
     a.ld(SND_UNA).xor(SND_MAX).zero(A);
     a.when(A).br("probe");
+    if config.sack {
+        a.ld(PTO).sub(RTO).not_zero(A);
+        a.when(B).clear(A);
+        a.when(A).br("probe_tail");
+    }
     a.count(Cause::RtoExpired.number());
     a.ldi(constant::DATA_TRIES - 1);
     a.when(B).ldi(constant::SYN_TRIES - 1);
@@ -28,6 +33,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.sub(k(constant::RTO_MAX)).not_sign(A);
     a.when(A).ld(k(constant::RTO_MAX));
     a.st(RTO);
+    if config.sack {
+        a.st(PTO);
+    }
     a.when(B).br("syn_again");
     if config.sack {
         a.ldi(flags::SACK).and(FLAGS).not_zero(A);

@@ -56,14 +56,16 @@ fn blocks_in(a: &mut Asm) {
                 .sign(A);
             a.when(A).br(".marked");
         }
-        a.note(
-            "SND.UNA =< left < right =< SND.NXT: what is older tells of a segment that came twice",
-        );
-        a.ld(left).sub(SND_UNA).sign(A);
-        a.st(T0);
+        a.note("SND.UNA, SEG.ACK =< left < right =< SND.NXT: what is older tells of a segment that came twice");
+        a.ld(left).st(T0);
+        a.sub(SND_UNA).sign(A);
+        a.ld(T0).sub(SEG_ACK).or_sign(A);
         a.ld(right).st(T1);
         a.rsb(SND_MAX).or_sign(A);
         a.ldi(1).add(T0).rsb(T1).or_sign(A);
+        if block == 0 {
+            a.when(A).call("void_block");
+        }
         a.ld(T1);
         a.unless(A).cmd_a(cmd::TX_SACK, T0);
         a.unless(OK).set(A);
@@ -88,6 +90,8 @@ fn blocks_in(a: &mut Asm) {
     a.call("halve");
     a.ldi(1).add(SND_MAX).to(RECOVER);
     none(a, TIMED_AT);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.ld(RTO).to(PTO);
     a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
     a.ld(SSTHRESH).to(CWND);
     a.cmd(cmd::POST);
@@ -95,6 +99,8 @@ fn blocks_in(a: &mut Asm) {
 
     a.label("scored")
         .note("something new is acknowledged while the scoreboard rules: what there is to send comes with the next event");
+    a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
+    a.when(A).br("probed");
     a.set(BUSY);
     a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
     a.unless(A).br(".over");
@@ -109,6 +115,7 @@ fn blocks_in(a: &mut Asm) {
     a.label("scored.over")
         .note("all that was outstanding when it began is acknowledged");
     a.ldi(dup::GROWS).st(DUP_ACKS);
+    a.call("probe_timeout");
     a.ld(SEG_ACK);
     a.br("grown");
 
@@ -128,8 +135,11 @@ fn blocks_in(a: &mut Asm) {
 /// Every event's end while the scoreboard rules.
 fn output(a: &mut Asm) {
     a.label("pipe")
-        .note("TX_PIPE with the segments sent. RFC 5827: of two or three on their way no three can be sacked; then all but one will do");
-    a.ldi(2).xor(TX_INDEX).zero(A);
+        .note("TX_PIPE with the segments sent. RFC 5827: of two or three on their way no three can be sacked; then all but one will do. After a probe one will");
+    a.ldi(dup::PROBED | dup::PROBED_NEW)
+        .and(DUP_ACKS)
+        .not_zero(A);
+    a.ldi(2).xor(TX_INDEX).or_zero(A);
     a.ldi(3).xor(TX_INDEX).zero(B);
     a.ld(TX_INDEX);
     a.when(A).cmd_imm(cmd::TX_PIPE, 1);
@@ -191,15 +201,15 @@ fn blocks_out(a: &mut Asm) {
     a.unless(DUPLICATE).cmd_imm(cmd::RX_SACK, 2);
     a.unless(OK).br(".two");
     block(a, 2);
-    a.ld(kf(OPTION + 3 * BLOCK)).st(T0);
+    a.ldi(3 * BLOCK).add(kf(OPTION)).st(T0);
     a.ld(kf(CTL.wrapping_add(3 * CTL_BLOCK))).st(T_CTL);
     a.br(".window");
     a.label("sack_ack.two");
-    a.ld(kf(OPTION + 2 * BLOCK)).st(T0);
+    a.ldi(2 * BLOCK).add(kf(OPTION)).st(T0);
     a.ld(kf(CTL + 2 * CTL_BLOCK)).st(T_CTL);
     a.br(".window");
     a.label("sack_ack.one");
-    a.ld(kf(OPTION + BLOCK)).st(T0);
+    a.ldi(BLOCK).add(kf(OPTION)).st(T0);
     a.ld(kf(CTL + CTL_BLOCK)).st(T_CTL);
     a.label("sack_ack.window");
     a.ld(RCV_ADV).sub(RCV_NXT);
@@ -423,7 +433,9 @@ mod tests {
         let mut s = ten();
         s.inject(ack(1).sack(&[(9001, 10_001)]));
         leave(&mut s, &[10_001]);
-        let rto = s.word(RTO);
+        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        s.ticks(pto);
+        leave(&mut s, &[11_001]);
         s.ticks(rto);
         leave(&mut s, &[1]);
         assert_eq!(s.word(CWND), 1000);
@@ -439,7 +451,7 @@ mod tests {
         s.inject(ack(12_001));
         assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
         s.counted(Cause::RtoExpired, 1)
-            .counted(Cause::Retransmit, 9);
+            .counted(Cause::Retransmit, 10);
     }
 
     #[test]
@@ -475,7 +487,9 @@ mod tests {
         leave(&mut s, &[1, 1001, 2001]);
         s.close();
         s.expect(FIN | ACK, 3001, 1, 0);
-        let rto = s.word(RTO);
+        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        s.ticks(pto);
+        leave(&mut s, &[2001]);
         s.ticks(rto);
         leave(&mut s, &[1]);
         s.inject(ack(3001)).silence();

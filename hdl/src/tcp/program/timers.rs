@@ -19,14 +19,29 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.when(P_TIMER).br(".timer");
     a.label(".send");
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
-    a.when(A).done();
+    if config.complete() {
+        a.when(A).br(".opening");
+    } else {
+        a.when(A).done();
+    }
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
     if config.sack {
         a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
         a.when(A).set(AGAIN);
         a.when(A).set(BUSY);
+        a.ld(PTO).xor(RTO).zero(A);
+        a.unless(P_AGAIN).clear(A);
+        a.when(A).call("probe_timeout");
     }
     a.br("output");
+
+    if config.complete() {
+        a.label(".opening");
+        a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        a.ld(CWND).or_not_zero(A);
+        a.unless(A).call("send_side");
+        a.done();
+    }
 
     a.label(".released")
         .note("section 3.10.5: an ABORT ends TIME-WAIT, too; else its slot, or all of it, may be taken from now on");

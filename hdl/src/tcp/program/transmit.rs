@@ -84,8 +84,14 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).set(C);
     a.unless(C).st(TIMED_SEQ);
     a.unless(C).ld(TICK).to(TIMED_AT);
-    a.note("RFC 6298 section 5.1");
-    a.when(B).timer_set(timer::RETRANSMIT, RTO);
+    if config.sack {
+        a.note("RFC 8985 section 7.2: PTO begins with each segment; RFC 6298 section 5.1: RTO with the first");
+        a.ld(PTO).sub(RTO).or_sign(B);
+        a.when(B).timer_set(timer::RETRANSMIT, PTO);
+    } else {
+        a.note("RFC 6298 section 5.1");
+        a.when(B).timer_set(timer::RETRANSMIT, RTO);
+    }
     a.unless(A).count(Cause::Retransmit.number());
     a.ldi(1).add(TX_INDEX).to(TX_INDEX);
     a.count(Cause::SegmentOut.number());
@@ -118,10 +124,13 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.note("section 3.8.6.2.1: new text (b) for less than half of the largest window waits for the override timeout");
         a.ld(MAX_WND).sub(SND_WND).sign(A);
-        a.when(A).ld(SND_WND).to(MAX_WND);
+        a.ld(MAX_WND);
+        a.when(A).ld(SND_WND);
+        a.st(MAX_WND);
+        a.st(T0);
         a.ld(SND_NXT).xor(SND_MAX).zero(B);
         a.shl1(SND_WND);
-        a.sub(MAX_WND).sign(A);
+        a.sub(T0).sign(A);
         a.unless(B).clear(A);
         a.when(LIMITED).clear(A);
         a.when(A).br("small_window");
@@ -171,7 +180,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).add(SND_NXT).st(SND_NXT);
     a.st(SND_MAX);
     a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
-    a.timer_set(timer::RETRANSMIT, RTO);
+    a.timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
     a.label("emit_counted").note("no text: T_SEQ, T_CTL");
     a.count(Cause::PureAckOut.number());
     a.label("emit_bare");

@@ -1,0 +1,338 @@
+//! The probe for a loss of the tail (RFC 8985 section 7): without it only the retransmission timer tells that the last segments of a flight are lost. Only where
+//! [`crate::config::ToeConfig::sack`] is set, and only on connections that do SACK.
+//!
+//! The timer runs for `pto` in place of `rto`. When it expires, new text goes, or the last segment once more: its acknowledgement, or its SACK block, tells of what is
+//! missing before it, for which one segment above is then enough. One probe at a time; from it on the timer runs for `rto` again (`probe_timeout`).
+use super::marks::*;
+use super::words::*;
+use super::{constant, dup, flags, none, state, timer};
+use crate::counters::Cause;
+use crate::tcp::asm::{flags::*, operands::*, Asm};
+use crate::tcp::isa::cmd;
+
+pub(super) fn code(a: &mut Asm) {
+    a.label("probe_tail").note("the timer ran for PTO");
+    a.ld(PTO).rsb(RTO).st(T0);
+    a.ld(RTO).to(PTO);
+    a.ldi(1).rsb(TX_INDEX).st(T1);
+    a.ldi(2).rsb(TX_INDEX).sign(A);
+    a.when(A).br(".alone");
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.count(Cause::TailProbe.number());
+    a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
+    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.unless(OK).br(".last");
+    a.ldi(0xFFF).and(RESULT).add(SND_NXT).sub(SND_UNA);
+    a.rsb(SND_WND).sign(A);
+    a.when(A).br(".last");
+    a.ldi(dup::PROBED_NEW).or(DUP_ACKS).to(DUP_ACKS);
+    a.ldi(1).add(SND_MAX).to(RECOVER);
+    a.set(LIMITED);
+    a.br("output_now");
+    a.label("probe_tail.last")
+        .note("else the last segment of text, which ends ahead of our FIN if that has been sent");
+    none(a, TIMED_AT);
+    a.ldi(dup::PROBED).or(DUP_ACKS).to(DUP_ACKS);
+    a.ldi(state::OWN_FIN).and(STATE).not_zero(A);
+    a.ldi(0);
+    a.when(A).ldi(1);
+    a.st(T0);
+    a.cmd_a(cmd::TX_PEEK, T1);
+    a.ldi(1).add(SND_MAX).sub(T0).to(RECOVER);
+    a.ldi(0xFFF).and(RESULT).add(T0).rsb(SND_MAX).to(T_SEQ);
+    a.br("peeked_again");
+    a.label("probe_tail.alone")
+        .note("one segment alone: its ACK may be delayed (section 7.2, max_ack_delay), so what is left of RTO");
+    a.timer_set(timer::RETRANSMIT, T0);
+    a.br("pending.send");
+
+    a.label("probe_timeout")
+        .note("section 7.2: PTO = 2 SRTT, at most RTO; RTO itself where no probe is to be sent: before a measurement, without SACK, in recovery, after a probe");
+    a.shr3(SRTT).st(T0);
+    a.ldi(flags::SACK).and(FLAGS).zero(A);
+    a.ldi(flags::SAMPLED).and(FLAGS).or_zero(A);
+    a.ldi(dup::SCORE | dup::PROBED | dup::PROBED_NEW)
+        .and(DUP_ACKS)
+        .or_not_zero(A);
+    a.ldi(constant::PTO_MARGIN).add(T0).add(T0).st(PTO);
+    a.sub(RTO).or_not_sign(A);
+    a.when(A).ld(RTO).to(PTO);
+    a.ret();
+
+    a.label("probed")
+        .note("section 7.4.2: more is acknowledged than was sent before the probe");
+    a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A).zero(B);
+    a.when(B).set(A);
+    a.when(A).ld(SEG_ACK);
+    a.when(A).br("grown");
+    a.ldi(dup::PROBED).and(DUP_ACKS).zero(A);
+    a.when(A).br(".new");
+    a.note("and no D-SACK has said that the last segment came twice: it has mended a loss")
+        .call("halve");
+    a.ld(SSTHRESH).to(CWND);
+    a.label("probed.new");
+    a.ldi(dup::GROWS).st(DUP_ACKS);
+    a.set(BUSY);
+    a.call("probe_timeout");
+    a.ld(SEG_ACK);
+    a.br("grown");
+
+    a.label("void_block")
+        .note("RFC 2883: does it tell that the probe came twice? Nothing was lost then");
+    a.ldi(1).add(T1).xor(RECOVER).not_zero(C);
+    a.ldi(dup::PROBED).and(DUP_ACKS).or_zero(C);
+    a.when(C).ret();
+    a.xor(DUP_ACKS).to(DUP_ACKS);
+    a.call("probe_timeout");
+    a.set(A);
+    a.ret();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::constant::PTO_MARGIN;
+    use super::super::script::*;
+    use super::super::words::*;
+    use super::super::{dup, flags};
+    use crate::config::ToeConfig;
+    use crate::counters::Cause;
+
+    /// A connection whose first round trips took `rtt` ticks. The peer's MSS is 1000, its window 60,000.
+    fn open(rtt: u32, sack: bool) -> Script {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        let mut syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
+        if sack {
+            syn = syn.sack_permitted();
+        }
+        let mut s = Script::established_with(config, syn);
+        for n in 1..20 {
+            s.write(b"x");
+            s.expect(ACK, n, 1, 1);
+            s.ticks(rtt).inject(ack(n + 1)).silence();
+        }
+        assert!((rtt * 7..=rtt * 8).contains(&s.word(SRTT)));
+        s
+    }
+
+    fn ack(n: u32) -> Seg {
+        seg(ACK, 1, n).wnd(60_000)
+    }
+
+    /// Of what [`open`] sends and has acknowledged.
+    const FIRST: u32 = 20;
+
+    /// Writes so many segments, which leave.
+    fn send(s: &mut Script, from: u32, segments: u32) {
+        s.write(&vec![7; segments as usize * 1000]);
+        for n in 0..segments {
+            s.expect(ACK, from + n * 1000, 1, 1000);
+        }
+        s.silence();
+    }
+
+    /// Two round trips and a little, to the tick.
+    fn pto(s: &Script) -> u32 {
+        let pto = 2 * (s.word(SRTT) / 8) + PTO_MARGIN;
+        assert_eq!(s.word(PTO), pto);
+        pto
+    }
+
+    #[test]
+    fn a_lost_tail_is_mended_without_a_timeout() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 6);
+        let wait = pto(&s);
+        assert!(wait < s.word(RTO) / 2);
+        s.ticks(20).inject(ack(FIRST + 2000)).silence();
+        s.ticks(wait - 1).silence().ticks(1);
+        s.expect(ACK, FIRST + 5000, 1, 1000);
+        s.silence().counted(Cause::TailProbe, 1);
+        // One block above is enough: all before it is lost, and goes as cwnd allows, half of the flight.
+        s.ticks(20)
+            .inject(ack(FIRST + 2000).sack(&[(FIRST + 5000, FIRST + 6000)]));
+        for n in 2..4 {
+            s.expect(ACK, FIRST + n * 1000, 1, 1000);
+        }
+        s.silence();
+        assert_ne!(s.word(DUP_ACKS) & dup::RECOVERY, 0);
+        s.inject(ack(FIRST + 4000).sack(&[(FIRST + 5000, FIRST + 6000)]));
+        s.expect(ACK, FIRST + 4000, 1, 1000);
+        s.ticks(20).inject(ack(FIRST + 6000)).silence();
+        s.counted(Cause::RtoExpired, 0)
+            .counted(Cause::Retransmit, 4);
+        assert_eq!(s.word(PTO), pto(&s), "and the next tail is probed for");
+    }
+
+    #[test]
+    fn a_loss_that_the_probe_mends_halves_cwnd_once_more_is_acknowledged() {
+        for d_sack in [false, true] {
+            let mut s = open(20, true);
+            send(&mut s, FIRST, 4);
+            s.ticks(20).inject(ack(FIRST + 3000)).silence();
+            // With another segment behind it the last is not alone.
+            send(&mut s, FIRST + 4000, 1);
+            s.ticks(pto(&s));
+            s.expect(ACK, FIRST + 4000, 1, 1000);
+            let cwnd = s.word(CWND);
+            s.inject(ack(FIRST + 5000)).silence();
+            assert_eq!(s.word(CWND), cwnd, "the end itself says nothing yet");
+            assert_eq!(s.word(PTO), s.word(RTO), "one probe at a time");
+            if d_sack {
+                s.inject(ack(FIRST + 5000).sack(&[(FIRST + 4000, FIRST + 5000)]))
+                    .silence();
+                pto(&s);
+            }
+            send(&mut s, FIRST + 5000, 4);
+            s.inject(ack(FIRST + 6000)).silence();
+            if d_sack {
+                assert!(s.word(CWND) >= cwnd, "the original had come");
+            } else {
+                assert_eq!((s.word(CWND), s.word(SSTHRESH)), (2000, 2000));
+            }
+            assert_eq!(s.word(DUP_ACKS) & (dup::PROBED | dup::RECOVERY), 0);
+            pto(&s);
+            s.counted(Cause::RtoExpired, 0)
+                .counted(Cause::TailProbe, 1)
+                .counted(Cause::Retransmit, 1);
+        }
+    }
+
+    #[test]
+    fn a_d_sack_of_something_else_does_not_speak_for_the_probe() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 3);
+        s.ticks(pto(&s));
+        s.expect(ACK, FIRST + 2000, 1, 1000);
+        s.inject(ack(FIRST + 3000).sack(&[(FIRST, FIRST + 1000)]))
+            .silence();
+        assert_ne!(s.word(DUP_ACKS) & dup::PROBED, 0);
+    }
+
+    #[test]
+    fn new_text_is_probe_enough_if_the_window_takes_it() {
+        for (window, new) in [(11_000, true), (10_999, false)] {
+            let mut s = open(20, true);
+            s.inject(ack(FIRST).wnd(window));
+            assert_eq!(s.word(CWND) / 1000, 10);
+            s.toe.host_write(0, &[7; 12_000]);
+            s.settle();
+            for n in 0..10 {
+                s.expect(ACK, FIRST + n * 1000, 1, 1000);
+            }
+            s.silence();
+            s.ticks(pto(&s));
+            s.expect(ACK, FIRST + if new { 10_000 } else { 9000 }, 1, 1000);
+            s.silence().counted(Cause::Retransmit, u64::from(!new));
+        }
+        // And here cwnd does not.
+        let mut s = open(20, true);
+        s.toe.machine.state[0][28] = 3000;
+        s.toe.machine.state[0][24] = dup::GROWS;
+        s.toe.host_write(0, &[7; 8000]);
+        s.settle();
+        for n in 0..3 {
+            s.expect(ACK, FIRST + n * 1000, 1, 1000);
+        }
+        s.silence();
+        s.ticks(pto(&s));
+        s.expect(ACK, FIRST + 3000, 1, 1000);
+        s.silence()
+            .counted(Cause::Retransmit, 0)
+            .counted(Cause::TailProbe, 1);
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+    }
+
+    #[test]
+    fn one_segment_alone_waits_for_the_rto_to_the_tick() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 1);
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+        s.silence()
+            .counted(Cause::RtoExpired, 1)
+            .counted(Cause::TailProbe, 0);
+    }
+
+    #[test]
+    fn a_probe_without_an_answer_is_followed_by_the_rto() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 3);
+        let rto = s.word(RTO);
+        s.ticks(pto(&s));
+        s.expect(ACK, FIRST + 2000, 1, 1000);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+        s.ticks(2 * rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+        s.counted(Cause::RtoExpired, 2).counted(Cause::TailProbe, 1);
+        s.inject(ack(FIRST + 3000)).silence();
+    }
+
+    #[test]
+    fn each_segment_and_each_ack_puts_the_probe_off() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 2);
+        for n in 2..5 {
+            s.ticks(pto(&s) - 1).silence();
+            send(&mut s, FIRST + n * 1000, 1);
+        }
+        let mut wait = pto(&s);
+        for n in 1..3 {
+            s.ticks(wait - 1).silence();
+            wait = pto(&s);
+            s.inject(ack(FIRST + n * 1000)).silence();
+        }
+        s.ticks(wait - 1).silence().ticks(1);
+        s.expect(ACK, FIRST + 4000, 1, 1000);
+    }
+
+    #[test]
+    fn a_peer_without_sack_is_not_probed() {
+        let mut s = open(20, false);
+        assert_eq!(s.word(FLAGS) & flags::SACK, 0);
+        send(&mut s, FIRST, 3);
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+        s.counted(Cause::TailProbe, 0);
+    }
+
+    #[test]
+    fn ahead_of_a_fin_the_last_text_is_the_probe() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 3);
+        s.close();
+        s.expect(FIN | ACK, FIRST + 3000, 1, 0);
+        s.ticks(pto(&s));
+        s.expect(ACK, FIRST + 2000, 1, 1000);
+        s.silence();
+        s.inject(ack(FIRST).sack(&[(FIRST + 2000, FIRST + 3000)]));
+        s.expect(ACK, FIRST, 1, 1000);
+        s.expect(ACK, FIRST + 1000, 1, 1000);
+        s.silence();
+        s.inject(ack(FIRST + 3000)).silence();
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(FIN | ACK, FIRST + 3000, 1, 0);
+        s.inject(ack(FIRST + 3001)).silence().state("FIN-WAIT-2");
+        s.counted(Cause::TailProbe, 1);
+    }
+
+    #[test]
+    fn it_never_waits_longer_than_the_rto() {
+        let mut s = open(20, true);
+        // SRTT of 400 ms, and a sample of 150.
+        s.toe.machine.state[0][16] = 8 * 400;
+        s.write(b"x");
+        s.expect(ACK, FIRST, 1, 1);
+        s.ticks(150).inject(ack(FIRST + 1)).silence();
+        assert!(2 * s.word(SRTT) / 8 > s.word(RTO));
+        assert_eq!(s.word(PTO), s.word(RTO));
+    }
+}
