@@ -668,7 +668,7 @@ mod tests {
         assert!(size.syn <= 160 && size.ack <= 160, "{size:?}");
         assert!(size.echo >= size.ack && size.echo <= 320, "{size:?}");
         assert!(
-            size.data_event <= 90 && size.longest_event <= 210,
+            size.data_event <= 90 && size.longest_event <= 170,
             "{size:?}"
         );
     }

@@ -135,17 +135,19 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.set(BUSY);
     a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
-    a.shr3(SRTT).add(RTTVAR).st(RTO);
+    a.shr3(SRTT);
     if config.sack {
-        a.st(PTO);
+        a.st(T0);
     }
+    a.add(RTTVAR).st(RTO);
     none(a, TIMED_AT);
     a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
     a.unless(A).st(RTO);
     if config.sack {
-        a.note("PTO follows with the next event, which BUSY brings: this one is long enough")
-            .unless(A)
-            .st(PTO);
+        a.note("RFC 8985 section 7.2: PTO = 2 SRTT and a little, at most RTO");
+        a.ld(PTO_MORE).add(T0).add(T0).st(PTO);
+        a.sub(RTO).not_sign(A);
+        a.when(A).ld(RTO).to(PTO);
     }
     a.ret();
     a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");

@@ -153,7 +153,7 @@ pub(super) fn no_peer(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// States below SYN-RECEIVED.
-pub(super) fn syn_sent(a: &mut Asm) {
+pub(super) fn syn_sent(a: &mut Asm, config: &ToeConfig) {
     a.label("unsynchronized");
     a.ld(STATE).zero(A);
     a.unless(A).br("syn_sent");
@@ -185,6 +185,9 @@ pub(super) fn syn_sent(a: &mut Asm) {
     a.clear(AGAIN);
     a.when(ACK).br("established");
     a.note("simultaneous open (figure 7)");
+    if config.complete() {
+        a.cmd(cmd::POST);
+    }
     a.count(Cause::Accepted.number());
     a.ldi(state::SYN_RECEIVED).st(STATE);
     a.br("send_syn_ack");
@@ -270,53 +273,65 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
-    a.timer_clear(timer::KEEPALIVE);
+    if !config.complete() {
+        a.timer_clear(timer::KEEPALIVE);
+    }
     a.ld(SEG_PORTS).to(PORTS);
     if !config.complete() {
         a.ld(SND_UNA).st(RECOVER);
     }
     a.ldi(1).add(SND_UNA).st(SND_NXT);
     a.st(SND_MAX);
-    a.st(TIMED_SEQ);
+    if !config.complete() {
+        a.st(TIMED_SEQ);
+    }
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    for word in [TRIES, FLAGS, SHORT] {
-        zero(a, word);
-    }
-    if config.complete() {
-        zero(a, CWND);
-    }
+    zero(a, TRIES);
+    zero(a, if config.complete() { CWND } else { SHORT });
     a.ret();
 
     a.label("peer_syn")
         .note("RCV.NXT = SEG.SEQ + 1, the window, the MSS");
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
-    a.label("peer_syn_known");
-    a.shl16(SEG_MSSOPT).st(T0);
-    a.ld(SEG_WND).to(SND_WND);
-    a.ld(SEG_SEQ).to(SND_WL1);
-    a.ld(SEG_ACK).to(SND_WL2);
-    a.cmd_a(cmd::RX_INIT, RCV_NXT);
     if config.sack {
         a.ld(kf(SACK_PERMITTED_IN)).and(SEG_MSSOPT).not_zero(A);
         a.ldi(flags::SACK).or(FLAGS);
         a.when(A).st(FLAGS);
     }
+    a.label("peer_syn_known");
+    a.ld(SEG_WND).to(SND_WND);
+    if !config.complete() {
+        a.shl16(SEG_MSSOPT).st(T0);
+        a.ld(SEG_SEQ).to(SND_WL1);
+        a.ld(SEG_ACK).to(SND_WL2);
+    }
+    a.cmd_a(cmd::RX_INIT, RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
-    a.shr16(T0);
     if config.complete() {
-        a.st(MSS);
+        a.ld(SEG_MSSOPT).to(MSS);
         a.ret();
     }
 
     a.label("send_side")
-        .note("what a connection needs before it may send text: the MSS, the send ring, cwnd");
+        .note("what a connection needs once it is established: the MSS, the send ring, cwnd, and what its peer's SYN says of the rest");
     if config.complete() {
-        a.ld(SND_UNA).to(RECOVER);
-        a.ld(MSS);
+        a.timer_clear(timer::KEEPALIVE);
+        zero(a, SHORT);
+        a.ld(SND_NXT).to(TIMED_SEQ);
+        a.note("of an ACK in the SYN nothing is kept: any later one counts");
+        a.ldi(1).rsb(RCV_NXT).to(SND_WL1);
+        a.ld(SND_UNA).st(SND_WL2);
+        a.st(RECOVER);
+        a.shl16(MSS).st(T0);
+        if config.sack {
+            a.ld(kf(SACK_PERMITTED_IN)).and(MSS).not_zero(A);
+            a.ldi(flags::SACK).or(FLAGS);
+            a.when(A).st(FLAGS);
+        }
     }
-    a.or(k(0)).zero(A);
+    a.shr16(T0).zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
     for word in [TX_INDEX, DUP_ACKS, ACK_DUE, QUIET] {
@@ -327,6 +342,10 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     }
     if config.sack {
         a.ld(RTO).to(PTO);
+        a.ldi(flags::SACK).and(FLAGS).zero(A);
+        a.ldi(constant::PTO_MARGIN);
+        a.when(A).ld(k(constant::NO_PROBE));
+        a.st(PTO_MORE);
     }
     a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
     a.unless(A).ld(T0);

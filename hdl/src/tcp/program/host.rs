@@ -29,6 +29,10 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.note("while ARP does not answer it is asked again each eighth of RTO, which each time is doubled");
     a.ldi(8 * constant::ARP_RETRY).st(RTO);
     zero(a, RCV_NXT);
+    if config.complete() {
+        zero(a, SHORT);
+        a.timer_clear(timer::KEEPALIVE);
+    }
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.cmd_a(cmd::RX_INIT, k(0));
     if config.ethernet {

@@ -130,7 +130,7 @@ pub mod words {
     /// Bits of [`super::flags`].
     pub const FLAGS: Operand = Operand::state(22, "flags");
     /// SMSS of RFC 5681 section 2: the most text that a segment to this peer holds.
-    /// Until the send side is set up, the peer's option, or zero.
+    /// Until the send side is set up, what the record of the peer's SYN says of its options.
     pub const MSS: Operand = Operand::state(23, "mss");
     /// [`super::dup`]: duplicate ACKs in a row (RFC 5681 section 2), fast recovery, and if `cwnd` may grow.
     pub const DUP_ACKS: Operand = Operand::state(24, "dup_acks");
@@ -151,6 +151,8 @@ pub mod words {
     pub const PTO: Operand = Operand::state(31, "pto");
     /// The largest `snd_wnd` of the peer's: of its SYN, or that held text back ([`super::constant::OVERRIDE`]).
     pub const MAX_WND: Operand = Operand::far_state(0, "max_wnd");
+    /// What `pto` has more than two round trips: [`super::constant::PTO_MARGIN`], or [`super::constant::NO_PROBE`].
+    pub const PTO_MORE: Operand = Operand::far_state(1, "pto_more");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -289,6 +291,8 @@ pub mod constant {
     pub const DELAYED_ACK: u32 = 40;
     /// RFC 8985 section 7.2: PTO = 2 SRTT, and this for the clock's and the peer's coarseness (Linux: two ticks, `TCP_TIMEOUT_MIN_US`).
     pub const PTO_MARGIN: u32 = 3;
+    /// In its place where no probe is to be sent, without SACK, in recovery and after a probe: more than RTO ever is.
+    pub const NO_PROBE: u32 = CTL_ACK;
     /// How long new text waits for more than a small window (RFC 9293 section 3.8.6.2.1, MUST-38: 0.1 to 1 s).
     pub const OVERRIDE: u32 = 200;
     /// RFC 5961 section 7: challenge ACKs of all connections together are so many ticks apart in the long run ...
@@ -331,7 +335,7 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     receive::exceptions(&mut a, config);
     acknowledge::rare(&mut a, config);
     handshake::passive_open(&mut a, config);
-    handshake::syn_sent(&mut a);
+    handshake::syn_sent(&mut a, config);
     handshake::routines(&mut a, config);
     close::code(&mut a, config);
     timers::pending(&mut a, config);
@@ -532,7 +536,7 @@ mod cycles {
             &mut s,
             "text, new ACK with a sample, and FIN",
             Some(seg(ACK | FIN, 302, 4802).data(b"z")),
-            160,
+            165,
         );
         s.toe.host_close(0);
         bound(&mut s, "close", None, 170);

@@ -2,21 +2,36 @@
 //! [`crate::config::ToeConfig::sack`] is set, and only on connections that do SACK.
 //!
 //! The timer runs for `pto` in place of `rto`. When it expires, new text goes, or the last segment once more: its acknowledgement, or its SACK block, tells of what is
-//! missing before it, for which one segment above is then enough. One probe at a time; from it on the timer runs for `rto` again (`probe_timeout`).
+//! missing before it, for which one segment above is then enough. PTO begins where RTO does, with the first segment that is outstanding and with each ACK of something new; RFC 8985 section 7.2
+//! begins it with each new segment, too, which would cost every segment two cycles: here a segment that follows more than a round trip after the one before may be taken for a tail too early. One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
 use super::words::*;
-use super::{constant, dup, flags, none, state, timer};
+use super::{constant, dup, none, state, timer};
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
+
+/// From the next measurement on PTO is less than RTO again; the accumulator is lost.
+pub(super) fn probe_anew(a: &mut Asm) {
+    a.ldi(constant::PTO_MARGIN).st(PTO_MORE);
+}
+
+/// PTO is RTO until [`probe_anew`]; the accumulator is lost.
+pub(super) fn no_probe(a: &mut Asm) {
+    a.ld(k(constant::NO_PROBE)).st(PTO_MORE);
+}
 
 pub(super) fn code(a: &mut Asm) {
     a.label("probe_tail").note("the timer ran for PTO");
     a.ld(PTO).rsb(RTO).st(T0);
     a.ld(RTO).to(PTO);
+    a.note("which may have become shorter than what was begun with");
+    a.ld(T0).sign(A);
+    a.when(A).br("retransmission_timeout");
     a.ldi(1).rsb(TX_INDEX).st(T1);
     a.ldi(2).rsb(TX_INDEX).sign(A);
     a.when(A).br(".alone");
+    no_probe(a);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::TailProbe.number());
     a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
@@ -46,19 +61,6 @@ pub(super) fn code(a: &mut Asm) {
     a.timer_set(timer::RETRANSMIT, T0);
     a.br("pending.send");
 
-    a.label("probe_timeout")
-        .note("section 7.2: PTO = 2 SRTT, at most RTO; RTO itself where no probe is to be sent: before a measurement, without SACK, in recovery, after a probe");
-    a.shr3(SRTT).st(T0);
-    a.ldi(flags::SACK).and(FLAGS).zero(A);
-    a.ldi(flags::SAMPLED).and(FLAGS).or_zero(A);
-    a.ldi(dup::SCORE | dup::PROBED | dup::PROBED_NEW)
-        .and(DUP_ACKS)
-        .or_not_zero(A);
-    a.ldi(constant::PTO_MARGIN).add(T0).add(T0).st(PTO);
-    a.sub(RTO).or_not_sign(A);
-    a.when(A).ld(RTO).to(PTO);
-    a.ret();
-
     a.label("probed")
         .note("section 7.4.2: more is acknowledged than was sent before the probe");
     a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A).zero(B);
@@ -72,8 +74,10 @@ pub(super) fn code(a: &mut Asm) {
     a.ld(SSTHRESH).to(CWND);
     a.label("probed.new");
     a.ldi(dup::GROWS).st(DUP_ACKS);
+    a.note("work enough for one event: no measurement besides");
+    none(a, TIMED_AT);
     a.set(BUSY);
-    a.call("probe_timeout");
+    probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
 
@@ -83,8 +87,7 @@ pub(super) fn code(a: &mut Asm) {
     a.ldi(dup::PROBED).and(DUP_ACKS).or_zero(C);
     a.when(C).ret();
     a.xor(DUP_ACKS).to(DUP_ACKS);
-    a.call("probe_timeout");
-    a.set(A);
+    probe_anew(a);
     a.ret();
 }
 
@@ -163,7 +166,9 @@ mod tests {
         s.ticks(20).inject(ack(FIRST + 6000)).silence();
         s.counted(Cause::RtoExpired, 0)
             .counted(Cause::Retransmit, 4);
-        assert_eq!(s.word(PTO), pto(&s), "and the next tail is probed for");
+        send(&mut s, FIRST + 6000, 1);
+        s.ticks(20).inject(ack(FIRST + 7000)).silence();
+        pto(&s);
     }
 
     #[test]
@@ -183,7 +188,7 @@ mod tests {
             if d_sack {
                 s.inject(ack(FIRST + 5000).sack(&[(FIRST + 4000, FIRST + 5000)]))
                     .silence();
-                pto(&s);
+                assert_eq!(s.word(PTO_MORE), PTO_MARGIN);
             }
             send(&mut s, FIRST + 5000, 4);
             s.inject(ack(FIRST + 6000)).silence();
@@ -193,6 +198,9 @@ mod tests {
                 assert_eq!((s.word(CWND), s.word(SSTHRESH)), (2000, 2000));
             }
             assert_eq!(s.word(DUP_ACKS) & (dup::PROBED | dup::RECOVERY), 0);
+            s.inject(ack(FIRST + 9000)).silence();
+            send(&mut s, FIRST + 9000, 1);
+            s.ticks(20).inject(ack(FIRST + 10_000)).silence();
             pto(&s);
             s.counted(Cause::RtoExpired, 0)
                 .counted(Cause::TailProbe, 1)
@@ -275,13 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn each_segment_and_each_ack_puts_the_probe_off() {
+    fn each_ack_of_something_new_puts_the_probe_off() {
         let mut s = open(20, true);
-        send(&mut s, FIRST, 2);
-        for n in 2..5 {
-            s.ticks(pto(&s) - 1).silence();
-            send(&mut s, FIRST + n * 1000, 1);
-        }
+        send(&mut s, FIRST, 5);
         let mut wait = pto(&s);
         for n in 1..3 {
             s.ticks(wait - 1).silence();

@@ -4,6 +4,7 @@
 //! what was sacked (RFC 2018 section 8). While there is anything to make good ([`dup::SCORE`]) every event that may send asks the ring how much is in the network and what is the
 //! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
 use super::marks::*;
+use super::probe::{no_probe, probe_anew};
 use super::words::*;
 use super::{dup, flags, none, timer};
 use crate::tcp::asm::{flags::*, kf, operands::*, Asm, Operand};
@@ -92,6 +93,7 @@ fn blocks_in(a: &mut Asm) {
     none(a, TIMED_AT);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(RTO).to(PTO);
+    no_probe(a);
     a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
     a.ld(SSTHRESH).to(CWND);
     a.cmd(cmd::POST);
@@ -115,7 +117,7 @@ fn blocks_in(a: &mut Asm) {
     a.label("scored.over")
         .note("all that was outstanding when it began is acknowledged");
     a.ldi(dup::GROWS).st(DUP_ACKS);
-    a.call("probe_timeout");
+    probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
 
@@ -125,6 +127,7 @@ fn blocks_in(a: &mut Asm) {
     a.cmd_imm(cmd::TX_PIPE, 0);
     none(a, TIMED_AT);
     a.ldi(1).add(SND_MAX).to(RECOVER);
+    no_probe(a);
     a.ldi(dup::SCORE | dup::GROWS).st(DUP_ACKS);
     a.set(FORCE);
     a.set(AGAIN);

@@ -6,6 +6,7 @@ use super::words;
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Operand;
+use crate::tcp::isa::FAR;
 use crate::tcp::model::toe::ModelToe;
 
 pub const FIN: u8 = 1;
@@ -463,7 +464,9 @@ impl Script {
 
     /// A word of connection 0's state.
     pub fn word(&self, word: Operand) -> u32 {
-        self.toe.machine.state[0][word.address().expect("a state word") as usize]
+        // The far words stand behind the near ones.
+        let address = word.address().expect("a state word");
+        self.toe.machine.state[0][usize::from(address - address / FAR * 32)]
     }
 
     #[track_caller]

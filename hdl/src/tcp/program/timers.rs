@@ -29,9 +29,6 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
         a.when(A).set(AGAIN);
         a.when(A).set(BUSY);
-        a.ld(PTO).xor(RTO).zero(A);
-        a.unless(P_AGAIN).clear(A);
-        a.when(A).call("probe_timeout");
     }
     a.br("output");
 

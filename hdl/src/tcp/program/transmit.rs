@@ -85,8 +85,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.unless(C).st(TIMED_SEQ);
     a.unless(C).ld(TICK).to(TIMED_AT);
     if config.sack {
-        a.note("RFC 8985 section 7.2: PTO begins with each segment; RFC 6298 section 5.1: RTO with the first");
-        a.ld(PTO).sub(RTO).or_sign(B);
+        a.note("RFC 6298 section 5.1, and so for PTO");
         a.when(B).timer_set(timer::RETRANSMIT, PTO);
     } else {
         a.note("RFC 6298 section 5.1");
