@@ -92,6 +92,9 @@ pub struct ToeConfig {
     pub tick_cycles: usize,
     /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds.
     pub sack: bool,
+    /// ICMP errors about segments that are on their way are heard (RFC 1122 section 4.2.3.9, RFC 5927): they lower the path MTU (RFC 1191) and end an active open that is refused.
+    /// Else they are counted and passed over.
+    pub icmp_errors: bool,
 }
 
 impl Default for ToeConfig {
@@ -121,6 +124,7 @@ impl Default for ToeConfig {
             delayed_ack: true,
             tick_cycles: 125_000,
             sack: true,
+            icmp_errors: true,
         }
     }
 }
@@ -268,7 +272,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
+                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -399,6 +403,7 @@ mod tests {
             program_words: 1024,
             ethernet: false,
             sack: false,
+            icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()
         };

@@ -37,7 +37,7 @@ causes! {
     12 Ip4OtherProtocol "packet passed over: neither ICMP nor TCP";
     // ICMP.
     13 IcmpEcho "echo request answered";
-    14 IcmpOther "ICMP message passed over: not an echo request";
+    14 IcmpOther "ICMP message passed over: neither an echo request nor an error that is looked at";
     15 IcmpBad "ICMP message dropped: checksum wrong or too short";
     16 IcmpTooLong "echo request dropped: longer than the buffer, or the buffer still sending";
     // TCP, before the engine.
@@ -79,6 +79,15 @@ causes! {
     50 IcmpIn "ICMP message received";
     // TCP again.
     51 TailProbe "probe for a loss of the tail sent";
+    // ICMP errors.
+    56 IcmpError "ICMP error about a segment handed to the engine";
+    57 IcmpQuoteBad "ICMP error dropped: what it quotes is not the beginning of a TCP segment of ours";
+    58 IcmpStray "ICMP error dropped: about a segment of no connection";
+    59 IcmpOutside "ICMP error dropped: about a sequence number that is not on its way (RFC 5927 section 4.1)";
+    60 IcmpSoft "ICMP error noted: the connection goes on (RFC 1122 section 4.2.3.9, RFC 5927 section 5)";
+    61 IcmpRefused "active open ended: protocol or port unreachable";
+    62 MtuLowered "fragmentation needed: the connection's segments are shorter from here on";
+    63 MtuIgnored "fragmentation needed: passed over, for an MTU below 576, or no smaller than what is used or than the segment was";
 }
 
 impl Cause {

@@ -170,7 +170,7 @@ impl Endpoint {
             trace_data: Default::default(),
             ipv4_rx: Ipv4Rx::new(config),
             icmp: Icmp::new(config),
-            parser: Parser::new(config.ip, config.sack),
+            parser: Parser::new(config.ip, config.sack, config.icmp_errors),
             table: Table::new(config),
             keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
@@ -188,7 +188,12 @@ impl Endpoint {
             echo: Default::default(),
             discard: Default::default(),
             chargen: Chargen::new(config.connections),
-            tx_ring: TxRing::new(config.connections, config.tx_ring_bytes, config.sack),
+            tx_ring: TxRing::new(
+                config.connections,
+                config.tx_ring_bytes,
+                config.sack,
+                config.icmp_errors,
+            ),
             builder: Builder::new(config.ip),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
@@ -236,6 +241,7 @@ impl Logic for Endpoint {
         self.icmp.info_length.next = self.ipv4_rx.info_length.val();
         self.icmp.src_hi.next = self.src_hi.val();
         self.icmp.src_lo.next = self.src_lo.val();
+        self.icmp.taken.next = self.parser.error_taken.val();
         self.parser.payload.data.next = self.ipv4_rx.payload.data.val();
         self.parser.payload.last.next = self.ipv4_rx.payload.last.val();
         self.parser.payload.error.next = self.ipv4_rx.payload.error.val();

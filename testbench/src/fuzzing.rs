@@ -335,7 +335,7 @@ struct Around {
 impl ParserBench {
     fn new() -> Self {
         let config = ToeConfig::default();
-        let mut uut = Parser::new(config.ip, config.sack);
+        let mut uut = Parser::new(config.ip, config.sack, config.icmp_errors);
         uut.connect_all();
         Self { uut, config }
     }

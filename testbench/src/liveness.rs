@@ -1,8 +1,8 @@
 //! It never wedges: the checks that every test may end with.
 //!
 //! **Accounts.** Each frame that comes in moves exactly one counter of the partition ([`class`]): where its way ended. Three equations hold whenever the
-//! board is at rest: frames on the line = ends at the link + `FrameIn`; `FrameIn` = ends between Ethernet and the record queue + `TcpIn`;
-//! `TcpIn` = verdicts of the engine's program. And every frame that left was counted.
+//! board is at rest: frames on the line = ends at the link + `FrameIn`; `FrameIn` = ends between Ethernet and the record queue + `TcpIn` + `IcmpError`;
+//! `TcpIn` + `IcmpError` = verdicts of the engine's program. And every frame that left was counted.
 //!
 //! **Life.** A new connection opens, echoes and closes within [`ALIVE_CYCLES`].
 //!
@@ -59,11 +59,14 @@ pub fn class(cause: Cause) -> Class {
         Ip4BadHeader | Ip4Fragment | Ip4OtherAddress | Ip4BadLength | Ip4OtherProtocol => {
             Class::Before
         }
-        IcmpEcho | IcmpOther | IcmpBad | IcmpTooLong => Class::Before,
+        IcmpEcho | IcmpOther | IcmpBad | IcmpTooLong | IcmpQuoteBad => Class::Before,
         TcpBadChecksum | TcpBadHeader | TcpBadOption | RecordQueueFull => Class::Before,
         Accepted | Unacceptable | BadAck | NoAck | Refused | NoSlot | Stray | BadSource
         | StaleRecord | ResetIn => Class::Verdict,
-        FrameIn | TcpIn => Class::Gate,
+        IcmpStray | IcmpOutside | IcmpSoft | IcmpRefused | MtuLowered | MtuIgnored => {
+            Class::Verdict
+        }
+        FrameIn | TcpIn | IcmpError => Class::Gate,
         HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
         | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
         | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe => Class::Besides,
@@ -96,11 +99,11 @@ pub fn balance(came: u64, counters: &Counters) -> Result<(), String> {
         (
             "frames passed on, ended before the engine or handed to it",
             get(Cause::FrameIn),
-            total(counters, Class::Before) + get(Cause::TcpIn),
+            total(counters, Class::Before) + get(Cause::TcpIn) + get(Cause::IcmpError),
         ),
         (
-            "segments handed to the engine, and its verdicts",
-            get(Cause::TcpIn),
+            "segments and errors handed to the engine, and its verdicts",
+            get(Cause::TcpIn) + get(Cause::IcmpError),
             total(counters, Class::Verdict),
         ),
     ];

@@ -264,6 +264,15 @@ fn fate_ipv4(p: &[u8], config: &ToeConfig) -> Cause {
     if p[9] == 1 {
         return if body.len() < 8 || sum(body, 0) != 0xFFFF {
             Cause::IcmpBad
+        } else if config.icmp_errors && matches!(body[0], 3 | 11 | 12) {
+            let quotes_ours = body.get(8..36).is_some_and(|q| {
+                q[0] == 0x45 && half(q, 6) & 0x1FFF == 0 && q[9] == 6 && q[12..16] == config.ip
+            });
+            if quotes_ours {
+                Cause::IcmpError
+            } else {
+                Cause::IcmpQuoteBad
+            }
         } else if body[..2] != [8, 0] {
             Cause::IcmpOther
         } else if body.len() > config.icmp_bytes {

@@ -48,7 +48,7 @@ struct Registers {
 
 /// The echo responder.
 ///
-/// **Contract.** `payload.ready` is high always. Messages of other protocols pass by unseen. Replies go to the Ethernet and IP address the request came from.
+/// **Contract.** `payload.ready` is high always. Messages of other protocols pass by unseen, and so do errors that are `taken` if their sum is right. Replies go to the Ethernet and IP address the request came from.
 /// A message may be `icmp_bytes` long, header and all.
 #[derive(LogicBlock, Debug)]
 pub struct Icmp {
@@ -61,6 +61,8 @@ pub struct Icmp {
     pub info_length: Signal<In, Bits<16>>,
     pub src_hi: Signal<In, Bits<16>>,
     pub src_lo: Signal<In, Bits<32>>,
+    /// High in the cycle after a message's last beat if it is an error that the parser has taken, which counts it, too.
+    pub taken: Signal<In, Bit>,
     // packets out
     pub packet: PacketOut,
     // counting
@@ -98,6 +100,7 @@ impl Icmp {
             info_length: Default::default(),
             src_hi: Default::default(),
             src_lo: Default::default(),
+            taken: Default::default(),
             packet: Default::default(),
             count: Default::default(),
             cause: Default::default(),
@@ -223,6 +226,7 @@ impl Logic for Icmp {
                 self.cause.next = self.bad.val();
             } else if self.r.q.val().other {
                 self.cause.next = self.other.val();
+                self.count.next = !self.taken.val();
             } else if self.r.q.val().refused {
                 self.cause.next = self.too_long.val();
             } else {
@@ -387,6 +391,17 @@ mod tests {
         }
         b.message(&icmp(8, 1, &[0; 8]), false);
         b.took(&[Cause::IcmpIn, Cause::IcmpOther]);
+        // What the parser takes is its to count, but for a wrong sum and for what is no message.
+        b.uut.taken.next = true;
+        b.message(&icmp(3, 4, &[0; 8]), false);
+        b.took(&[Cause::IcmpIn]);
+        let mut wrong = icmp(3, 4, &[0; 8]);
+        wrong[7] ^= 1;
+        b.message(&wrong, false);
+        b.took(&[Cause::IcmpIn, Cause::IcmpBad]);
+        b.message(&icmp(3, 4, &[]), false);
+        b.took(&[Cause::IcmpBad]);
+        b.uut.taken.next = false;
         for length in 4..8 {
             b.message(&icmp(8, 0, &[0; 4][..length - 4]), false);
             b.took(&[Cause::IcmpBad]);

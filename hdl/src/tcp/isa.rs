@@ -158,6 +158,12 @@ pub mod seg {
     pub const EDGES: u8 = 16;
     /// Words that a record may have.
     pub const WORDS: usize = 24;
+
+    /// The bit of [`MSSOPT`] that makes a record one of an ICMP error, and no segment's: `PORTS`, `IP` and `SEQ` are then those of the segment that it quotes, as one of the peer's would have them,
+    /// [`ACK`] is type << 24, code << 16, and whatever; [`WND`] the next-hop MTU, [`LEN`] the total length of the quoted packet. All else is without meaning.
+    pub const QUOTED: u32 = 1 << 31;
+    /// And its flags: FIN, SYN, RST, and no ACK.
+    pub const QUOTED_FLAGS: u8 = 7;
 }
 
 /// Bits of a connection's pending mask.

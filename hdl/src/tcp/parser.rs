@@ -4,6 +4,11 @@
 //! timestamps are taken if their length is the RFCs' own, others skipped by their length. A length of 0 or 1, or past the header's end, voids the segment.
 //! So are, if the parser is built for it, the edges of the blocks of the first SACK option (RFC 2018 section 3) whose length is that of 1 to 4 whole ones: each becomes a record word as it comes.
 //!
+//! **ICMP errors**, if the parser is built for them: destination unreachable, time exceeded, parameter problem (types 3, 11, 12). Each quotes the IPv4 header and 8 bytes of the segment that it is about
+//! (RFC 792; RFC 1122 section 3.2.2). If the sum is right and these are an unfragmented TCP segment's, from our address and without IP options, for we send none, a record is made as a segment's would be, of no connection
+//! (`record_hit` is low), with flags FIN, SYN and RST and bit 31 of `SEG_MSSOPT`, which no segment has: see [`super::isa::seg::QUOTED`]. Source quench (type 4) and all other messages pass by (RFC 9293 section 3.9.2.2, MUST-55).
+//! `error_taken` tells `net/icmp`, in the cycle after the last byte, that the message is counted here; a wrong sum and what is shorter than 8 bytes are counted there.
+//!
 //! **Latency.** The record is pushed 6 cycles after the last byte's cycle, or as soon as look-up and ring are done: at full rate with nothing held at most 12.
 //! **Throughput.** A byte each cycle; a segment whose first byte comes before the last record was pushed is dropped whole, as if no slot were free.
 //! **Overflow.** Payload bytes that come before the look-up is done wait in the receive ring's queue. If 128 wait and one more comes, the look-up took longer
@@ -77,6 +82,7 @@ pub struct OptionFlags {
     pub sack: Signal<In, Bit>,
     pub scaled: Signal<In, Bit>,
     pub scale: Signal<In, Bits<8>>,
+    pub quoted: Signal<In, Bit>,
     pub high: Signal<Out, Bits<16>>,
 }
 
@@ -85,7 +91,8 @@ impl Logic for OptionFlags {
         let scale: u64 = self.scale.val().to_u64();
         let blocks: u64 = self.blocks.val().to_u64();
         let bit = |on: bool, n: u64| if on { 1u64 << n } else { 0 };
-        self.high.next = ((blocks << 11)
+        self.high.next = (bit(self.quoted.val(), 15)
+            + (blocks << 11)
             + bit(self.stamped.val(), 10)
             + bit(self.sack.val(), 9)
             + bit(self.scaled.val(), 8)
@@ -96,7 +103,9 @@ impl Logic for OptionFlags {
         self.high.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom("always @(*) high = {2'b0, blocks, stamped, sack, scaled, scale};\n".into())
+        Verilog::Custom(
+            "always @(*) high = {quoted, 1'b0, blocks, stamped, sack, scaled, scale};\n".into(),
+        )
     }
 }
 
@@ -170,6 +179,10 @@ struct Segment {
     blocks: Bits<3>,
     edging: Bit,
     edges: Bits<3>,
+    /// This is an ICMP message.
+    quote: Bit,
+    /// It is none of ours to count: no error, or broken.
+    silent: Bit,
     /// A frame that came too early is passing by; one has passed and is still to be counted.
     skipping: Bit,
     skipped: Bit,
@@ -219,6 +232,8 @@ pub struct Parser {
     /// One cause a segment.
     pub count: Signal<Out, Bit>,
     pub cause: Signal<Out, Bits<6>>,
+    /// In the cycle after the last byte of an ICMP message: it is an error, and counted here if its sum is right.
+    pub error_taken: Signal<Out, Bit>,
 
     s: DFF<Segment>,
     last_four: JoinBytes,
@@ -232,6 +247,10 @@ pub struct Parser {
     phase: Signal<Local, Phase>,
     byte: Signal<Local, Bits<8>>,
     beat: Signal<Local, Bit>,
+    is_icmp: Signal<Local, Bit>,
+    is_error: Signal<Local, Bit>,
+    own_byte: Signal<Local, Bits<8>>,
+    misquoted: Signal<Local, Bit>,
     live: Signal<Local, Bit>,
     taking: Signal<Local, Bit>,
     final_beat: Signal<Local, Bit>,
@@ -262,11 +281,20 @@ pub struct Parser {
     bad_option: Constant<Bits<6>>,
     queue_full: Constant<Bits<6>>,
     with_sack: Constant<Bit>,
+    with_errors: Constant<Bit>,
+    /// What takes the pseudo header's constant part out of a sum again.
+    no_pseudo: Constant<Bits<16>>,
+    own0: Constant<Bits<8>>,
+    own1: Constant<Bits<8>>,
+    own2: Constant<Bits<8>>,
+    own3: Constant<Bits<8>>,
+    icmp_error: Constant<Bits<6>>,
+    bad_quote: Constant<Bits<6>>,
 }
 
 impl Parser {
-    /// A parser for segments to `ip`, which reads SACK options or steps over them.
-    pub fn new(ip: [u8; 4], sack: bool) -> Self {
+    /// A parser for segments to `ip`, which reads SACK options or steps over them, and takes ICMP errors or lets them pass by.
+    pub fn new(ip: [u8; 4], sack: bool, errors: bool) -> Self {
         let half = |i: usize| u32::from(u16::from_be_bytes([ip[i], ip[i + 1]]));
         // Own address and protocol: the part of the pseudo header that never changes.
         let sum = half(0) + half(2) + 6;
@@ -309,6 +337,7 @@ impl Parser {
             placed: Default::default(),
             count: Default::default(),
             cause: Default::default(),
+            error_taken: Default::default(),
             s: Default::default(),
             last_four: Default::default(),
             addend: Default::default(),
@@ -320,6 +349,10 @@ impl Parser {
             phase: Default::default(),
             byte: Default::default(),
             beat: Default::default(),
+            is_icmp: Default::default(),
+            is_error: Default::default(),
+            own_byte: Default::default(),
+            misquoted: Default::default(),
             live: Default::default(),
             taking: Default::default(),
             final_beat: Default::default(),
@@ -349,6 +382,14 @@ impl Parser {
             bad_option: cause(Cause::TcpBadOption),
             queue_full: cause(Cause::RecordQueueFull),
             with_sack: Constant::new(sack),
+            with_errors: Constant::new(errors),
+            no_pseudo: Constant::new((0xFFFF - sum as u64).into()),
+            own0: Constant::new(u64::from(ip[0]).into()),
+            own1: Constant::new(u64::from(ip[1]).into()),
+            own2: Constant::new(u64::from(ip[2]).into()),
+            own3: Constant::new(u64::from(ip[3]).into()),
+            icmp_error: cause(Cause::IcmpError),
+            bad_quote: cause(Cause::IcmpQuoteBad),
         }
     }
 }
@@ -363,7 +404,9 @@ impl Logic for Parser {
         self.payload.ready.next = true;
         self.phase.next = self.s.q.val().phase;
         self.byte.next = self.payload.data.val();
-        self.beat.next = self.payload.valid.val() && (self.info_protocol.val() == 6);
+        self.is_icmp.next = self.with_errors.val() && (self.info_protocol.val() == 1);
+        self.beat.next =
+            self.payload.valid.val() && ((self.info_protocol.val() == 6) || self.is_icmp.val());
         self.live.next = (self.phase.val() == Phase::Header)
             || (self.phase.val() == Phase::Options)
             || (self.phase.val() == Phase::Payload);
@@ -397,6 +440,7 @@ impl Logic for Parser {
         self.options_word.sack.next = self.s.q.val().sack;
         self.options_word.scaled.next = self.s.q.val().scaled;
         self.options_word.scale.next = self.s.q.val().scale;
+        self.options_word.quoted.next = self.s.q.val().quote;
 
         // ---- the sum: bytes by parity of their offset, the carry one beat later ----
         self.addend.b3.next = 0.into();
@@ -412,14 +456,24 @@ impl Logic for Parser {
         self.adding.next = self.taking.val();
         if self.phase.val() == Phase::SumHigh {
             self.operand.next = self.info_src.val().get_bits::<16>(16);
+            // An ICMP message has no pseudo header.
+            if self.s.q.val().quote {
+                self.operand.next = self.no_pseudo.val();
+            }
             self.adding.next = true;
         }
         if self.phase.val() == Phase::SumLow {
             self.operand.next = bit_cast::<16, 32>(self.info_src.val());
+            if self.s.q.val().quote {
+                self.operand.next = 0.into();
+            }
             self.adding.next = true;
         }
         if self.phase.val() == Phase::SumLength {
             self.operand.next = self.info_length.val();
+            if self.s.q.val().quote {
+                self.operand.next = 0.into();
+            }
             self.adding.next = true;
         }
         if self.phase.val() == Phase::Fold {
@@ -472,7 +526,7 @@ impl Logic for Parser {
         // ---- state machine ----
         match self.phase.val() {
             Phase::Header => {
-                if self.taking.val() {
+                if self.taking.val() && !self.is_icmp.val() {
                     if self.at.val() == 0 {
                         self.record_word.next = 5.into();
                         self.word.high.next = self.info_src.val().get_bits::<16>(16);
@@ -653,7 +707,8 @@ impl Logic for Parser {
                 }
             }
             Phase::Payload => {
-                self.bytes_valid.next = self.taking.val() && !self.s.q.val().bad;
+                self.bytes_valid.next =
+                    self.taking.val() && !self.s.q.val().bad && !self.s.q.val().quote;
                 // How many more may wait for the look-up.
                 if self.bytes_valid.val() && self.s.q.val().place && !self.placing.val() {
                     self.s.d.next.left = self.body_left.val();
@@ -686,10 +741,14 @@ impl Logic for Parser {
                     self.s.d.next.bad = true;
                     self.s.d.next.cause = self.bad_checksum.val();
                 }
+                if self.s.q.val().quote && !self.s.q.val().sum.all() {
+                    self.s.d.next.bad = true;
+                    self.s.d.next.silent = true;
+                }
             }
             Phase::Wait => {
                 if self.finished.val() {
-                    self.count.next = self.s.q.val().whole;
+                    self.count.next = self.s.q.val().whole && !self.s.q.val().silent;
                     self.record_push.next = self.s.q.val().whole && !self.s.q.val().bad;
                     self.s.d.next.phase = Phase::Header;
                 }
@@ -698,6 +757,98 @@ impl Logic for Parser {
                 self.s.d.next.phase = Phase::Header;
             }
         }
+
+        // ---- ICMP: the header's bytes of another count ----
+        self.is_error.next =
+            (self.byte.val() == 3) || (self.byte.val() == 11) || (self.byte.val() == 12);
+        self.own_byte.next = self.own0.val();
+        if self.at.val().get_bits::<2>(0) == 1 {
+            self.own_byte.next = self.own1.val();
+        }
+        if self.at.val().get_bits::<2>(0) == 2 {
+            self.own_byte.next = self.own2.val();
+        }
+        if self.at.val().get_bits::<2>(0) == 3 {
+            self.own_byte.next = self.own3.val();
+        }
+        self.misquoted.next = false;
+        if self.is_icmp.val() && self.taking.val() && (self.phase.val() == Phase::Header) {
+            if self.at.val() == 0 {
+                self.s.d.next.quote = true;
+                self.s.d.next.silent = !self.is_error.val();
+                self.s.d.next.bad = !self.is_error.val();
+                self.s.d.next.cause = self.icmp_error.val();
+                self.s.d.next.flags = 7.into();
+                self.s.d.next.hit = false;
+                self.s.d.next.length = 0.into();
+                if self.is_error.val() && !self.slot_free.val() {
+                    self.s.d.next.bad = true;
+                    self.s.d.next.cause = self.queue_full.val();
+                }
+            }
+            // type, code
+            if self.at.val() == 3 {
+                self.record_write.next = true;
+                self.record_word.next = 2.into();
+            }
+            // next-hop MTU (RFC 1191 section 4)
+            if self.at.val() == 7 {
+                self.record_write.next = true;
+                self.record_word.next = 11.into();
+                self.word.high.next = 0.into();
+            }
+            // version and header length, total length, fragment offset, protocol, source, destination; then ports and sequence number
+            if self.at.val() == 8 {
+                self.misquoted.next = self.byte.val() != 0x45;
+            }
+            if self.at.val() == 11 {
+                self.record_write.next = true;
+                self.record_word.next = 8.into();
+                self.word.high.next = 0.into();
+            }
+            if self.at.val() == 14 {
+                self.misquoted.next = (self.byte.val() & 0x1F) != 0;
+            }
+            if self.at.val() == 15 {
+                self.misquoted.next = self.byte.val().any();
+            }
+            if self.at.val() == 17 {
+                self.misquoted.next = self.byte.val() != 6;
+            }
+            if (self.at.val() >= 20) && (self.at.val() < 24) {
+                self.misquoted.next = self.byte.val() != self.own_byte.val();
+            }
+            if self.at.val() == 27 {
+                self.record_write.next = true;
+                self.record_word.next = 5.into();
+            }
+            if self.at.val() == 31 {
+                self.record_write.next = true;
+                self.word.high.next = self.last_four.low.val();
+                self.word.low.next = self.last_four.high.val();
+            }
+            if self.at.val() == 35 {
+                self.record_write.next = true;
+                self.record_word.next = 1.into();
+                self.s.d.next.phase = Phase::Payload;
+                self.s.d.next.place = !self.s.q.val().bad;
+            }
+            if self.final_beat.val() && (self.at.val() != 35) {
+                self.misquoted.next = true;
+                // No message at all: `net/icmp` counts it.
+                if self.at.val() < 7 {
+                    self.s.d.next.silent = true;
+                }
+            }
+            if self.misquoted.val() {
+                self.s.d.next.bad = true;
+                if !self.s.q.val().bad {
+                    self.s.d.next.cause = self.bad_quote.val();
+                }
+            }
+        }
+        self.error_taken.next =
+            self.s.q.val().quote && !self.s.q.val().silent && (self.phase.val() == Phase::SumHigh);
 
         // ---- the frame's end ----
         if self.taking.val() && self.final_beat.val() {
@@ -718,6 +869,7 @@ impl Logic for Parser {
             if (self.phase.val() == Phase::Header)
                 && (self.at.val() == 19)
                 && !self.ends_header.val()
+                && !self.is_icmp.val()
             {
                 self.s.d.next.bad = true;
                 if !self.s.q.val().bad {
@@ -740,12 +892,14 @@ impl Logic for Parser {
             self.s.d.next.stamped = false;
             self.s.d.next.blocks = 0.into();
             self.s.d.next.edges = 0.into();
+            self.s.d.next.quote = false;
+            self.s.d.next.silent = false;
         }
 
         // ---- a frame that came too early ----
         if self.beat.val() && (!self.live.val() || self.s.q.val().skipping) {
             self.s.d.next.skipping = !self.final_beat.val();
-            if self.final_beat.val() && !self.payload.error.val() {
+            if self.final_beat.val() && !self.payload.error.val() && !self.is_icmp.val() {
                 self.s.d.next.skipped = true;
             }
         }
@@ -808,6 +962,8 @@ mod tests {
         src: u32,
         bytes: Vec<u8>,
         error: bool,
+        /// An ICMP message, not a segment.
+        icmp: bool,
     }
 
     /// What must come of a frame: its cause, and if good its record words, flags and payload.
@@ -832,6 +988,9 @@ mod tests {
     }
 
     fn total(f: &Frame) -> u16 {
+        if f.icmp {
+            return folded(sum(&f.bytes));
+        }
         folded(sum(&f.src.to_be_bytes()) + sum(&IP) + 6 + f.bytes.len() as u32 + sum(&f.bytes))
     }
 
@@ -895,6 +1054,7 @@ mod tests {
             src: rng.random(),
             bytes,
             error: rng.random_bool(0.05),
+            icmp: false,
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[16..18].copy_from_slice(&check);
@@ -911,6 +1071,91 @@ mod tests {
             frame.bytes = (0..rng.random_range(1..80)).map(|_| rng.random()).collect();
         }
         frame
+    }
+
+    /// An ICMP message: most often an error that quotes a segment of ours, whole or with one thing wrong.
+    fn message(rng: &mut impl Rng) -> Frame {
+        let kind = match rng.random_range(0..10) {
+            0..6 => [3, 11, 12][rng.random_range(0..3)],
+            6 => rng.random(),
+            n => [0, 4, 5, 8][n - 6],
+        };
+        let mut bytes = vec![kind, rng.random(), 0, 0];
+        bytes.extend((0..4).map(|_| rng.random::<u8>()));
+        let mut quoted: Vec<u8> = (0..28).map(|_| rng.random()).collect();
+        quoted[0] = 0x45;
+        quoted[6] &= 0xE0;
+        quoted[7] = 0;
+        quoted[9] = 6;
+        quoted[12..16].copy_from_slice(&IP);
+        if rng.random_bool(0.4) {
+            let at = [0, 6, 7, 9, 12, 13, 14, 15][rng.random_range(0..8)];
+            quoted[at] ^= 1 << rng.random_range(0..8);
+        }
+        quoted.extend((0..rng.random_range(0..60)).map(|_| rng.random::<u8>()));
+        bytes.extend(quoted);
+        if rng.random_bool(0.2) {
+            bytes.truncate(rng.random_range(1..=bytes.len()));
+        }
+        bytes.resize(bytes.len().max(4), 0);
+        let mut frame = Frame {
+            src: rng.random(),
+            bytes,
+            error: rng.random_bool(0.05),
+            icmp: true,
+        };
+        let check = (!total(&frame)).to_be_bytes();
+        frame.bytes[2..4].copy_from_slice(&check);
+        if rng.random_bool(0.06) {
+            let i = rng.random_range(0..frame.bytes.len());
+            frame.bytes[i] ^= 1 << rng.random_range(0..8);
+        }
+        if rng.random_bool(0.02) {
+            frame.bytes.truncate(rng.random_range(1..4));
+        }
+        frame
+    }
+
+    /// An error, with as many bytes as a message has.
+    fn is_error(b: &[u8]) -> bool {
+        b.len() >= 8 && [3, 11, 12].contains(&b[0])
+    }
+
+    /// Quotes the beginning of a segment that `IP` has sent, in a header without options.
+    fn quotes_ours(b: &[u8]) -> bool {
+        b.get(8..36).is_some_and(|q| {
+            q[0] == 0x45
+                && u16::from_be_bytes([q[6], q[7]]) & 0x1FFF == 0
+                && q[9] == 6
+                && q[12..16] == IP
+        })
+    }
+
+    /// RFC 792's reading of an ICMP message, for an engine that hears of its own segments only.
+    fn expected_of_message(f: &Frame) -> Option<Outcome> {
+        let b = &f.bytes;
+        if f.error || !is_error(b) || total(f) != 0xFFFF {
+            return None;
+        }
+        if !quotes_ours(b) {
+            return Some(Outcome {
+                cause: Cause::IcmpQuoteBad,
+                record: None,
+            });
+        }
+        let word = |i: usize| u32::from_be_bytes(b[i..i + 4].try_into().unwrap());
+        let mut words = vec![0; 12];
+        words[0] = word(28).rotate_left(16);
+        words[1] = word(32);
+        words[2] = word(0);
+        words[5] = word(24);
+        words[7] = 1 << 31;
+        words[8] = word(8) & 0xFFFF;
+        words[11] = word(4) & 0xFFFF;
+        Some(Outcome {
+            cause: Cause::IcmpError,
+            record: Some((words, 7, vec![])),
+        })
     }
 
     /// The RFC's reading of a segment, written for clarity and from nothing in the block. Behind the record's first words stand the edges.
@@ -1004,6 +1249,15 @@ mod tests {
         /// A bit for each word written since the frame began.
         written: u32,
         no_sack: bool,
+        /// ICMP messages among the segments, taken or not.
+        messages: bool,
+        no_errors: bool,
+        /// The frame under way: is it a message, an error that quotes ours.
+        icmp: bool,
+        quotes: bool,
+        is_error: bool,
+        /// Records of errors.
+        errors: usize,
         /// Good records, by their blocks.
         blocks: [usize; 5],
         payload: Vec<u8>,
@@ -1023,6 +1277,7 @@ mod tests {
         fn reset(&mut self) {
             self.broken_off += usize::from(self.frame.is_some() && self.sent > 0);
             self.frame = None;
+            self.icmp = false;
             self.gap = 20;
             self.look = 0;
             self.placed_wait = 0;
@@ -1035,6 +1290,13 @@ mod tests {
         /// Outputs under this cycle's inputs.
         fn observe(&mut self, uut: &Parser) {
             self.since_last += 1;
+            let just_ended = self.since_last == 2 && self.icmp && self.frame.is_none();
+            assert_eq!(
+                uut.error_taken.val(),
+                just_ended && self.is_error && !self.no_errors,
+                "frame {}",
+                self.frames
+            );
             if uut.bytes_valid.val() {
                 let byte: u64 = uut.bytes_data.val().to_u64();
                 self.payload.push(byte as u8);
@@ -1053,7 +1315,12 @@ mod tests {
                     uut.place_length.val().to_u64(),
                 );
                 self.place = Some((seq as u32, n as usize));
-                assert_eq!(self.place, self.expect, "frame {}", self.frames);
+                if self.icmp {
+                    assert!(self.quotes && n == 0 && !uut.place_hit.val());
+                    self.place = Some((self.words[1], 0));
+                } else {
+                    assert_eq!(self.place, self.expect, "frame {}", self.frames);
+                }
                 self.placed_wait = 1;
             }
             if uut.count.val() {
@@ -1063,16 +1330,25 @@ mod tests {
                     .find(|c| u64::from(c.number()) == cause)
                     .unwrap();
                 let flags: u64 = uut.record_flags.val().to_u64();
-                assert_eq!(uut.record_push.val(), cause == Cause::TcpIn);
+                let wanted = [Cause::TcpIn, Cause::IcmpError];
+                assert_eq!(uut.record_push.val(), wanted.contains(&cause));
+                assert!(!uut.record_push.val() || !self.icmp || !uut.record_hit.val());
                 let record = uut.record_push.val().then(|| {
                     assert!(self.since_last <= 12, "pushed after {}", self.since_last);
                     let (seq, n) = self.place.unwrap();
                     assert_eq!((seq, n), (self.words[1], self.payload.len()));
-                    let blocks = (self.words[7] >> 27) as usize;
-                    let edges = &self.words[16..16 + 2 * blocks];
-                    assert_eq!(self.written, 0xFFF | ((1 << (2 * blocks)) - 1) << 16);
-                    self.blocks[blocks] += 1;
-                    let words = [&self.words[..12], edges].concat();
+                    let blocks = (self.words[7] >> 27) as usize & 15;
+                    let edges = self.words[16..16 + 2 * blocks].to_vec();
+                    if self.icmp {
+                        self.errors += 1;
+                        for n in 0..12 {
+                            self.words[n] *= self.written >> n & 1;
+                        }
+                    } else {
+                        assert_eq!(self.written, 0xFFF | ((1 << (2 * blocks)) - 1) << 16);
+                        self.blocks[blocks] += 1;
+                    }
+                    let words = [&self.words[..12], &edges].concat();
                     assert_eq!(flags >> 3 & 1, u64::from(blocks > 0));
                     (words, flags as u8 & !8, self.payload.clone())
                 });
@@ -1084,7 +1360,6 @@ mod tests {
             uut.slot_free.next = true;
             uut.src_hi.next = 0x0254.into();
             uut.src_lo.next = 0x1234_5678.into();
-            uut.info_protocol.next = 6.into();
             uut.payload.valid.next = false;
             // The table answers 1 to 9 cycles after it was asked.
             uut.lookup_done.next = false;
@@ -1118,10 +1393,29 @@ mod tests {
                 self.payload.clear();
                 self.written = 0;
                 self.place = None;
-                let frame = self.queue.pop_front().unwrap_or_else(|| segment(rng));
+                let frame = self.queue.pop_front().unwrap_or_else(|| {
+                    if self.messages && rng.random_bool(0.5) {
+                        message(rng)
+                    } else {
+                        segment(rng)
+                    }
+                });
                 self.frames += 1;
                 self.full = rng.random_bool(0.05);
-                if self.full {
+                self.icmp = frame.icmp;
+                self.is_error = is_error(&frame.bytes);
+                self.quotes = quotes_ours(&frame.bytes) && self.is_error;
+                if frame.icmp {
+                    self.expect = None;
+                    if !self.no_errors {
+                        let mut wanted = expected_of_message(&frame);
+                        if let (true, Some(outcome)) = (self.full, &mut wanted) {
+                            outcome.cause = Cause::RecordQueueFull;
+                            outcome.record = None;
+                        }
+                        self.wanted.extend(wanted);
+                    }
+                } else if self.full {
                     self.full_frames += 1;
                     // Whatever else is wrong with it; but a single byte is a bad header, full or not.
                     self.wanted.extend((!frame.error).then_some(Outcome {
@@ -1138,6 +1432,7 @@ mod tests {
                     self.expect = place_of(&frame.bytes);
                 }
                 self.idle = rng.random_bool(0.3);
+                uut.info_protocol.next = if frame.icmp { 1 } else { 6 }.into();
                 uut.info_src.next = (frame.src as u64).into();
                 uut.info_length.next = (frame.bytes.len() as u64).into();
                 self.sent = 0;
@@ -1178,7 +1473,7 @@ mod tests {
         use rand::SeedableRng;
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
-        let mut uut = Parser::new(IP, !world.no_sack);
+        let mut uut = Parser::new(IP, !world.no_sack, !world.no_errors);
         uut.connect_all();
         for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
@@ -1202,6 +1497,68 @@ mod tests {
         assert!(world.frames > 1500, "{}", world.frames);
         assert!(world.full_frames > 50, "{}", world.full_frames);
         assert!(world.blocks.iter().all(|n| *n > 20), "{:?}", world.blocks);
+    }
+
+    /// ICMP errors among them: each that quotes the beginning of a segment of ours becomes a record, all other messages none; and none is mistaken for a segment, or a segment for one.
+    #[test]
+    fn every_icmp_error_has_one_right_outcome() {
+        let mut world = World {
+            messages: true,
+            ..World::default()
+        };
+        run(&mut world, 200_000, 7, usize::MAX);
+        assert!(world.errors > 300, "{}", world.errors);
+        assert!(world.blocks.iter().sum::<usize>() > 300);
+        let mut world = World {
+            messages: true,
+            ..World::default()
+        };
+        run(&mut world, 100_000, 8, 211);
+        assert!(world.errors > 30 && world.broken_off > 100);
+    }
+
+    /// A parser that is built without it lets them all pass.
+    #[test]
+    fn without_errors_no_message_is_taken() {
+        let mut world = World {
+            messages: true,
+            no_errors: true,
+            ..World::default()
+        };
+        run(&mut world, 100_000, 9, usize::MAX);
+        assert!(world.errors == 0 && world.frames > 800);
+    }
+
+    /// Every cut of an error, and the very next frame is read right.
+    #[test]
+    fn every_cut_of_an_error_is_counted_and_forgotten() {
+        use rand::SeedableRng;
+        let mut rng = rand::rngs::StdRng::seed_from_u64(10);
+        let mut world = World::default();
+        let sound = |o: Option<Outcome>| o.is_some_and(|o| o.record.is_some());
+        for kind in [3, 11, 12] {
+            let mut error = message(&mut rng);
+            while !sound(expected_of_message(&error)) || error.bytes[0] != kind {
+                error = message(&mut rng);
+            }
+            for n in 1..=error.bytes.len() {
+                let mut cut = error.clone();
+                cut.bytes.truncate(n);
+                if n >= 4 {
+                    cut.bytes[2..4].fill(0);
+                    let check = (!total(&cut)).to_be_bytes();
+                    cut.bytes[2..4].copy_from_slice(&check);
+                }
+                for void in [false, true] {
+                    cut.error = void;
+                    world
+                        .queue
+                        .extend([cut.clone(), plain(n % 5), error.clone()]);
+                }
+            }
+        }
+        run(&mut world, 200_000, 11, usize::MAX);
+        assert!(world.queue.is_empty(), "{} frames left", world.queue.len());
     }
 
     /// A parser that is built without it steps over SACK options, and writes no word for them.
@@ -1322,7 +1679,7 @@ mod tests {
         let mut frame = Frame {
             src: 0x0A00_0001,
             bytes,
-            error: false,
+            ..Frame::default()
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[16..18].copy_from_slice(&check);
@@ -1380,7 +1737,7 @@ mod tests {
 
     #[test]
     fn a_look_up_that_takes_too_long_costs_the_frame_and_no_more() {
-        let mut uut = Parser::new(IP, true);
+        let mut uut = Parser::new(IP, true, true);
         uut.connect_all();
         let good = u64::from(Cause::TcpIn.number());
         let full = u64::from(Cause::RecordQueueFull.number());
@@ -1417,31 +1774,42 @@ mod tests {
         for sack in [true, false] {
             let mut world = World {
                 no_sack: !sack,
+                messages: true,
+                no_errors: !sack,
                 ..World::default()
             };
-            let (mut overflows, mut edges) = (0, 0);
+            let (mut overflows, mut edges, mut errors) = (0, 0, 0);
             let name = if sack { "parser" } else { "parser_no_sack" };
-            toe_sim::lockstep!(name, Parser::new(IP, sack), 20_000, |uut, _cycle, rng| {
-                // Coverage only: expectations are held by the other tests, which see settled outputs.
-                world.outcomes.clear();
-                world.wanted.clear();
-                if uut.place_valid.val() {
-                    world.placed_wait = 1;
-                    world.place = Some((0, 0));
+            toe_sim::lockstep!(
+                name,
+                Parser::new(IP, sack, sack),
+                30_000,
+                |uut, _cycle, rng| {
+                    // Coverage only: expectations are held by the other tests, which see settled outputs.
+                    world.outcomes.clear();
+                    world.wanted.clear();
+                    if uut.place_valid.val() {
+                        world.placed_wait = 1;
+                        world.place = Some((0, 0));
+                    }
+                    // Now and then a long segment meets a slow look-up.
+                    if world.frame.is_none() && world.gap == 1 && rng.random_bool(0.05) {
+                        world.queue.push_back(plain(rng.random_range(120..300)));
+                        world.look = rng.random_range(100..300);
+                    }
+                    world.drive(uut, rng);
+                    uut.slot_free.next = rng.random_bool(0.95);
+                    overflows += usize::from(uut.overflow.val());
+                    errors +=
+                        usize::from(uut.record_push.val() && uut.record_flags.val().to_u64() == 7);
+                    edges +=
+                        usize::from(uut.record_write.val() && uut.record_word.val().get_bit(4));
                 }
-                // Now and then a long segment meets a slow look-up.
-                if world.frame.is_none() && world.gap == 1 && rng.random_bool(0.05) {
-                    world.queue.push_back(plain(rng.random_range(120..300)));
-                    world.look = rng.random_range(100..300);
-                }
-                world.drive(uut, rng);
-                uut.slot_free.next = rng.random_bool(0.95);
-                overflows += usize::from(uut.overflow.val());
-                edges += usize::from(uut.record_write.val() && uut.record_word.val().get_bit(4));
-            });
+            );
             assert!(world.frames > 150);
             assert!(overflows > 3, "{overflows}");
             assert_eq!(edges > 20, sack, "{edges}");
+            assert_eq!(errors > 20, sack, "{errors}");
         }
     }
 }

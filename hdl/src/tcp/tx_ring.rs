@@ -20,6 +20,9 @@
 //! **Descriptors.** A grant may need two descriptors. `writable` is 0 while more than 11 are used, `TX_CUT` and `TX_RECUT` are refused (`ok` low) while more than 13 are:
 //! so an application that writes can't keep `TX_RECUT` from its one, and even when both commands come between grant and burst, 13 + 1 + 2 slots are enough.
 //!
+//! **A shorter size** (RFC 1191), where the ring is built for it: `TX_RECUT` with `a` 0 splits nothing, but makes `b` the size that segments are cut at. A burst goes by the size that its grant was counted with; what it leaves as an open tail longer than
+//! the new size is closed as the next burst begins. Segments that are cut already stay as they are, to be re-cut from the head on. So that a head can always be re-cut, `TX_CUT` is refused while more than 12 descriptors are used in such a ring.
+//!
 //! **Scoreboard** (RFC 6675), where the ring is built with it. A descriptor's marks say what became of its segment: S, the peer has selectively acknowledged it; L, it is lost; R, it was sent again since.
 //! One that is cut, first or again, has none. `TX_SACK` marks S each descriptor that lies wholly inside `[a, b)`. Of both edges the distance from the head's first byte is taken, modulo 2^16, and no byte of a
 //! descriptor is further than 32,768 from there: so nothing wraps in what is compared, whatever a peer makes up. An edge below the head seems to lie above all descriptors: a left one marks none, a right one bounds
@@ -28,7 +31,7 @@
 //! `TX_MARK` marks it R.
 //!
 //! **Latency.** Query 5 cycles, start to the first byte 6, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
-//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way; `TX_SACK` 4 and one for each descriptor that ends at or below b, `TX_PIPE` 5 + b, `TX_MARK` 4; without scoreboard
+//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way (4 with a 0); `TX_SACK` 4 and one for each descriptor that ends at or below b, `TX_PIPE` 5 + b, `TX_MARK` 4; without scoreboard
 //! these three 4; all but `TX_INIT` one more if `HEAD` was not on its way: in the cycle before
 //! the bus named another connection, or the ring was at work (a `TX_FREE`, `TX_SACK`, `TX_PIPE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
 //! closes a segment may cost a command one more.
@@ -197,6 +200,8 @@ struct Registers {
     owned: Bit,
     low: Bits<16>,
     mss: Bits<11>,
+    /// The `mss` that the last query was answered with: the burst behind it is cut at that.
+    granted_mss: Bits<11>,
     head: Bits<5>,
     used: Bits<5>,
     tail: Bits<5>,
@@ -350,6 +355,10 @@ pub struct TxRing {
     may_write: Signal<Local, Bit>,
     // the scoreboard
     with_scoreboard: Constant<Bit>,
+    with_shorter: Constant<Bit>,
+    shortens: Signal<Local, Bit>,
+    most: Signal<Local, Bits<5>>,
+    b_mss: Signal<Local, Bits<11>>,
     is_sack: Signal<Local, Bit>,
     is_pipe: Signal<Local, Bit>,
     is_mark: Signal<Local, Bit>,
@@ -389,11 +398,11 @@ pub struct TxRing {
 }
 
 impl TxRing {
-    /// Rings of `ring_bytes` bytes for `connections` connections, with a scoreboard or without.
+    /// Rings of `ring_bytes` bytes for `connections` connections, with a scoreboard or without, and with a size of segments that may become shorter or stays as it is.
     ///
     /// # Panics
     /// If `connections` is not a power of two from 1 to 1024 or `ring_bytes` not one from 2 to 32,768.
-    pub fn new(connections: usize, ring_bytes: usize, scoreboard: bool) -> Self {
+    pub fn new(connections: usize, ring_bytes: usize, scoreboard: bool, shorter: bool) -> Self {
         assert!(
             connections.is_power_of_two() && connections <= 1024,
             "TxRing: connections is {connections}, but must be a power of two from 1 to 1024"
@@ -500,6 +509,10 @@ impl TxRing {
             rest: Default::default(),
             may_write: Default::default(),
             with_scoreboard: Constant::new(scoreboard),
+            with_shorter: Constant::new(shorter),
+            shortens: Default::default(),
+            most: Default::default(),
+            b_mss: Default::default(),
             is_sack: Default::default(),
             is_pipe: Default::default(),
             is_mark: Default::default(),
@@ -586,7 +599,14 @@ impl Logic for TxRing {
         self.a_mid.next = bit_cast::<11, 32>(self.a.val());
         self.a_four.next = bit_cast::<4, 32>(self.a.val());
         self.a_five.next = bit_cast::<5, 32>(self.a.val());
-        self.room.next = self.r.q.val().used < bits::<5>(14);
+        self.most.next = bits::<5>(14);
+        if self.with_shorter.val() & self.is_cut.val() {
+            self.most.next = bits::<5>(13);
+        }
+        self.room.next = self.r.q.val().used < self.most.val();
+        self.b_mss.next = bit_cast::<11, 16>(self.r.q.val().b);
+        self.shortens.next =
+            self.with_shorter.val() & self.is_recut.val() & !self.r.q.val().a.any();
         self.r.d.next.owned =
             self.r.q.val().active & (self.r.q.val().w_conn == self.command.conn.val());
         self.warm.next =
@@ -818,6 +838,9 @@ impl Logic for TxRing {
         self.segment.next = self.a_mid.val();
         if self.r.q.val().state == State::Load {
             self.segment.next = self.r.q.val().mss;
+            if self.with_shorter.val() {
+                self.segment.next = self.r.q.val().granted_mss;
+            }
         }
         self.segment_last.next = self.segment.val() - bits::<11>(1);
 
@@ -1022,6 +1045,11 @@ impl Logic for TxRing {
                     self.r.d.next.open = self.r.q.val().w_len;
                 }
                 self.r.d.next.limit = self.limit.val();
+                if self.with_shorter.val()
+                    & (bit_cast::<12, 11>(self.r.q.val().mid_read) > self.twice.joined.val())
+                {
+                    self.r.d.next.limit = bits::<12>(0);
+                }
                 self.r.d.next.starting = false;
                 self.r.d.next.querying = false;
                 if self.for_query.val() {
@@ -1035,6 +1063,9 @@ impl Logic for TxRing {
                 } else if self.is_cut.val() {
                     self.r.d.next.low = self.r.q.val().low_read;
                     self.r.d.next.state = State::Cut;
+                } else if self.shortens.val() {
+                    self.r.d.next.mss = self.b_mss.val();
+                    self.r.d.next.state = State::WriteHead;
                 } else if self.is_recut.val() {
                     self.r.d.next.w_last = self.segment_last.val();
                     self.r.d.next.w_len = bits::<11>(0);
@@ -1109,12 +1140,14 @@ impl Logic for TxRing {
                 }
             }
             State::Measure => {
+                self.r.d.next.granted_mss = self.r.q.val().mss;
                 self.query_done.next = true;
                 self.r.d.next.state = State::Idle;
             }
             State::Load => {
                 self.r.d.next.w_last = self.segment_last.val();
-                self.r.d.next.w_full = false;
+                self.r.d.next.w_full =
+                    self.with_shorter.val() & (self.r.q.val().open > self.segment_last.val());
                 self.r.d.next.w_some = self.r.q.val().open.any();
                 self.r.d.next.w_len = self.r.q.val().open;
                 self.r.d.next.w_tail = self.r.q.val().tail;
@@ -1314,6 +1347,10 @@ mod tests {
     struct Model {
         una: u32,
         mss: usize,
+        /// The size that the burst under way, or the last one, is cut at.
+        cut: usize,
+        /// The tail was left that long or longer, before the size became shorter.
+        long: bool,
         bytes: VecDeque<u8>,
         descriptors: VecDeque<(usize, bool)>,
         /// What the scoreboard says of each descriptor; of those behind its end, nothing.
@@ -1394,7 +1431,7 @@ mod tests {
             if self.descriptors.len() >= 12 {
                 0
             } else {
-                (ring - self.bytes.len()).min(2 * self.mss - self.open())
+                (ring - self.bytes.len()).min((2 * self.mss).saturating_sub(self.open()))
             }
         }
     }
@@ -1437,7 +1474,7 @@ mod tests {
         closed: bool,
         post_due: bool,
         gaps: bool,
-        /// The ring has no scoreboard.
+        /// The ring has no scoreboard, and cuts at one size for ever.
         plain: bool,
         counts: std::collections::BTreeMap<&'static str, u64>,
     }
@@ -1551,6 +1588,14 @@ mod tests {
                             .wrapping_add(near.clamp(0, model.bytes.len() as i64 + 1) as u32);
                     }
                     _ => match model.descriptors.front() {
+                        _ if !self.plain && model.mss > 1 && rng.random_bool(0.4) => {
+                            code = cmd::TX_RECUT;
+                            b = rng.random_range(model.mss as u32 / 2..model.mss as u32);
+                            if rng.random() && model.open() > 1 {
+                                b = rng.random_range(model.open() as u32 / 2..model.open() as u32);
+                            }
+                            b = b.max(1);
+                        }
                         Some((length, _)) if *length >= 2 => {
                             code = cmd::TX_RECUT;
                             a = match rng.random_range(0..3) {
@@ -1643,11 +1688,23 @@ mod tests {
             self.expected = self.reading;
             // A full tail is closed in the cycle after its last byte.
             for model in &mut self.models {
-                model.closing = model.mss > 0 && model.open() == model.mss;
+                model.long &= model.open() >= model.cut;
+                model.closing = model.cut > 0 && model.open() == model.cut && !model.long;
                 if model.closing {
-                    model.descriptors.push_back((model.mss, false));
+                    model.descriptors.push_back((model.cut, false));
                 }
                 assert!(model.descriptors.len() <= 16);
+            }
+            // A tail that was left longer is closed as the burst begins.
+            if let App::Burst(conn, left) = self.app {
+                let model = &mut self.models[conn];
+                if model.long && uut.r.q.val().active && uut.r.q.val().w_full {
+                    model.long = false;
+                    model.closing = true;
+                    model.descriptors.push_back((model.open(), false));
+                    self.closed |= left > 0;
+                    self.count("a long tail closed");
+                }
             }
             assert!(
                 uut.post_valid.val() || !self.post_due,
@@ -1683,6 +1740,9 @@ mod tests {
                         "cycle {}",
                         self.cycle
                     );
+                    let model = &mut self.models[conn];
+                    model.cut = model.mss;
+                    model.long = model.open() >= model.cut;
                     self.app = if writable == 0 {
                         App::Idle
                     } else {
@@ -1794,7 +1854,8 @@ mod tests {
                 cmd::TX_CUT => {
                     let open = model.open();
                     if !bursting {
-                        assert_eq!(ok, open > 0 && used < 14, "{at}");
+                        let most = if self.plain { 14 } else { 13 };
+                        assert_eq!(ok, open > 0 && used < most, "{at}");
                     }
                     // What was there may have been closed by its last byte, meanwhile or now.
                     if let (true, true, Some(last)) =
@@ -1830,6 +1891,17 @@ mod tests {
                     } else {
                         "free, none"
                     }
+                }
+                cmd::TX_RECUT if a == 0 => {
+                    assert!(ok, "{at}");
+                    if model.open() > b as usize {
+                        self.counts
+                            .entry("a tail longer than the new size")
+                            .and_modify(|n| *n += 1)
+                            .or_insert(1);
+                    }
+                    self.models[conn].mss = b as usize;
+                    "shorter"
                 }
                 cmd::TX_RECUT => {
                     assert_eq!(ok, used < 14, "{at}");
@@ -1923,7 +1995,12 @@ mod tests {
     }
 
     fn run(mut driver: Driver, cycles: u64, seed: u64) -> Driver {
-        let mut uut = TxRing::new(driver.models.len(), driver.ring, !driver.plain);
+        let mut uut = TxRing::new(
+            driver.models.len(),
+            driver.ring,
+            !driver.plain,
+            !driver.plain,
+        );
         uut.connect_all();
         let mut rng = StdRng::seed_from_u64(seed);
         settle(&mut uut);
@@ -1984,6 +2061,13 @@ mod tests {
             "mark, none",
         ] {
             assert!(all.get(what) > Some(&50), "{what}: {all:?}");
+        }
+        for what in [
+            "shorter",
+            "a tail longer than the new size",
+            "a long tail closed",
+        ] {
+            assert!(all.get(what) > Some(&4), "{what}: {all:?}");
         }
         println!("{all:?}");
     }
@@ -2051,7 +2135,7 @@ mod tests {
     /// The cycle counts of the header.
     #[test]
     fn takes_the_cycles_it_says() {
-        let mut uut = TxRing::new(4, 256, true);
+        let mut uut = TxRing::new(4, 256, true, false);
         uut.connect_all();
         assert_eq!(command(&mut uut, cmd::TX_INIT, 1000, 64).0, 3);
         uut.query_valid.next = true;
@@ -2077,7 +2161,7 @@ mod tests {
         let cut = command(&mut uut, cmd::TX_CUT, 0, 0);
         assert_eq!((cut.0, cut.1), (5, true));
         for a in [1, 2, 33, 63] {
-            let mut uut = TxRing::new(4, 256, true);
+            let mut uut = TxRing::new(4, 256, true, false);
             uut.connect_all();
             command(&mut uut, cmd::TX_INIT, 1000, 64);
             burst(&mut uut, 64);
@@ -2111,9 +2195,53 @@ mod tests {
         assert_eq!(command(&mut uut, cmd::TX_PEEK, 0, 0).0, 4);
     }
 
+    /// What a grant promises is kept though the size becomes shorter before its burst begins; the next goes by the new size, and closes a tail that was left longer. The cycle counts of the header.
+    #[test]
+    fn segments_become_shorter() {
+        let mut uut = TxRing::new(4, 256, true, true);
+        uut.connect_all();
+        command(&mut uut, cmd::TX_INIT, 1000, 64);
+        let query = |uut: &mut TxRing| -> u64 {
+            uut.query_valid.next = true;
+            settle(uut);
+            while !uut.query_done.val() {
+                edge(uut);
+                settle(uut);
+            }
+            let writable = uut.writable.val().to_u64();
+            edge(uut);
+            uut.query_valid.next = false;
+            for _ in 0..3 {
+                edge(uut);
+            }
+            writable
+        };
+        assert_eq!(query(&mut uut), 128);
+        let shorter = command(&mut uut, cmd::TX_RECUT, 0, 20);
+        assert_eq!((shorter.0, shorter.1), (4, true));
+        burst(&mut uut, 114);
+        let lengths = |uut: &mut TxRing| -> Vec<u64> {
+            let all = (0..16).map(|n| command(uut, cmd::TX_PEEK, n, 0));
+            all.take_while(|peek| peek.1).map(|peek| peek.2).collect()
+        };
+        assert_eq!(lengths(&mut uut), [64]);
+        // An open tail of 50, of which two segments' worth is less: nothing may be written until it is cut.
+        assert_eq!(query(&mut uut), 0);
+        command(&mut uut, cmd::TX_RECUT, 0, 30);
+        assert_eq!(query(&mut uut), 10);
+        burst(&mut uut, 10);
+        assert_eq!(lengths(&mut uut), [64, 50]);
+        assert_eq!(query(&mut uut), 50);
+        burst(&mut uut, 50);
+        assert_eq!(lengths(&mut uut), [64, 50, 30, 30]);
+        // Of a head that is too long the first part is cut off.
+        assert!(command(&mut uut, cmd::TX_RECUT, 30, 0).1);
+        assert_eq!(lengths(&mut uut), [30, 34, 50, 30, 30]);
+    }
+
     /// A ring whose connection 0 holds eight segments of 10 bytes from number 1000 on, and connection 1 none of 1 byte yet.
     fn eight(scoreboard: bool) -> TxRing {
-        let mut uut = TxRing::new(4, 256, scoreboard);
+        let mut uut = TxRing::new(4, 256, scoreboard, false);
         uut.connect_all();
         uut.command.conn.next = 1.into();
         command(&mut uut, cmd::TX_INIT, 0, 1);
@@ -2266,7 +2394,10 @@ mod tests {
         let mut seen = [0; 6];
         for seed in 0..6 {
             let mut rng = StdRng::seed_from_u64(seed);
-            let (mut uut, mut model) = (TxRing::new(4, 256, true), InModel::new(1, 256));
+            let (mut uut, mut model) = (
+                TxRing::new(4, 256, true, false),
+                InModel::new(1, 256, false),
+            );
             uut.connect_all();
             let (mut una, mut used) = (0u32.wrapping_sub(200 + seed as u32), 0);
             let mss = [1, 7, 20, 64][seed as usize % 4];
@@ -2360,7 +2491,7 @@ mod tests {
     #[test]
     fn a_reset_in_the_middle_of_a_burst_leaves_nothing() {
         for cycles in 1..40 {
-            let mut uut = TxRing::new(4, 256, true);
+            let mut uut = TxRing::new(4, 256, true, false);
             uut.connect_all();
             command(&mut uut, cmd::TX_INIT, 1000, 16);
             uut.start.next = true;
@@ -2398,9 +2529,9 @@ mod tests {
             let name = ["tx_ring_plain", "tx_ring"][usize::from(scoreboard)];
             let report = toe_sim::lockstep::lockstep_observed(
                 name,
-                || TxRing::new(4, 256, scoreboard),
+                || TxRing::new(4, 256, scoreboard, scoreboard),
                 |uut, clk| uut.clock.next = Clock { clk },
-                16_000,
+                32_000,
                 1,
                 |uut, _, rng| cell.borrow_mut().drive(uut, rng),
                 |uut, _| cell.borrow_mut().observe(uut),
@@ -2408,7 +2539,7 @@ mod tests {
             .unwrap_or_else(|error| panic!("{error}"));
             let counts = &driver.get_mut().counts;
             assert!(counts["recut"] > 10);
-            let of_the_board = ["sack", "mark", "pipe, another is due"];
+            let of_the_board = ["sack", "mark", "pipe, another is due", "shorter"];
             for what in of_the_board {
                 assert_eq!(counts.get(what) > Some(&4), scoreboard, "{counts:?}");
             }

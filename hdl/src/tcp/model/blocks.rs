@@ -107,6 +107,46 @@ pub fn parse(
     })
 }
 
+/// What an ICMP error to `own_ip` says of a segment of ours. None: it is no ICMP error, or broken, and [`parse`] has the cause.
+pub fn quote(packet: &[u8], own_ip: u32) -> Option<Result<Segment, Cause>> {
+    let header = (*packet.first()? & 15) as usize * 4;
+    let total = be16(packet.get(..20)?, 2) as usize;
+    let message = packet.get(header.max(20)..total)?;
+    let ours = packet[0] >> 4 == 4
+        && header >= 20
+        && sum_of(&packet[..header]) == 0xFFFF
+        && be16(packet, 6) & 0x3FFF == 0
+        && be32(packet, 16) == own_ip
+        && packet[9] == 1;
+    let error = message.len() >= 8 && matches!(message[0], 3 | 11 | 12);
+    if !ours || !error || sum_of(message) != 0xFFFF {
+        return None;
+    }
+    let quoted = &message[8..];
+    if quoted.len() < 28
+        || quoted[0] != 0x45
+        || be16(quoted, 6) & 0x1FFF != 0
+        || quoted[9] != 6
+        || be32(quoted, 12) != own_ip
+    {
+        return Some(Err(Cause::IcmpQuoteBad));
+    }
+    let mut record = [0; seg::WORDS];
+    let mut put = |n: u8, value: u32| record[n as usize] = value;
+    put(seg::PORTS, be32(quoted, 20).rotate_left(16));
+    put(seg::SEQ, be32(quoted, 24));
+    put(seg::ACK, be32(message, 0));
+    put(seg::IP, be32(quoted, 16));
+    put(seg::MSSOPT, seg::QUOTED);
+    put(seg::LEN, be16(quoted, 2));
+    put(seg::WND, be16(message, 6));
+    Some(Ok(Segment {
+        record,
+        flags: seg::QUOTED_FLAGS,
+        payload: vec![],
+    }))
+}
+
 #[derive(Default)]
 struct Options {
     /// As `SEG_MSSOPT`.

@@ -1,6 +1,7 @@
 //! The whole engine, modelled: IP packets in, IP packets out, the program in between.
 use super::blocks::{
-    application, parse, Attached, Builder, Events, Head, Offer, PacketOut, Records, Table, Timers,
+    application, parse, quote, Attached, Builder, Events, Head, Offer, PacketOut, Records, Table,
+    Timers,
 };
 use super::rx_ring::RxRing;
 use super::tx_ring::TxRing;
@@ -18,6 +19,8 @@ pub struct Blocks {
     own_ip: u32,
     /// Built with selective acknowledgements.
     sack: bool,
+    /// Built to hear ICMP errors.
+    errors: bool,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -204,6 +207,13 @@ impl Coprocessors for Blocks {
                 let (count, una) = self.tx.free(conn, a);
                 yes(count, una)
             }
+            cmd::TX_RECUT if a == 0 => {
+                if !self.errors {
+                    self.complaints.push("TX_RECUT at 0".into());
+                }
+                self.tx.shorten(conn, b as u16);
+                yes(0, 0)
+            }
             cmd::TX_RECUT => Answer {
                 ok: self.tx.recut(conn, a),
                 wait: u64::from(a),
@@ -377,9 +387,10 @@ impl ModelToe {
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
                 sack: config.sack,
+                errors: config.icmp_errors,
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
-                tx: TxRing::new(n, config.tx_ring_bytes),
+                tx: TxRing::new(n, config.tx_ring_bytes, config.icmp_errors),
                 timers: Timers::new(entries),
                 events: Events::new(entries),
                 records: Records::default(),
@@ -418,13 +429,26 @@ impl ModelToe {
     /// An IP packet comes in.
     pub fn packet_in(&mut self, packet: &[u8], source_mac: [u8; 6]) {
         let b = &mut self.blocks;
-        let segment = match parse(packet, source_mac, b.own_ip, b.sack) {
+        let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
+        let is_error = quote.is_some();
+        let parsed = quote.unwrap_or_else(|| parse(packet, source_mac, b.own_ip, b.sack));
+        let segment = match parsed {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
         };
         let Some(slot) = b.records.free_slot() else {
             return b.count(Cause::RecordQueueFull);
         };
+        if is_error {
+            b.count(Cause::IcmpError);
+            return b.records.push(Head {
+                conn: 0,
+                hit: false,
+                flags: segment.flags,
+                slot,
+                record: segment.record,
+            });
+        }
         b.count(Cause::TcpIn);
         let word = |n: u8| segment.record[n as usize];
         let conn = b.table.lookup(word(seg::PORTS), word(seg::IP));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// Descriptors a connection. Writers leave one free, for a segment that must be cut again.
 pub const DESCRIPTORS: usize = 16;
-/// `TX_CUT` and `TX_RECUT` are refused while more are used.
+/// `TX_RECUT` is refused while more are used, and `TX_CUT`. Where segments may become shorter `TX_CUT` leaves it one.
 const MOST_FOR_CUT: usize = 13;
 
 /// One segment that is cut.
@@ -70,11 +70,12 @@ impl Connection {
 #[derive(Clone, Debug)]
 pub struct TxRing {
     connections: Vec<Connection>,
+    shorter: bool,
 }
 
 impl TxRing {
-    /// Rings of `bytes` (a power of two) for each connection.
-    pub fn new(connections: usize, bytes: usize) -> Self {
+    /// Rings of `bytes` (a power of two) for each connection, whose segments may become shorter or not.
+    pub fn new(connections: usize, bytes: usize, shorter: bool) -> Self {
         let one = Connection {
             bytes: vec![0; bytes],
             una: 0,
@@ -85,6 +86,7 @@ impl TxRing {
         };
         Self {
             connections: vec![one; connections],
+            shorter,
         }
     }
 
@@ -102,8 +104,10 @@ impl TxRing {
     pub fn writable(&self, conn: u16) -> usize {
         let c = &self.connections[conn as usize];
         let space = c.bytes.len() - c.wr_nxt.wrapping_sub(c.una) as usize;
-        let free = (DESCRIPTORS - 1).saturating_sub(c.segments.len());
-        let cuts = (free * c.mss as usize).saturating_sub(c.tail.length as usize);
+        let long = usize::from(c.mss > 0 && c.tail.length >= c.mss);
+        let free = (DESCRIPTORS - 1).saturating_sub(c.segments.len() + long);
+        let open = if long > 0 { 0 } else { c.tail.length };
+        let cuts = (free * c.mss as usize).saturating_sub(open as usize);
         space.min(cuts)
     }
 
@@ -112,6 +116,9 @@ impl TxRing {
         assert!(bytes.len() <= self.writable(conn), "more than is writable");
         let c = &mut self.connections[conn as usize];
         let ring = c.bytes.len();
+        if !bytes.is_empty() && c.tail.length >= c.mss {
+            c.close_tail(false);
+        }
         for byte in bytes {
             c.bytes[c.wr_nxt as usize % ring] = *byte;
             c.wr_nxt = c.wr_nxt.wrapping_add(1);
@@ -142,7 +149,7 @@ impl TxRing {
     /// `TX_CUT`: closes the open tail with PSH; false if there is none (or, after cutting again, no descriptor).
     pub fn cut(&mut self, conn: u16) -> bool {
         let c = &mut self.connections[conn as usize];
-        let can = c.tail.length > 0 && c.segments.len() <= MOST_FOR_CUT;
+        let can = c.tail.length > 0 && c.segments.len() <= MOST_FOR_CUT - usize::from(self.shorter);
         if can {
             c.close_tail(true);
         }
@@ -163,6 +170,11 @@ impl TxRing {
             count += 1;
         }
         (count, c.una)
+    }
+
+    /// `TX_RECUT` at 0: segments are cut at `mss` bytes from here on. A tail that is longer is closed as more is written.
+    pub fn shorten(&mut self, conn: u16, mss: u16) {
+        self.connections[conn as usize].mss = mss;
     }
 
     /// `TX_RECUT`: splits the head segment at `at` bytes.
@@ -279,7 +291,7 @@ mod tests {
     const ISN: u32 = 0xFFFF_FFF0;
 
     fn ring(mss: u16) -> TxRing {
-        let mut r = TxRing::new(2, 256);
+        let mut r = TxRing::new(2, 256, false);
         r.init(1, ISN, mss);
         r
     }

@@ -134,6 +134,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.unless(OK).br(".fin");
     a.label("peeked_again");
     a.ldi(0xFFF).and(RESULT).st(T_LEN);
+    if config.icmp_errors {
+        a.rsb(MSS).sign(A);
+        a.when(A).br("too_long_again");
+    }
     a.ld(RESULT2).to(T_SUM);
     a.ld(k(constant::BIT_16)).and(RESULT).st(T_CTL);
     a.count(Cause::Retransmit.number());

@@ -126,10 +126,16 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::Stray.number());
     a.br("reset_reply");
     a.label("stray");
+    if config.icmp_errors {
+        super::path::stranger(a);
+    }
     a.count(Cause::Stray.number());
     a.done();
     if config.complete() {
         a.label("bad_source");
+        if config.icmp_errors {
+            super::path::stranger(a);
+        }
         a.count(Cause::BadSource.number());
         a.done();
     }

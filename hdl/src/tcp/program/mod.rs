@@ -10,6 +10,7 @@
 //! | [`retransmit`] | the retransmission timer, back-off, zero-window probes, giving up (RFC 6298, sections 3.8.1, 3.8.6.1) |
 //! | [`sack`] | what was lost by the peer's SACK blocks and what goes again (RFC 6675), and our own blocks (RFC 2018, RFC 2883) |
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
+//! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
 //! | [`host`] | the host's command: active open (section 3.10.1) |
@@ -20,7 +21,7 @@
 //! The common segment (ESTABLISHED, in order, plain ACK) falls through from the vector to `output`; whatever else there is sets `uncommon` once and branches once.
 //!
 //! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `BadSource`, `StaleRecord`,
-//! `ResetIn`. Other causes count what happened besides.
+//! `ResetIn`; every ICMP error under one of `IcmpStray`, `IcmpOutside`, `IcmpSoft`, `IcmpRefused`, `MtuLowered`, `MtuIgnored`. Other causes count what happened besides.
 //!
 //! **A peer that vanishes** costs its slot for a bounded time only: see [`constant::KEEPALIVE_INTERVAL`]. Sending again, probing a shut window, SYNs and TIME-WAIT end by timers of their own.
 //!
@@ -40,6 +41,7 @@ pub mod congestion;
 pub mod handshake;
 pub mod host;
 pub mod probe;
+pub mod path;
 pub mod receive;
 pub mod retransmit;
 pub mod sack;
@@ -345,6 +347,9 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
         probe::code(&mut a);
     }
     congestion::code(&mut a, config);
+    if config.icmp_errors {
+        path::code(&mut a);
+    }
     host::command(&mut a, config);
     match a.assemble() {
         Ok(program) => program,
@@ -438,6 +443,7 @@ mod tests {
             ethernet: false,
             program_words: 1024,
             sack: false,
+            icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()
         };

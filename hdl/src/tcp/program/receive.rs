@@ -59,6 +59,9 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("late")
         .note("opened after the parser looked: flags and ACK count, the payload was not placed and must come again");
     a.cmd_a(cmd::SETCONN, RESULT);
+    if config.icmp_errors {
+        super::path::late(a);
+    }
     a.set(NOT_PLACED);
     a.set(UNCOMMON);
     a.br("by_state");

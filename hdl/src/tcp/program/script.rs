@@ -266,6 +266,21 @@ fn fold(bytes: &[u8], start: u32) -> u16 {
     sum as u16
 }
 
+/// An ICMP error about a segment of ours (RFC 792; RFC 1191 section 4).
+#[derive(Clone, Copy, Debug)]
+pub struct Error {
+    pub kind: u8,
+    pub code: u8,
+    /// Next-hop MTU.
+    pub mtu: u16,
+    /// Total length of the packet that it quotes.
+    pub length: u16,
+    /// Relative, as in [`Seg`] of ours.
+    pub seq: u32,
+    /// Ours, the peer's.
+    pub ports: (u16, u16),
+}
+
 /// An engine with its program, and what it said.
 pub struct Script {
     pub toe: ModelToe,
@@ -345,6 +360,59 @@ impl Script {
         let packet = segment.packet(self.config.ip, self.us, self.peer);
         self.toe.packet_in(&packet, PEER_MAC);
         self
+    }
+
+    /// An ICMP error arrives, from a router in between.
+    pub fn error(&mut self, error: Error) -> &mut Self {
+        self.arrive_error(error).settle()
+    }
+
+    /// An ICMP error arrives whose packet was changed on the way, and its sum made right again.
+    pub fn error_as(&mut self, error: Error, change: impl Fn(&mut [u8])) -> &mut Self {
+        let mut packet = self.error_packet(error);
+        change(&mut packet);
+        packet[22..24].fill(0);
+        let sum = !fold(&packet[20..], 0);
+        packet[22..24].copy_from_slice(&sum.to_be_bytes());
+        self.packet(&packet)
+    }
+
+    /// An ICMP error arrives and waits.
+    pub fn arrive_error(&mut self, error: Error) -> &mut Self {
+        let packet = self.error_packet(error);
+        self.toe.packet_in(&packet, PEER_MAC);
+        self
+    }
+
+    /// An IP packet arrives as it is.
+    pub fn packet(&mut self, packet: &[u8]) -> &mut Self {
+        self.toe.packet_in(packet, PEER_MAC);
+        self.settle()
+    }
+
+    /// The packet of an error.
+    pub fn error_packet(&self, error: Error) -> Vec<u8> {
+        let mut quoted = vec![0x45, 0];
+        quoted.extend(error.length.to_be_bytes());
+        quoted.extend([0, 0, 0x40, 0, 1, 6, 0xAA, 0xAA]);
+        quoted.extend(self.config.ip);
+        quoted.extend(PEER_IP);
+        quoted.extend(error.ports.0.to_be_bytes());
+        quoted.extend(error.ports.1.to_be_bytes());
+        quoted.extend(self.us.wrapping_add(error.seq).to_be_bytes());
+        let mut message = vec![error.kind, error.code, 0, 0, 0, 0];
+        message.extend(error.mtu.to_be_bytes());
+        message.extend(quoted);
+        let sum = !fold(&message, 0);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let mut p = vec![0x45, 0, 0, 20 + message.len() as u8];
+        p.extend([0, 0, 0, 0, 64, 1, 0, 0]);
+        p.extend([10, 0, 0, 1]);
+        p.extend(self.config.ip);
+        let sum = !fold(&p, 0);
+        p[10..12].copy_from_slice(&sum.to_be_bytes());
+        p.extend(message);
+        p
     }
 
     pub fn settle(&mut self) -> &mut Self {

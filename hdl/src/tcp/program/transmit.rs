@@ -69,6 +69,12 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.rsb(SND_WND).or_sign(A);
     a.unless(LIMITED).rsb(CWND).or_sign(A);
     a.when(FORCE).clear(A);
+    if config.icmp_errors {
+        a.note("and the path its length")
+            .ld(MSS)
+            .sub(T_LEN)
+            .or_sign(A);
+    }
     a.when(A).br("held");
 
     a.label("transmit");
@@ -113,6 +119,10 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
 
     a.label("held")
         .note("after a loss, or no room in the peer's window");
+    if config.icmp_errors {
+        a.ld(MSS).sub(T_LEN).sign(A);
+        a.when(A).br("too_long");
+    }
     a.ld(TRIES).not_zero(A);
     a.when(A).br("acknowledge");
     a.note("something in flight: its ACK will open the window");
