@@ -78,6 +78,25 @@ pub fn ping(config: &ToeConfig, length: usize) -> Vec<u8> {
     ethernet(config.mac, 0x0800, &ipv4(config.ip, 1, &m))
 }
 
+/// An ICMP error about a segment of the board's: type and code, the next-hop MTU (RFC 1191 section 4), and what it quotes, its IPv4 header first.
+pub fn icmp_error(config: &ToeConfig, what: (u8, u8), mtu: u16, quoted: &[u8]) -> Vec<u8> {
+    let mut m = vec![what.0, what.1, 0, 0, 0, 0];
+    m.extend(mtu.to_be_bytes());
+    m.extend(quoted);
+    ethernet(config.mac, 0x0800, &ipv4(config.ip, 1, &m))
+}
+
+/// The beginning of a segment of the board's as an ICMP error quotes it: ports (the board's first) and sequence number.
+pub fn quoted(config: &ToeConfig, ports: (u16, u16), seq: u32) -> Vec<u8> {
+    let mut q = ipv4(IP, 6, &[0; 8]);
+    q[2..4].copy_from_slice(&1500_u16.to_be_bytes());
+    q[12..16].copy_from_slice(&config.ip);
+    q[20..22].copy_from_slice(&ports.0.to_be_bytes());
+    q[22..24].copy_from_slice(&ports.1.to_be_bytes());
+    q[24..28].copy_from_slice(&seq.to_be_bytes());
+    q
+}
+
 /// A TCP segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tcp {

@@ -83,7 +83,8 @@ impl Group {
     fn end(self, b: &mut Bench) {
         let after = b.account();
         for &cause in Cause::ALL {
-            if !matches!(class(cause), Class::Link | Class::Before) && cause != Cause::TcpIn {
+            let gate = [Cause::TcpIn, Cause::IcmpError].contains(&cause);
+            if !matches!(class(cause), Class::Link | Class::Before) && !gate {
                 continue;
             }
             let moved = after[&cause] - self.before[&cause];
@@ -133,6 +134,15 @@ fn kinds(b: &Bench, c: &Client) -> Vec<(&'static str, Vec<u8>)> {
         ("arp reply", arp(config, 2)),
         ("icmp echo", ping(config, 40)),
         ("icmp echo of an odd length", ping(config, 33)),
+        (
+            "icmp error",
+            icmp_error(
+                config,
+                (3, 4),
+                1400,
+                &quoted(config, (7, c.ports.0), c.rcv_nxt()),
+            ),
+        ),
         ("syn", syn.frame(config)),
         ("syn-ack", syn_ack.frame(config)),
         ("ack", ack.frame(config)),
@@ -150,6 +160,7 @@ fn to_flip(b: &Bench, c: &Client) -> Vec<(&'static str, Vec<u8>)> {
         "arp request",
         "arp reply",
         "icmp echo",
+        "icmp error",
         "syn",
         "data",
         "fin",

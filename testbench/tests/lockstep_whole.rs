@@ -56,6 +56,18 @@ fn icmp(kind: u8, rest: &[u8]) -> Vec<u8> {
     m
 }
 
+/// An ICMP error about a segment between these ports, ours first: its kind, and what stands in front of what it quotes.
+fn icmp_about(config: &ToeConfig, kind: u8, front: u32, ports: (u16, u16), seq: u32) -> Vec<u8> {
+    let mut rest = front.to_be_bytes().to_vec();
+    rest.extend([0x45, 0, 5, 0xDC, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    rest.extend(config.ip);
+    rest.extend(PEER_IP);
+    rest.extend(ports.0.to_be_bytes());
+    rest.extend(ports.1.to_be_bytes());
+    rest.extend(seq.to_be_bytes());
+    icmp(kind, &rest)
+}
+
 struct Tcp<'a> {
     local: u16,
     remote: u16,
@@ -362,7 +374,22 @@ impl Crowd {
     /// Any frame, sound or spoilt somewhere.
     fn frame(&mut self, rng: &mut impl Rng) -> Frame {
         let config = self.config.clone();
-        let bytes = match rng.random_range(0..20) {
+        let bytes = match rng.random_range(0..23) {
+            20..23 if !self.talks.is_empty() => {
+                let talk = &self.talks[rng.random_range(0..self.talks.len())];
+                let ports = (talk.remote, talk.local);
+                let seq = talk.ack.wrapping_sub(rng.random_range(0..200));
+                let kind = [3, 3, 3, 11, 12][rng.random_range(0..5)];
+                let mut error = icmp_about(&config, kind, 700, ports, seq);
+                if kind == 3 {
+                    // Fragmentation needed, most often.
+                    error[1] = [1, 3, 4, 4, 4][rng.random_range(0..5)];
+                    error[2..4].fill(0);
+                    let sum = checksum(&error).to_be_bytes();
+                    error[2..4].copy_from_slice(&sum);
+                }
+                ethernet(config.mac, 0x0800, &ip(&config, 1, &error))
+            }
             0 => ethernet([0xFF; 6], 0x0806, &arp(&config, 1)),
             1 => {
                 let mut wrong = arp(&config, 1);
@@ -472,6 +499,10 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
         Cause::Ip4OtherAddress,
         Cause::Ip4OtherProtocol,
         Cause::IcmpEcho,
+        Cause::IcmpError,
+        Cause::IcmpSoft,
+        Cause::IcmpOutside,
+        Cause::MtuLowered,
         Cause::TcpIn,
         Cause::TcpBadChecksum,
         Cause::Opened,
@@ -616,7 +647,7 @@ fn every_echo_is_answered_and_every_bad_frame_has_one_cause() {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut kinds = BTreeMap::new();
     let mut before = line.counters();
-    for turn in 0..1_500 {
+    for turn in 0..1_700 {
         let length = rng.random_range(4..=508);
         let rest = random_bytes(&mut rng, length);
         let echo = ip(&config, 1, &icmp(8, &rest));
@@ -630,7 +661,7 @@ fn every_echo_is_answered_and_every_bad_frame_has_one_cause() {
         };
         let any = rng.random_range(0..good.bytes.len());
         let bit = 1 << rng.random_range(0..8);
-        let kind = rng.random_range(0..20);
+        let kind = rng.random_range(0..22);
         let (frame, causes): (Frame, &[Cause]) = match kind {
             0 => {
                 let mut f = good.clone();
@@ -714,6 +745,29 @@ fn every_echo_is_answered_and_every_bad_frame_has_one_cause() {
                 whole(&ip(&config, 1, &icmp(0, &rest))),
                 &[Cause::FrameIn, Cause::IcmpIn, Cause::IcmpOther],
             ),
+            18 => (
+                // An error about a segment of nobody.
+                {
+                    let kind = [3, 11, 12][rng.random_range(0..3)];
+                    let (front, ports) = (rng.random(), (7, rng.random()));
+                    let error = icmp_about(&config, kind, front, ports, rng.random());
+                    whole(&ip(&config, 1, &error))
+                },
+                &[
+                    Cause::FrameIn,
+                    Cause::IcmpIn,
+                    Cause::IcmpError,
+                    Cause::IcmpStray,
+                ],
+            ),
+            19 => (
+                whole(&ip(
+                    &config,
+                    1,
+                    &icmp([3, 11, 12][rng.random_range(0..3)], &rest),
+                )),
+                &[Cause::FrameIn, Cause::IcmpIn, Cause::IcmpQuoteBad],
+            ),
             17 => {
                 let long = random_bytes(&mut rng, 509);
                 (
@@ -765,7 +819,7 @@ fn every_echo_is_answered_and_every_bad_frame_has_one_cause() {
         }
     }
     assert!(
-        kinds.len() >= 18 && kinds.values().all(|n| *n > 30),
+        kinds.len() >= 20 && kinds.values().all(|n| *n > 30),
         "{kinds:?}"
     );
 }
