@@ -876,6 +876,35 @@ endmodule
         }
     }
 
+    /// Where ICMP errors are not heard nothing of it is built: the parser's two bits and the send ring's size of a grant are gone, and no LUT is kept for them.
+    #[test]
+    fn without_icmp_errors_none_of_their_logic_is_left() {
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let cost = |icmp_errors: bool, kind: &str| {
+            let config = toe_hdl::config::ToeConfig {
+                icmp_errors,
+                rx_ring_bytes: 256,
+                tx_ring_bytes: 256,
+                ..Default::default()
+            };
+            let verilog = crate::ecp5_25f::verilog(&config).unwrap();
+            let alone = frame(&verilog, &format!("top$toe$endpoint${kind}")).unwrap();
+            let alone = alone.replace("module alone(", "module top(");
+            let verilog = verilog.replace("module top(", "module whole(");
+            let dir = tempfile::tempdir().unwrap();
+            synthesise(Device::Lfe5u25f, &[verilog, alone].concat(), dir.path()).unwrap()
+        };
+        for (kind, registers) in [("parser", 2), ("tx_ring", 11)] {
+            let (off, on) = (cost(false, kind), cost(true, kind));
+            println!("{kind}: {off:?} without, {on:?} with");
+            assert_eq!(off.registers + registers, on.registers, "{kind}");
+            assert!(off.luts < on.luts, "{kind}");
+        }
+    }
+
     /// Sixteen times the connections widen numbers and addresses by four bits each, and no more: the blocks that keep something for each connection take some LUTs more for each bit. (The
     /// rings and the engine's state are RAM, and so left out.)
     #[test]

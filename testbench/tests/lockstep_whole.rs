@@ -203,7 +203,11 @@ impl Ethernet {
 
     fn reset(&mut self) {
         self.poke("reset", 1);
-        self.idle(2);
+        for _ in 0..2 {
+            // A frame that the reset breaks off has no FCS.
+            self.sending.clear();
+            self.idle(1);
+        }
         self.poke("reset", 0);
         // Memories clear themselves, and the gratuitous ARP leaves.
         self.sending.clear();

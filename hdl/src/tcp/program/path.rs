@@ -5,7 +5,7 @@
 //!
 //! | error | |
 //! |---|---|
-//! | protocol, port unreachable (3/2, 3/3) in SYN-SENT | the attempt ends, as by a RST (SHLD-26; RFC 5927 section 5.1) |
+//! | protocol, port unreachable (3/2, 3/3) in SYN-SENT | the attempt ends, as by a RST (SHLD-26; RFC 5927 section 5.2) |
 //! | the same in other states, and all else (3/0, 3/1, 3/5 to 3/15, 11, 12; MUST-56) | counted: what the peer does not acknowledge is given up in its time (RFC 5927 section 5.2) |
 //! | fragmentation needed (3/4) | MSS = MTU - 40; all that is on its way goes again at once, `cwnd` as it was (RFC 1191 section 6.5) |
 //!
