@@ -152,7 +152,7 @@ fn segment(r: &mut Reader, kind: u8, heard: &[Tcp]) -> Tcp {
     t
 }
 
-/// Throws an input at an engine: frames as they are, packets with their sums made right, answers, pauses. Then all peers vanish, and it must live.
+/// Throws an input at an engine: frames as they are, packets with their sums made right, answers, ICMP errors, pauses. Then all peers vanish, and it must live.
 fn throw_at<T: Target>(target: &mut T, input: &[u8], mut pause: impl FnMut(&mut T, u8)) {
     let config = target.config();
     let mut judge = Mutator::new(&config, 0);
@@ -192,6 +192,15 @@ fn throw_at<T: Target>(target: &mut T, input: &[u8], mut pause: impl FnMut(&mut 
                 pause(target, how);
                 heard.extend(judge.hear(target));
                 continue;
+            }
+            // An ICMP error about a segment that was heard.
+            5 if op & 0x40 != 0 => {
+                let ports = (10_000 + u16::from(r.byte() & 3), 7);
+                let said = last_heard(&heard, ports).map_or(0, |said| said.seq);
+                let seq = said.wrapping_add(r.offset());
+                let what = ([3, 11, 12, 4][usize::from(op >> 4 & 3)], r.byte() & 15);
+                let quoted = quoted(&config, (ports.1, ports.0), seq);
+                Frame::new(icmp_error(&config, what, r.half(), &quoted))
             }
             5 => Frame::new(if op & 16 == 0 {
                 ping(&config, usize::from(r.half() % 1473))

@@ -104,12 +104,12 @@ impl<L: Link> Link for Router<L> {
 /// Transfers over the router, and a line with these faults between it and the board; the board, and what the router saw.
 fn over_the_router(
     name: &str,
-    config: &ToeConfig,
+    (config, backend): (&ToeConfig, Backend),
     calls: &[Call],
     tells: u16,
     faults: Faults,
 ) -> (SimulatedBoard, Seen) {
-    let mut board = board(config, Backend::Verilog);
+    let mut board = board(config, backend);
     let mut peer = demo::peer(config, 1);
     for (n, call) in calls.iter().enumerate() {
         let talk = call.talk(ip(config), n as u32);
@@ -160,7 +160,13 @@ fn a_narrow_path_is_found_and_every_byte_arrives() {
         ("narrow-old", &small, Flow::Out, Role::Passive, 0),
     ] {
         let call = Call::new(role, flow, 65_536, 50_001);
-        let (mut board, seen) = over_the_router(name, config, &[call], tells, Faults::none());
+        let (mut board, seen) = over_the_router(
+            name,
+            (config, Backend::Verilog),
+            &[call],
+            tells,
+            Faults::none(),
+        );
         let count = |board: &mut SimulatedBoard, cause| board.counter(cause);
         assert!(seen.dropped > 0, "{name}: nothing was too long");
         assert_eq!((seen.late, seen.longest), (0, MTU), "{name}");
@@ -180,12 +186,29 @@ fn four_connections_find_it_each() {
     let calls: Vec<_> = (0..4)
         .map(|n| Call::new(Role::Active, Flow::Out, 65_536, 50_001 + n))
         .collect();
-    let (mut board, seen) = over_the_router("narrow-four", &config, &calls, 576, Faults::none());
+    let (mut board, seen) = over_the_router(
+        "narrow-four",
+        (&config, Backend::Verilog),
+        &calls,
+        576,
+        Faults::none(),
+    );
     assert_eq!((seen.late, seen.longest), (0, MTU));
     assert_eq!(board.counter(Cause::MtuLowered), 4);
     let waited = board.counter(Cause::ArpWait);
     assert!(waited <= 4 && board.counter(Cause::RtoExpired) <= waited);
     still_alive("narrow-four", &config, board);
+}
+
+/// The blocks and their Verilog, compared in every cycle.
+#[test]
+fn the_blocks_find_it_as_their_verilog_does() {
+    let config = ToeConfig::default();
+    let call = Call::new(Role::Passive, Flow::Both, 12_000, 50_001);
+    let by = (&config, Backend::Lockstep);
+    let (mut board, seen) = over_the_router("narrow-lockstep", by, &[call], 576, Faults::none());
+    assert_eq!((seen.late, seen.longest), (0, MTU));
+    assert_eq!(board.counter(Cause::MtuLowered), 1);
 }
 
 /// A line between board and router that takes its time, and loses frames and errors.
@@ -199,7 +222,8 @@ fn errors_that_come_late_or_not_at_all_do_no_harm() {
             ..Faults::none()
         };
         let call = Call::new(Role::Passive, Flow::Both, 65_536, 50_001);
-        let (mut board, seen) = over_the_router(name, &config, &[call], 576, faults);
+        let (mut board, seen) =
+            over_the_router(name, (&config, Backend::Verilog), &[call], 576, faults);
         assert_eq!(seen.longest, MTU, "{name}");
         assert_eq!(board.counter(Cause::MtuLowered), 1, "{name}");
         still_alive(name, &config, board);
