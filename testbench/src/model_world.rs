@@ -45,6 +45,8 @@ pub struct ModelLink {
     pub host: Host,
     /// Sees every event, if they are traced.
     pub observe: Option<fn(&Trace)>,
+    /// Ticks in which nothing can happen are not run one by one (default).
+    pub skips: bool,
     ticks: i64,
     last: VecDeque<Trace>,
     /// What went wrong, with the last events.
@@ -63,6 +65,7 @@ impl ModelLink {
             toe,
             host: Host::default(),
             observe: None,
+            skips: true,
             ticks: 0,
             last: VecDeque::new(),
             error: None,
@@ -81,6 +84,11 @@ impl ModelLink {
             self.ticks += 1;
             self.toe.tick();
             self.settle();
+            let left = now.total_millis() - self.ticks;
+            if left > 0 && self.skips {
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                self.ticks += i64::from(self.toe.skip(left));
+            }
         }
         self.settle();
     }

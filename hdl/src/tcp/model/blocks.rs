@@ -323,6 +323,11 @@ impl Records {
     pub fn pop(&mut self) {
         self.queue.pop_front();
     }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
 }
 
 // ---- connection table ---------------------------------------------------------------------------
@@ -356,6 +361,10 @@ pub struct Table {
     next_wait: usize,
     /// Who had to go last.
     evicted: u16,
+    /// Connections that ALLOC gave.
+    pub given: u64,
+    /// Entries in TIME-WAIT whose place a MOVE took.
+    pub outlived: u64,
 }
 
 impl Table {
@@ -381,6 +390,8 @@ impl Table {
             listened: 1,
             next_wait: n,
             evicted: 0,
+            given: 0,
+            outlived: 0,
         }
     }
 
@@ -422,6 +433,7 @@ impl Table {
             listed: false,
         };
         self.slots[place] = Some(conn);
+        self.given += 1;
         Some((conn, list != 0))
     }
 
@@ -489,6 +501,7 @@ impl Table {
             self.next_wait = self.connections;
         }
         let before = self.entries[entry as usize].slot.is_some();
+        self.outlived += u64::from(before);
         self.free(entry);
         let moved = self.entries[conn as usize];
         self.free(conn);
@@ -520,6 +533,15 @@ impl Table {
             .iter()
             .filter(|e| e.slot.is_some())
             .count()
+    }
+
+    /// No tuple is known, and every connection stands in the free list once.
+    pub fn is_empty(&self) -> bool {
+        let mut free: Vec<u16> = self.lists[0].iter().copied().collect();
+        free.sort_unstable();
+        let all = free.into_iter().eq(0..self.connections as u16);
+        all && self.slots.iter().all(Option::is_none)
+            && self.lists[1..].iter().all(VecDeque::is_empty)
     }
 }
 
@@ -589,6 +611,19 @@ impl Timers {
         std::mem::take(&mut self.expired[conn as usize])
     }
 
+    /// So many ticks at once. In none of them a timer expires: they are fewer than [`Timers::next`].
+    pub fn skip(&mut self, ticks: u32) {
+        debug_assert!(self.next().is_none_or(|next| ticks < next));
+        self.now = self.now.wrapping_add(ticks) & 0xFF_FFFF;
+    }
+
+    /// Timers that run, and those that have expired and nobody has taken.
+    pub fn in_use(&self) -> usize {
+        let running = self.deadlines.iter().flatten().flatten().count();
+        let expired = self.expired.iter().map(|e| e.count_ones() as usize);
+        running + expired.sum::<usize>()
+    }
+
     /// Ticks until a timer expires, if one runs.
     pub fn next(&self) -> Option<u32> {
         let running = self.deadlines.iter().flatten().flatten();
@@ -632,6 +667,11 @@ impl Events {
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// No bit is set, not even one that nobody would come for.
+    pub fn is_clear(&self) -> bool {
+        self.queue.is_empty() && self.pending.iter().all(|mask| *mask == 0)
     }
 }
 

@@ -227,6 +227,13 @@ impl RxRing {
         (0..count).map(|n| c.bytes[(from + n) % ring]).collect()
     }
 
+    /// Nothing is to be read, nothing held, and nothing pending in any slot.
+    pub fn is_empty(&self, conn: u16) -> bool {
+        let held = &self.connections[conn as usize].held;
+        let pending = self.pending.iter().flatten().any(|(c, _)| *c == conn);
+        self.readable(conn) == 0 && held.is_empty() && !pending
+    }
+
     /// The intervals held above `rcv_nxt`, the one that changed last at the end.
     pub fn held(&self, conn: u16) -> &[Interval] {
         &self.connections[conn as usize].held

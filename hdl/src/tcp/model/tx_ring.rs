@@ -275,6 +275,12 @@ impl TxRing {
         segment.map(|d| d.again = true).is_some()
     }
 
+    /// No bytes, and all descriptors are free.
+    pub fn is_empty(&self, conn: u16) -> bool {
+        let c = &self.connections[conn as usize];
+        c.una == c.wr_nxt && c.segments.is_empty() && c.tail == Descriptor::default()
+    }
+
     /// Payload for the builder.
     pub fn payload(&self, conn: u16, seq: u32, length: u16) -> Vec<u8> {
         let c = &self.connections[conn as usize];
