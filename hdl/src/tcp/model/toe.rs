@@ -754,11 +754,12 @@ mod tests {
     #[test]
     fn skipping_ticks_leaves_what_ticking_leaves() {
         let mut a = Asm::new(128);
-        a.org(vector::COMMAND).ldi(900).st(STATE);
-        a.timer_set(0, STATE).done();
+        a.org(vector::COMMAND).br("command");
         a.org(vector::STRANGER).done();
         a.org(vector::PENDING).br("pending");
         a.org(vector::SEGMENT).done();
+        a.label("command").ldi(900).st(STATE);
+        a.timer_set(0, STATE).done();
         a.label("pending").cmd(cmd::TIMER_TAKE);
         a.ldi(0xFFF).and(TICK).st(STATE);
         a.ldi(1).add(STATE).to(STATE);
