@@ -21,8 +21,6 @@ use crate::mutate::byte_at;
 
 /// How long a connection may stand still beyond what its plan has it: eight retransmissions of the engine's take 102 s, and smoltcp's wait 60 s at most.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-/// Who has not been let in by then goes elsewhere.
-const TURNS_AWAY: Duration = Duration::from_secs(90);
 
 /// Byte `n` of what the peer with this port sends.
 pub fn sent_by_peer(port: u16, n: usize) -> u8 {
@@ -97,12 +95,14 @@ impl Link for Vanishing {
 /// Who comes, how often, and what they do.
 #[derive(Clone, Debug)]
 pub struct Mix {
-    /// So many at once, those that vanished not counted.
+    /// So many at once, those that vanished and those in TIME-WAIT not counted.
     pub most: usize,
     /// Pauses between two arrivals, at most.
     pub gap: Duration,
     /// Bytes that one sends, at most.
     pub bytes: usize,
+    /// Who has not been let in by then goes elsewhere.
+    pub waits: Duration,
     /// A silence, at most.
     pub idle: Duration,
     /// A shut window, at most.
@@ -240,9 +240,9 @@ impl Crowd {
         }
     }
 
-    /// Nobody is there, those that vanished not counted.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    /// Nobody is there any more but those in TIME-WAIT, who would answer a FIN that comes again.
+    pub fn has_finished(&self) -> bool {
+        self.members.iter().all(|m| m.last == tcp::State::TimeWait)
     }
 
     /// Up to `most`, small ones as often as large ones.
@@ -318,7 +318,7 @@ impl Crowd {
         shared.aborted.remove(&port);
         let rests = [pause, deaf].into_iter().flatten();
         let plan = rests.fold(Duration::ZERO, |sum, (_, time)| sum + time);
-        let turns_away = context.now + TURNS_AWAY;
+        let turns_away = context.now + self.mix.waits;
         self.members.push(Member {
             handle: context.sockets.add(socket),
             port,
@@ -364,7 +364,7 @@ impl Crowd {
             } else if m.end == End::Abort && m.closed {
                 self.tally.aborted += 1;
             } else if orderly {
-                self.tally.closed += 1;
+                self.tally.closed += u64::from(before != TimeWait);
             } else if sanctioned {
                 self.tally.reset += 1;
             } else {
@@ -372,6 +372,9 @@ impl Crowd {
             }
             context.sockets.remove(m.handle);
             return (true, false);
+        }
+        if state == TimeWait && before != TimeWait {
+            self.tally.closed += 1;
         }
         if now >= m.deadline {
             self.complain(m, "it stands still");
@@ -480,7 +483,10 @@ impl Crowd {
                 _ => socket.close(),
             }
         }
-        m.last = context.sockets.get::<tcp::Socket>(m.handle).state();
+        let state = context.sockets.get::<tcp::Socket>(m.handle).state();
+        if state != TimeWait {
+            m.last = state;
+        }
         if ended && m.service == Service::Echo && m.received != m.sent {
             self.complain(m, "the end came too early");
         }
@@ -492,7 +498,11 @@ impl App for Crowd {
     fn act(&mut self, context: &mut Context) -> bool {
         let mut acted = false;
         if self.open && context.now >= self.next {
-            if self.members.len() < self.mix.most {
+            let there = self
+                .members
+                .iter()
+                .filter(|m| m.last != tcp::State::TimeWait);
+            if there.count() < self.mix.most {
                 self.arrive(context);
                 acted = true;
             }

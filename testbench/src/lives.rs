@@ -52,6 +52,8 @@ fn phase(word: u32) -> Phase {
 #[derive(Clone, Debug, Default)]
 pub struct Lives {
     states: Vec<u32>,
+    /// Lives that began in an entry without one.
+    pub began: u64,
     opened: u64,
     half: BTreeMap<End, u64>,
     open: BTreeMap<End, u64>,
@@ -74,6 +76,7 @@ impl Lives {
         if before == word {
             return;
         }
+        self.began += u64::from(phase(before) == Phase::Over && phase(word) == Phase::Half);
         *self.entered.entry(state::name(word)).or_default() += 1;
         match (phase(before), phase(word)) {
             (Phase::Half, Phase::Open) => self.opened += 1,
@@ -97,6 +100,11 @@ impl Lives {
     /// The state of an entry.
     pub fn state(&self, entry: usize) -> u32 {
         self.states[entry]
+    }
+
+    /// No connection lives: all is over but TIME-WAITs.
+    pub fn rest_in_time_wait(&self) -> bool {
+        self.states.iter().all(|s| phase(*s) == Phase::Over)
     }
 
     /// All is over, TIME-WAIT too.

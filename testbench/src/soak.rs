@@ -15,12 +15,19 @@ use toe_hdl::tcp::model::blocks::Attached;
 use toe_hdl::tcp::model::toe::ModelToe;
 use toe_hdl::tcp::program::constant::{KEEPALIVE_BOUND, TIME_WAIT};
 use toe_hdl::tcp::program::{program, state, words};
+use toe_host::board::{Backend, SimulatedBoard};
+use toe_host::demo;
+use toe_host::trace::Event;
 use toe_sim::fault::{FaultInjector, Faults};
+use toe_sim::gmii::GmiiPort;
 use toe_sim::link::{join, Duration, Frame, Instant, Joined, Link, Medium};
 use toe_sim::peer::{AppHandle, Peer, PeerConfig};
 
+use toe_sim::time::SimulatedTime;
+use toe_sim::world::{Clock, World, WorldError};
+
 use crate::crowd::{sent_by_host, sent_by_peer, Crowd, Mix, Shared, Tally, Vanishing};
-use crate::liveness::{balance, Client, Counters};
+use crate::liveness::{balance, Bench, Client, Counters};
 use crate::lives::{End, Lives};
 use crate::model_world::{PEER, PEER_MAC};
 use crate::transfers::bytes;
@@ -199,13 +206,11 @@ impl ModelEnd {
             () => End::Application,
         };
         let began = table.given > given;
-        let mut ended = false;
+        let lives = self.lives.began;
         for entry in 0..self.toe.machine.state.len() {
-            let (was, is) = (self.lives.state(entry), self.state(entry));
-            ended |= was != is && is == state::CLOSED;
-            self.lives.now(entry, is, end);
+            self.lives.now(entry, self.state(entry), end);
         }
-        if began && evicted && !ended {
+        if began && self.lives.began == lives {
             self.lives.replaced();
         }
         Ok(busy)
@@ -479,7 +484,7 @@ impl Soak {
     fn checkpoint(&mut self) -> Duration {
         self.crowd().open = false;
         let end = self.now + FINISH_WITHIN;
-        if !self.run(end, |_, crowd| crowd.is_empty()) {
+        if !self.run(end, |_, crowd| crowd.has_finished()) {
             self.fail("those who are there do not finish");
         }
 
@@ -606,4 +611,255 @@ pub fn on_model(
         opened_after,
         lost: soak.line.to_board().lost + soak.line.from_board().lost,
     }
+}
+
+// ------------------------------------------------------------------------------------------------ seconds on a board
+
+/// The crowd's line, and newcomers made by hand beside it.
+struct Newcomers {
+    line: FaultInjector<Vanishing>,
+    clients: Vec<Client>,
+    /// When those who hold a connection look at it next; none: they do what there is to do.
+    hold: Option<Instant>,
+    error: Option<String>,
+    next_port: u16,
+    config: ToeConfig,
+}
+
+impl Newcomers {
+    fn newcomer(&mut self) -> Client {
+        self.next_port += 1;
+        Client::new(&self.config, self.next_port, 7, bytes(100, 7)).in_chunks(1)
+    }
+}
+
+fn holds(client: &Client) -> bool {
+    client.snd_una() > client.iss() + 1
+}
+
+impl Link for Newcomers {
+    fn receive(&mut self, now: Instant) -> Option<Frame> {
+        let looks = self.hold.is_none_or(|at| now >= at);
+        let ms = now.total_millis() as u64;
+        for client in &mut self.clients {
+            if looks || !holds(client) {
+                if let Some(frame) = client.poll(ms * CLIENT_TIME) {
+                    return Some(Frame::new(frame));
+                }
+            }
+        }
+        if looks && self.hold.is_some() {
+            self.hold = Some(now + Duration::from_secs(1));
+        }
+        self.line.receive(now)
+    }
+    fn send(&mut self, frame: Frame, now: Instant) {
+        if frame.get(30..34) != Some(&IP) || frame[12..14] != [8, 0] {
+            return self.line.send(frame, now);
+        }
+        let Some(segment) = Tcp::from_frame(&frame) else {
+            return;
+        };
+        for n in 0..self.clients.len() {
+            let Err(e) = self.clients[n].take(&segment) else {
+                continue;
+            };
+            if segment.flags & RST == 0 || holds(&self.clients[n]) {
+                self.error.get_or_insert(e);
+            }
+            self.clients[n] = self.newcomer();
+        }
+    }
+    fn idle_until(&mut self, now: Instant) -> Option<Instant> {
+        let next = self.line.idle_until(now);
+        let clients = (!self.clients.is_empty()).then(|| now + Duration::from_millis(1));
+        [next, clients].into_iter().flatten().min()
+    }
+    fn medium(&self) -> Medium {
+        Medium::Ethernet
+    }
+}
+
+/// What the engine's trace tells of lives.
+struct Traced {
+    lives: Lives,
+    begun: u64,
+    outlived: u64,
+}
+
+impl Traced {
+    fn event(&mut self, event: &Event) {
+        let through = |label: &str| event.path.iter().any(|l| l == label);
+        let begins =
+            through("no_connection.slot") || event.kind == "command" && through("connect_route");
+        let states = || event.changes.iter().filter(|c| c.word == "state");
+        let end = match () {
+            () if through("last_ack_over") || through("enter_time_wait") => End::Closed,
+            () if through("reset_by_peer") => End::Reset,
+            () if through("give_up") => End::GaveUp,
+            () if begins => End::Recycled,
+            () => End::Application,
+        };
+        let began = self.lives.began;
+        for change in states() {
+            self.lives.now(change.conn as usize, change.after, end);
+        }
+        if begins {
+            self.begun += 1;
+            if self.lives.began == began {
+                self.lives.replaced();
+            }
+        }
+        // The entry that TIME-WAIT moves to was in TIME-WAIT already.
+        let moved = states().any(|c| c.after == state::TIME_WAIT);
+        self.outlived += u64::from(through("remember") && !moved);
+    }
+}
+
+/// What a soak on a board is made of.
+#[derive(Clone, Debug)]
+pub struct OnBoard<'a> {
+    pub name: &'a str,
+    pub backend: Backend,
+    pub seed: u64,
+    /// Simulated seconds of arrivals.
+    pub seconds: u64,
+    /// Fewer than a line of 1 Gb/s has (125,000): it is a slower line and otherwise the same, and a second takes so many thousand cycles.
+    pub cycles_per_tick: u64,
+}
+
+/// The same crowd on a board, whose host owns nothing: then those there finish, newcomers take every slot, and the accounts are asked for, those of the engine's
+/// trace too. Counters at the end, and how long until the newcomers had every slot.
+///
+/// # Panics
+/// If anything that must hold does not.
+pub fn on_board(run: &OnBoard, mix: &Mix, faults: Faults) -> (Tally, Lives, Counters, Duration) {
+    let config = ToeConfig::default();
+    let time = SimulatedTime::new(run.cycles_per_tick);
+    let mut board = SimulatedBoard::new(&config, run.backend, GmiiPort::new(), time)
+        .expect("the board can be built");
+    board.trace_engine(&config).expect("the engine has a trace");
+    let shared = Rc::new(RefCell::new(Shared::default()));
+    let mut peer = demo::peer(&config, run.seed);
+    let own = demo::peer_ip(&config).octets();
+    let crowd = Crowd::new(mix.clone(), config.ip.into(), run.seed, shared.clone());
+    let crowd = peer.add(crowd);
+    let vanishing = Vanishing::new(peer, shared.clone());
+    let link = Newcomers {
+        line: FaultInjector::new(vanishing, run.seed, faults, faults),
+        clients: vec![],
+        hold: None,
+        error: None,
+        next_port: 60_000,
+        config: config.clone(),
+    };
+    let hz = run.cycles_per_tick * 1_000;
+    let mut world = World::new(board, link, Clock::simulated(hz)).with_queue(4);
+    let mut traced = Traced {
+        lives: Lives::new(config.entries()),
+        begun: 0,
+        outlived: 0,
+    };
+    // Runs until `done` or so long; whether it was done.
+    let mut go = |world: &mut World<SimulatedBoard, Newcomers>,
+                  most: Duration,
+                  done: &dyn Fn(&Newcomers) -> bool| {
+        let end = world.now() + most;
+        let mut said = false;
+        while !said && world.now() < end {
+            let mut error = None;
+            let outcome = world.run_until(10 * run.cycles_per_tick, |board, link| {
+                let call = shared.borrow_mut().connects.pop_front();
+                if let Some((local, remote, owner)) = call {
+                    let taken = board.connect(own, remote, local, owner as u8);
+                    error = taken.err().map(|e| e.to_string());
+                }
+                let vanishing = link.line.inner();
+                if let Err(e) = vanishing.peer.finished() {
+                    let complaint = &vanishing.peer.app(crowd).complaint;
+                    error = Some(format!("{complaint:?} {e}"));
+                }
+                error = error.take().or(link.error.clone());
+                said = done(link);
+                said || error.is_some()
+            });
+            if let Err(WorldError::Line(violation)) = outcome {
+                error = Some(violation.to_string());
+            }
+            for event in world.board.take_engine_trace() {
+                traced.event(&event);
+            }
+            if let Some(error) = error {
+                let now = world.now();
+                panic!(
+                    "{run:?}, at {now}: {error}\n{}\n{}",
+                    traced.lives.told(),
+                    world.link.line.inner().peer.report()
+                );
+            }
+        }
+        said
+    };
+
+    go(&mut world, Duration::from_secs(run.seconds), &|_| false);
+    world.link.line.inner_mut().peer.app_mut(crowd).open = false;
+    let finished = go(&mut world, FINISH_WITHIN, &|link| {
+        link.line.inner().peer.app(crowd).has_finished()
+    });
+    assert!(
+        finished,
+        "{run:?}: those who are there do not finish\n{}",
+        world.link.line.inner().peer.report()
+    );
+
+    let begin = world.now();
+    let clients = (0..config.connections).map(|_| world.link.newcomer());
+    world.link.clients = clients.collect();
+    world.link.hold = Some(begin);
+    let opened = go(&mut world, OPENS_WITHIN, &|link| {
+        link.clients.iter().all(holds)
+    });
+    assert!(
+        opened,
+        "{run:?}: newcomers don't get in: {:?}",
+        world.link.clients
+    );
+    let opened_after = world.now() - begin;
+    world.link.hold = None;
+    let done = go(&mut world, Duration::from_secs(10), &|link| {
+        link.clients.iter().all(Client::is_done)
+    });
+    assert!(
+        done,
+        "{run:?}: newcomers are not done: {:?}",
+        world.link.clients
+    );
+    world.link.clients.clear();
+    go(&mut world, Duration::from_millis(100), &|_| false);
+    let tally = world.link.line.inner().peer.app(crowd).tally.clone();
+
+    let now = world.now();
+    println!(
+        "{} s of arrivals, all at rest after {now}, {} cycles",
+        run.seconds,
+        world.cycle()
+    );
+    let mut bench = Bench::around(run.name, &config, world.board);
+    let counters = bench.account();
+    for event in bench.board.take_engine_trace() {
+        traced.event(&event);
+    }
+    let Traced {
+        lives,
+        begun,
+        outlived,
+    } = traced;
+    if let Err(e) = lives.balance(begun, outlived, &counters) {
+        bench.fail(&e);
+    }
+    if !lives.rest_in_time_wait() {
+        bench.fail(&format!("a connection lives on: {lives:?}"));
+    }
+    bench.alive();
+    (tally, lives, counters, opened_after)
 }

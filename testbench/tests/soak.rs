@@ -2,6 +2,7 @@
 use std::time::Instant;
 
 use toe_hdl::counters::Cause;
+use toe_host::board::Backend;
 use toe_sim::fault::Faults;
 use toe_sim::link::Duration;
 use toe_testbench::crowd::{End, Mix, Service};
@@ -19,6 +20,7 @@ fn mix() -> Mix {
         most: 7,
         gap: Duration::from_secs(6),
         bytes: 40_000,
+        waits: Duration::from_secs(90),
         idle: Duration::from_secs(300),
         deaf: Duration::from_secs(120),
         host: true,
@@ -146,4 +148,88 @@ fn skipping_ticks_in_which_nothing_can_happen_changes_nothing() {
         assert!(skipped.tally.closed > 100, "{:?}", skipped.tally);
         assert_eq!(skipped, ticked);
     }
+}
+
+/// The same crowd for a board: what takes minutes on the model takes a second here, and no host owns a connection.
+fn on_board(run: &soak::OnBoard, vanish: bool) {
+    let began = Instant::now();
+    let mix = Mix {
+        most: 7,
+        gap: Duration::from_millis(200),
+        bytes: 20_000,
+        waits: Duration::from_secs(3),
+        idle: Duration::from_secs(1),
+        deaf: Duration::from_secs(1),
+        host: false,
+        vanish,
+    };
+    let (tally, lives, counters, opened_after) = soak::on_board(run, &mix, line());
+    println!(
+        "{tally:?}\n{}, entered {:?}; newcomers had every slot after {opened_after}\n{}{:?}",
+        lives.told(),
+        lives.entered,
+        toe_testbench::liveness::shown(&counters),
+        began.elapsed()
+    );
+    for who in ["peer", "engine"] {
+        for service in [Service::Echo, Service::Discard, Service::Chargen] {
+            let begun = tally.begun.keys().any(|k| (k.0, k.1) == (who, service));
+            assert!(begun, "none opened by the {who} for {service:?}");
+        }
+    }
+    for cause in [
+        Cause::Closed,
+        Cause::ResetIn,
+        Cause::NoSlot,
+        Cause::Retransmit,
+        Cause::RtoExpired,
+        Cause::Stray,
+    ] {
+        assert!(counters[&cause] > 0, "{} never moved", cause.name());
+    }
+    assert_eq!(vanish, tally.vanished > 0);
+    assert!(tally.closed > 20, "{tally:?}");
+    assert!(tally.aborted > 0 && tally.forgot > 0);
+    assert!(tally.deaf > 0 && tally.silent > 0);
+}
+
+/// Seconds of it at a tick of 500 cycles, a line of 4 Mb/s.
+#[test]
+fn six_seconds_of_connections_on_the_verilog() {
+    let run = soak::OnBoard {
+        name: "soak-verilog",
+        backend: Backend::Verilog,
+        seed: seed(),
+        seconds: 6,
+        cycles_per_tick: 500,
+    };
+    on_board(&run, false);
+}
+
+/// 20 million cycles: a second of 125 million would be the line of 1 Gb/s, a tick of 2,000 cycles is one of 16 Mb/s and otherwise the same.
+#[test]
+#[ignore = "takes a minute or more; six seconds at a quarter of the rate run in its place"]
+fn ten_seconds_of_connections_on_the_verilog() {
+    let run = soak::OnBoard {
+        name: "soak-verilog-long",
+        backend: Backend::Verilog,
+        seed: seed(),
+        seconds: 10,
+        cycles_per_tick: 2_000,
+    };
+    on_board(&run, false);
+}
+
+/// With peers that vanish, which takes 40 s to find out.
+#[test]
+#[ignore = "takes a minute or more; six seconds without those who vanish run in its place"]
+fn twenty_seconds_of_connections_that_vanish_on_the_verilog() {
+    let run = soak::OnBoard {
+        name: "soak-verilog-vanish",
+        backend: Backend::Verilog,
+        seed: seed(),
+        seconds: 20,
+        cycles_per_tick: 500,
+    };
+    on_board(&run, true);
 }
