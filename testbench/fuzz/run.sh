@@ -7,7 +7,7 @@ version=0.13.2
 seconds=${1:-300}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(parser frames_model frames_verilog)
+[ ${#targets[@]} -gt 0 ] || targets=(parser frames_model frames_verilog connections_model connections_verilog)
 
 fail() {
     echo "fuzz: $*" >&2
@@ -25,7 +25,8 @@ fuzz() {
     .tools/bin/cargo-fuzz run --fuzz-dir testbench/fuzz --sanitizer none --target-dir target/fuzz "$@"
 }
 for target in "${targets[@]}"; do
-    found=out/fuzz/$target seeds=testbench/fuzz/seeds/$target
+    # Whole connections begin alike, whoever they are with.
+    found=out/fuzz/$target seeds=testbench/fuzz/seeds/${target/connections_verilog/connections_model}
     mkdir -p "$found"
     fuzz "$target" "$found" "$seeds" -- -max_total_time="$seconds" -max_len=1024 -timeout=60 \
         -print_final_stats=1 -artifact_prefix="$PWD/out/fuzz/$target-" ||

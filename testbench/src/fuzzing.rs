@@ -2,8 +2,9 @@
 //! account for each frame, echo only what was sent and take a new connection. `tests/fuzz.rs` runs every seed through the same functions.
 //!
 //! [`parser`] is the TCP parser's Rust block, stepped directly. [`frames_model`] and [`frames_verilog`] take whole frames and answers to what the engine itself
-//! said, on the model and on the compiled Verilog. The labels of the program that an event passed count as coverage, for a fuzzer sees nothing else of an interpreter or of a library that was compiled without it.
+//! said, on the model and on the compiled Verilog; [`connections_model`] and [`connections_verilog`] whole connections ([`crate::dialogue`]). The labels of the program that an event passed count as coverage, for a fuzzer sees nothing else of an interpreter or of a library that was compiled without it.
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ use toe_hdl::tcp::program::program;
 use toe_host::board::Backend;
 use toe_sim::link::{Duration, Frame, Tail};
 
+use crate::dialogue::converse;
 use crate::liveness::Bench;
 use crate::mutate::{byte_at, Mutator, Target};
 use crate::targets::{OnBoard, OnModel};
@@ -26,25 +28,25 @@ use crate::wire::*;
 const PIECES: usize = 40;
 
 /// A fuzzer's bytes, then zeros.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
-    fn half(&mut self) -> u16 {
+    pub(crate) fn half(&mut self) -> u16 {
         u16::from(self.byte()) << 8 | u16::from(self.byte())
     }
 
-    fn take(&mut self, count: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
         let (now, later) = self.0.split_at(count.min(self.0.len()));
         self.0 = later;
         now
     }
 
     /// A small step, or one to an edge of the numbers.
-    fn offset(&mut self) -> u32 {
+    pub(crate) fn offset(&mut self) -> u32 {
         let edges = [1460, 8191, 8192, 8193, 0x7FFF_FFFF, 0x8000_0000, 20_000];
         let n = self.byte();
         match n {
@@ -75,7 +77,7 @@ fn passed(path: &[String]) {
 // ------------------------------------------------------------------------------------------------ whole frames
 
 /// A segment that reaches the engine carries what [`byte_at`] says and comes from the one address there is: else the judge could not tell right from wrong.
-fn made_true(mut frame: Frame, config: &ToeConfig) -> Frame {
+pub(crate) fn made_true(mut frame: Frame, config: &ToeConfig) -> Frame {
     if fate(&frame, config) != Some(Cause::TcpIn) {
         return frame;
     }
@@ -248,6 +250,15 @@ pub fn frames_model(input: &[u8]) {
 /// # Panics
 /// If it breaks a promise.
 pub fn frames_verilog(input: &[u8]) {
+    on_verilog(|target| {
+        throw_at(target, input, |target, how| {
+            target.0.run(64 * u64::from(how));
+        });
+    });
+}
+
+/// With the one board of this thread, after a reset.
+fn on_verilog(body: impl FnOnce(&mut OnBoard)) {
     thread_local! {
         static BOARD: RefCell<Option<OnBoard>> = const { RefCell::new(None) };
     }
@@ -263,13 +274,55 @@ pub fn frames_verilog(input: &[u8]) {
         });
         target.0.board.reset(2);
         target.0.segments.clear();
-        throw_at(&mut target, input, |target, how| {
-            target.0.run(64 * u64::from(how));
-        });
+        body(&mut target);
         for event in target.0.board.take_engine_trace() {
             passed(&event.path);
         }
         *kept = Some(target);
+    });
+}
+
+// ------------------------------------------------------------------------------------------------ whole connections
+
+/// The default, and port 100 for the host.
+fn with_host() -> &'static (ToeConfig, Program) {
+    static BUILT: OnceLock<(ToeConfig, Program)> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let config = crate::model_world::config();
+        let program = program(&config);
+        (config, program)
+    })
+}
+
+/// Whole connections with the model ([`crate::dialogue`]), and what states they were seen in.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn states_of(input: &[u8]) -> BTreeSet<&'static str> {
+    let (config, program) = with_host();
+    let mut model = OnModel::with_program(config, program);
+    if cfg!(fuzzing) {
+        model.link.trace();
+        model.link.observe = Some(|trace| passed(&trace.path));
+    }
+    converse(&mut model, input)
+}
+
+/// Whole connections with the model.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn connections_model(input: &[u8]) {
+    states_of(input);
+}
+
+/// Whole connections with the compiled Verilog, whose host owns nothing.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn connections_verilog(input: &[u8]) {
+    on_verilog(|target| {
+        converse(target, input);
     });
 }
 

@@ -1,5 +1,6 @@
 //! What must hold: support for the tests in `tests/`.
 pub mod crowd;
+pub mod dialogue;
 pub mod fuzzing;
 pub mod liveness;
 pub mod lives;

@@ -34,6 +34,8 @@ pub struct Host {
     pub close_first: bool,
     /// Abort instead of closing.
     pub abort: bool,
+    /// It reads nothing for now.
+    pub deaf: bool,
     /// It has closed.
     pub closed: bool,
 }
@@ -132,7 +134,8 @@ impl ModelLink {
                 continue;
             }
             let host = &mut self.host;
-            let came = self.toe.host_read(conn, usize::MAX);
+            let most = if host.deaf { 0 } else { usize::MAX };
+            let came = self.toe.host_read(conn, most);
             busy |= !came.is_empty();
             host.received.extend(came);
             if attached.closed {

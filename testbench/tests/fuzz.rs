@@ -1,6 +1,8 @@
 //! Random and mutated frames against the model, the Verilog and the Rust blocks: nothing is echoed that was not sent, every frame is accounted for, nothing wedges.
 //!
 //! `TOE_SEED=n` reruns with another seed. The full amounts on hardware are ignored by default for the time they take: `cargo test --test fuzz -- --ignored`.
+use std::collections::BTreeSet;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use toe_hdl::config::ToeConfig;
@@ -115,6 +117,42 @@ fn every_seed_of_frames_on_the_verilog() {
     seeds("frames_verilog", fuzzing::frames_verilog);
 }
 
+#[test]
+fn every_seed_of_connections_on_the_model() {
+    seeds("connections_model", fuzzing::connections_model);
+}
+
+#[test]
+fn every_seed_of_connections_on_the_verilog() {
+    seeds("connections_model", fuzzing::connections_verilog);
+}
+
+/// The hand-made beginnings reach what they are made for, and stand beside what the fuzzer found; `make snapshots` writes them.
+#[test]
+fn the_seeds_of_connections_reach_every_state_and_way_of_recovery() {
+    let folder = toe_sim::tools::workspace().join("testbench/fuzz/seeds/connections_model");
+    let mut all = BTreeSet::new();
+    for (name, steps, states) in toe_testbench::dialogue::beginnings() {
+        let file = folder.join(name);
+        if std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always") {
+            std::fs::create_dir_all(&folder).expect("the folder of seeds");
+            std::fs::write(&file, &steps).expect("a seed");
+        }
+        let kept = std::fs::read(&file).unwrap_or_default();
+        assert_eq!(kept, steps, "{name}: `make snapshots` writes it");
+        let seen = fuzzing::states_of(&steps);
+        println!("{name}: {seen:?}");
+        for state in states {
+            assert!(
+                seen.contains(state),
+                "{name} never reaches {state}: {seen:?}"
+            );
+        }
+        all.extend(seen);
+    }
+    assert_eq!(all.len(), 21, "{all:?}");
+}
+
 /// What a fuzzer would do without looking at coverage: random inputs, on stable, so that the targets are seen to hold beyond their seeds.
 #[test]
 fn random_inputs_to_the_targets() {
@@ -128,5 +166,11 @@ fn random_inputs_to_the_targets() {
     }
     for _ in 0..2_000 {
         fuzzing::frames_model(&input(400));
+    }
+    for _ in 0..5_000 {
+        fuzzing::connections_model(&input(200));
+    }
+    for _ in 0..20 {
+        fuzzing::connections_verilog(&input(60));
     }
 }
