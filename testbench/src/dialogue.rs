@@ -18,6 +18,9 @@ const STEPS: usize = 60;
 /// Active opens of one input: two that nobody answers leave slots for others.
 const OPENS: usize = 2;
 
+/// Cycles of a tick of the board that connections are had with: few, so that timers expire within reach.
+pub const VERILOG_TICK: u64 = 100;
+
 /// An engine with applications and a clock.
 pub trait Engine: Target {
     /// So many ticks pass.
@@ -108,8 +111,8 @@ impl Engine for OnModel {
 
 impl Engine for OnBoard {
     fn pause(&mut self, ticks: u32) {
-        // A tick is a thousand cycles: minutes would take minutes.
-        self.0.run(1_000 * u64::from(ticks.min(300)));
+        // Minutes would take minutes; the first retransmission of a SYN does not.
+        self.0.run(VERILOG_TICK * u64::from(ticks.min(1_500)));
     }
     fn application(&mut self, _: usize, _: Wish) {}
     fn connect(&mut self, local: u16, remote: u16) {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::OnceLock;
+use std::thread::LocalKey;
 
 use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
@@ -15,10 +16,13 @@ use toe_hdl::counters::Cause;
 use toe_hdl::tcp::asm::Program;
 use toe_hdl::tcp::parser::{Parser, LOOK_UP_CYCLES};
 use toe_hdl::tcp::program::program;
-use toe_host::board::Backend;
+use toe_host::board::{Backend, SimulatedBoard};
+use toe_host::demo::CYCLES_PER_TICK;
+use toe_sim::gmii::GmiiPort;
 use toe_sim::link::{Duration, Frame, Tail};
+use toe_sim::time::SimulatedTime;
 
-use crate::dialogue::converse;
+use crate::dialogue::{converse, VERILOG_TICK};
 use crate::liveness::Bench;
 use crate::mutate::{byte_at, Mutator, Target};
 use crate::targets::{OnBoard, OnModel};
@@ -250,22 +254,29 @@ pub fn frames_model(input: &[u8]) {
 /// # Panics
 /// If it breaks a promise.
 pub fn frames_verilog(input: &[u8]) {
-    on_verilog(|target| {
+    thread_local! {
+        static BOARD: RefCell<Option<OnBoard>> = const { RefCell::new(None) };
+    }
+    on_verilog(&BOARD, CYCLES_PER_TICK, |target| {
         throw_at(target, input, |target, how| {
             target.0.run(64 * u64::from(how));
         });
     });
 }
 
-/// With the one board of this thread, after a reset.
-fn on_verilog(body: impl FnOnce(&mut OnBoard)) {
-    thread_local! {
-        static BOARD: RefCell<Option<OnBoard>> = const { RefCell::new(None) };
-    }
-    BOARD.with_borrow_mut(|kept| {
+/// With the one board of this thread and kind, after a reset.
+fn on_verilog(
+    kept: &'static LocalKey<RefCell<Option<OnBoard>>>,
+    tick: u64,
+    body: impl FnOnce(&mut OnBoard),
+) {
+    kept.with_borrow_mut(|kept| {
         let mut target = kept.take().unwrap_or_else(|| {
             let config = ToeConfig::default();
-            let mut bench = Bench::new("fuzz-target", &config, Backend::Verilog);
+            let time = SimulatedTime::new(tick);
+            let board = SimulatedBoard::new(&config, Backend::Verilog, GmiiPort::new(), time);
+            let board = board.expect("the board can be built");
+            let mut bench = Bench::around("fuzz-target", &config, board);
             if cfg!(fuzzing) {
                 let traced = bench.board.trace_engine(&config);
                 traced.expect("the engine has a trace");
@@ -321,7 +332,10 @@ pub fn connections_model(input: &[u8]) {
 /// # Panics
 /// If it breaks a promise.
 pub fn connections_verilog(input: &[u8]) {
-    on_verilog(|target| {
+    thread_local! {
+        static BOARD: RefCell<Option<OnBoard>> = const { RefCell::new(None) };
+    }
+    on_verilog(&BOARD, VERILOG_TICK, |target| {
         converse(target, input);
     });
 }

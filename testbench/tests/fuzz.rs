@@ -2,6 +2,7 @@
 //!
 //! `TOE_SEED=n` reruns with another seed. The full amounts on hardware are ignored by default for the time they take: `cargo test --test fuzz -- --ignored`.
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -153,6 +154,61 @@ fn the_seeds_of_connections_reach_every_state_and_way_of_recovery() {
     assert_eq!(all.len(), 21, "{all:?}");
 }
 
+/// Seeds spliced, with bytes changed, added and taken away: far from the beginnings, but past the handshake. For so long, or so many of them.
+fn mutated_seeds(inputs: usize, time: Duration) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed());
+    let mut corpus: Vec<Vec<u8>> = (toe_testbench::dialogue::beginnings().into_iter())
+        .map(|(_, steps, _)| steps)
+        .collect();
+    let mut known: BTreeSet<BTreeSet<&str>> = BTreeSet::new();
+    let began = Instant::now();
+    let mut count = 0;
+    while count < inputs && began.elapsed() < time {
+        let [a, b] = [(); 2].map(|()| &corpus[rng.random_range(0..corpus.len())]);
+        let mut input = a[..rng.random_range(0..=a.len())].to_vec();
+        input.extend(&b[rng.random_range(0..b.len())..]);
+        for _ in 0..rng.random_range(0..6) {
+            let at = rng.random_range(0..input.len());
+            match rng.random_range(0..4) {
+                0 => input[at] = rng.random(),
+                1 => input[at] ^= 1 << rng.random_range(0..8),
+                2 => input.insert(at, rng.random()),
+                _ if input.len() > 1 => {
+                    input.remove(at);
+                }
+                _ => {}
+            }
+        }
+        input.truncate(300);
+        let outcome = std::panic::catch_unwind(|| fuzzing::states_of(&input));
+        let Ok(seen) = outcome else {
+            panic!("input {count}: {input:?}");
+        };
+        // What reaches a set of states that none did before is begun from, too.
+        if known.insert(seen) {
+            corpus.push(input);
+        }
+        count += 1;
+    }
+    println!(
+        "{count} inputs, {} sets of states, {} inputs to begin from",
+        known.len(),
+        corpus.len()
+    );
+    assert!(known.len() > 50);
+}
+
+#[test]
+fn mutated_seeds_of_connections_on_the_model() {
+    mutated_seeds(3_000, Duration::from_secs(600));
+}
+
+#[test]
+#[ignore = "takes ten minutes; 3,000 inputs of it run in its place"]
+fn ten_minutes_of_mutated_seeds_of_connections_on_the_model() {
+    mutated_seeds(usize::MAX, Duration::from_secs(600));
+}
+
 /// What a fuzzer would do without looking at coverage: random inputs, on stable, so that the targets are seen to hold beyond their seeds.
 #[test]
 fn random_inputs_to_the_targets() {
@@ -170,7 +226,7 @@ fn random_inputs_to_the_targets() {
     for _ in 0..5_000 {
         fuzzing::connections_model(&input(200));
     }
-    for _ in 0..20 {
+    for _ in 0..10 {
         fuzzing::connections_verilog(&input(60));
     }
 }
