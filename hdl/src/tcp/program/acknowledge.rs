@@ -106,6 +106,11 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
         .note("the window was zero: the peer lives (RFC 9293 section 3.8.6.1)");
     zero(a, TRIES);
     a.ld(SND_WND).zero(B);
+    if config.sack {
+        a.note("an ACK that leaves looks where it may stand")
+            .when(B)
+            .set(SACK_ACK);
+    }
     a.when(B).br("text");
     a.note("it has opened: what the probes sent was not taken, so begin at the head");
     a.ld(SND_UNA).xor(SND_MAX).zero(B);

@@ -147,7 +147,10 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
         a.ld(T_LEN).to(MAC_LO);
         a.ld(T_SUM).to(MAC_HI);
     }
-    a.ld(T0).to(SND_MAX);
+    a.ld(T0).st(SND_MAX);
+    if config.sack {
+        a.note("no window is shut here").st(SND_UNA);
+    }
     a.ld(T1).st(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.ldi(state::TIME_WAIT).st(STATE);

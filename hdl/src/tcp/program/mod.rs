@@ -343,8 +343,8 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     timers::pending(&mut a, config);
     retransmit::code(&mut a, config);
     if config.sack {
-        sack::code(&mut a);
-        probe::code(&mut a);
+        sack::code(&mut a, config);
+        probe::code(&mut a, config);
     }
     congestion::code(&mut a, config);
     if config.icmp_errors {

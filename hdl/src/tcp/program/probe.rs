@@ -7,6 +7,7 @@
 use super::marks::*;
 use super::words::*;
 use super::{constant, dup, none, state, timer};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -21,7 +22,7 @@ pub(super) fn no_probe(a: &mut Asm) {
     a.ld(k(constant::NO_PROBE)).st(PTO_MORE);
 }
 
-pub(super) fn code(a: &mut Asm) {
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("probe_tail").note("the timer ran for PTO");
     a.ld(PTO).rsb(RTO).st(T0);
     a.ld(RTO).to(PTO);
@@ -30,7 +31,15 @@ pub(super) fn code(a: &mut Asm) {
     a.when(A).br("retransmission_timeout");
     a.ldi(1).rsb(TX_INDEX).st(T1);
     a.ldi(2).rsb(TX_INDEX).sign(A);
+    a.note("nor if part of it goes again for a smaller path MTU");
+    a.ld(SND_NXT).xor(SND_MAX).or_not_zero(A);
     a.when(A).br(".alone");
+    if config.icmp_errors {
+        a.note("nor if the last is too long for the path")
+            .cmd_a(cmd::TX_PEEK, T1);
+        a.ldi(0xFFF).and(RESULT).rsb(MSS).sign(A);
+        a.when(A).br(".alone");
+    }
     no_probe(a);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::TailProbe.number());

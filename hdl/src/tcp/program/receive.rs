@@ -126,6 +126,9 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.ld(SEG_LEN).or_zero(A);
         a.unless(A).set(SACK_ACK);
         a.unless(A).set(DUPLICATE);
+        a.note("and while the window is shut an ACK looks where it may stand")
+            .ld(SND_WND)
+            .or_zero(SACK_ACK);
     }
     a.unless(FIN).br("unacceptable.answer");
     a.note("TIME-WAIT begins anew with every FIN, but not the time that an application has to read to the end");

@@ -6,8 +6,9 @@
 use super::marks::*;
 use super::probe::{no_probe, probe_anew};
 use super::words::*;
-use super::{dup, flags, none, timer};
-use crate::tcp::asm::{flags::*, kf, operands::*, Asm, Operand};
+use super::{constant, dup, flags, none, timer};
+use crate::config::ToeConfig;
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Operand};
 use crate::tcp::isa::{cmd, out, seg};
 
 /// RFC 6675 section 2, DupThresh.
@@ -34,10 +35,10 @@ const fn edges(block: u8) -> (Operand, Operand) {
     )
 }
 
-pub(super) fn code(a: &mut Asm) {
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     blocks_in(a);
     output(a);
-    blocks_out(a);
+    blocks_out(a, config);
 }
 
 /// What an ACK's blocks say.
@@ -182,14 +183,18 @@ fn output(a: &mut Asm) {
 }
 
 /// An ACK that tells what is held ahead of a gap.
-fn blocks_out(a: &mut Asm) {
+fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     let block = |a: &mut Asm, n: u8| {
         a.ld(RESULT).add(RCV_NXT).st(T0);
         a.ld(RESULT2).add(RCV_NXT).st(T1);
         a.out(out::OPTION + 1 + 2 * n, T0);
         a.out(out::OPTION + 2 + 2 * n, T1);
     };
-    a.label("sack_ack");
+    a.label("sack_ack")
+        .note("a probe of a shut window was sent beyond it: an ACK there would be as unacceptable to the peer (RFC 9293 section 3.10.7.4), and so stands at the window's edge");
+    a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
+    a.sub(SND_MAX).sign(A);
+    a.when(A).br("shut_ack");
     a.ldi(flags::SACK).and(FLAGS).zero(A);
     a.when(A).br("send_plain_ack");
     a.when(DUPLICATE).br(".duplicate");
@@ -227,6 +232,13 @@ fn blocks_out(a: &mut Asm) {
     a.out(out::OPTION + 2, T1);
     a.cmd_imm(cmd::RX_SACK, 0);
     a.br(".second");
+
+    a.label("shut_ack");
+    a.ld(RCV_ADV).sub(RCV_NXT);
+    a.or(k(constant::CTL_ACK)).to(T_CTL);
+    super::transmit::addresses(a, config);
+    a.out(out::SEQ, T_SEQ);
+    a.br("send_ack_rest");
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     }
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
     if config.sack {
+        a.ld(SND_WND).or_zero(SACK_ACK);
         a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
         a.when(A).set(AGAIN);
         a.when(A).set(BUSY);
@@ -315,6 +316,19 @@ mod tests {
             }
         }
         s.state("ESTABLISHED").slots(1).counted(Cause::GaveUp, 3);
+    }
+
+    #[test]
+    fn an_ack_beside_a_probe_stays_inside_the_shut_window() {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+        s.write(b"text");
+        s.ticks(1_500);
+        // The probe, which the peer does not take: it goes on to expect 1.
+        s.expect(ACK, 1, 1, 1);
+        while s.next().is_some() {}
+        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0)).ticks(50);
+        s.expect(ACK, 1, 2, 0);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.label("send_ack_headers");
     addresses(a, config);
     a.out(out::SEQ, SND_MAX);
+    a.label("send_ack_rest");
     a.out(out::ACK, RCV_NXT);
     a.out(out::CTL, T_CTL);
     a.ld(k(0));
@@ -199,7 +200,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// Where the segment goes.
-fn addresses(a: &mut Asm, config: &ToeConfig) {
+pub(super) fn addresses(a: &mut Asm, config: &ToeConfig) {
     if config.ethernet {
         a.out(out::MAC_LO, MAC_LO);
         a.out(out::MAC_HI, MAC_HI);

@@ -453,6 +453,11 @@ fn a_timeout_at_the_same_time_sends_nothing_too_long() {
         let mut s = Script::established_with(config(), syn);
         s.write(&pattern(3000));
         while s.next().is_some() {}
+        if sack {
+            let pto = s.word(PTO);
+            s.ticks(pto);
+            s.expect(ACK, 2001, 1, 1000);
+        }
         let rto = s.word(RTO);
         s.ticks(rto - 1).silence();
         s.arrive_error(too_big(576, 1));
