@@ -507,15 +507,21 @@ fn the_head_of_a_full_ring_can_be_cut() {
         };
         let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
         let mut s = Script::established_with(config, syn);
-        // A window of cwnd larger than the ring: all leave before the error comes.
+        // cwnd grows beyond what is written: all leaves before the error comes.
         s.write(&[1; 10_000]);
         while s.next().is_some() {}
-        s.inject(seg(ACK, 1, 10_001).wnd(60_000)).silence();
+        for n in 1..=10 {
+            s.inject(seg(ACK, 1, 1 + 1000 * n).wnd(60_000)).silence();
+        }
         s.write(&pattern(text));
         if close {
             s.close();
         }
-        while s.next().is_some() {}
+        let mut all = 0;
+        while let Some(next) = s.next() {
+            all += next.data.len();
+        }
+        assert!(all >= 12_000, "{all}");
         s.error(too_big(576, 10_001));
         let (mut at, mut rounds) = (10_001, 0);
         while at < 10_001 + text as u32 {
