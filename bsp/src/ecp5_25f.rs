@@ -45,7 +45,6 @@ struct Inputs {
     program_data: Bits<24>,
     key_write: Bit,
     key_word: Bits<2>,
-    key_data: Bits<32>,
 }
 
 /// What goes out, a cycle before its pins.
@@ -61,7 +60,7 @@ struct Outputs {
     any_open: Bit,
 }
 
-/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here.
+/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 12 fewer than all ports would take: so `key_data` comes over those of `command_ip`.
 #[derive(LogicBlock)]
 pub struct Ecp5Bare {
     pub clock: Signal<In, Clock>,
@@ -85,7 +84,6 @@ pub struct Ecp5Bare {
     pub program_data: Signal<In, Bits<24>>,
     pub key_write: Signal<In, Bit>,
     pub key_word: Signal<In, Bits<2>>,
-    pub key_data: Signal<In, Bits<32>>,
     pub key_ready: Signal<Out, Bit>,
     pub any_open: Signal<Out, Bit>,
     tick: Tick,
@@ -130,7 +128,6 @@ impl Ecp5Bare {
             program_data: Default::default(),
             key_write: Default::default(),
             key_word: Default::default(),
-            key_data: Default::default(),
             key_ready: Default::default(),
             any_open: Default::default(),
             tick: Tick::new(cycles_per_tick),
@@ -166,7 +163,6 @@ impl Logic for Ecp5Bare {
         self.i.d.next.program_data = self.program_data.val();
         self.i.d.next.key_write = self.key_write.val();
         self.i.d.next.key_word = self.key_word.val();
-        self.i.d.next.key_data = self.key_data.val();
         self.toe.reset.next = self.i.q.val().reset;
         self.toe.rx_dv.next = self.i.q.val().rx_dv;
         self.toe.rx_er.next = self.i.q.val().rx_er;
@@ -181,7 +177,7 @@ impl Logic for Ecp5Bare {
         self.toe.program_data.next = self.i.q.val().program_data;
         self.toe.key_write.next = self.i.q.val().key_write;
         self.toe.key_word.next = self.i.q.val().key_word;
-        self.toe.key_data.next = self.i.q.val().key_data;
+        self.toe.key_data.next = self.i.q.val().command_ip;
         // Pins out.
         self.o.d.next = self.o.q.val();
         self.o.d.next.tx_en = self.toe.tx_en.val();
@@ -329,7 +325,6 @@ mod tests {
                 program_data: rng.random_range(0..1_u64 << 24).to_bits(),
                 key_write: rng.random_bool(0.1),
                 key_word: rng.random_range(0..4_u64).to_bits(),
-                key_data: u64::from(rng.random::<u32>()).to_bits(),
             };
             top.reset.next = now.reset;
             top.rx_dv.next = now.rx_dv;
@@ -345,7 +340,6 @@ mod tests {
             top.program_data.next = now.program_data;
             top.key_write.next = now.key_write;
             top.key_word.next = now.key_word;
-            top.key_data.next = now.key_data;
             toe.reset.next = before.reset;
             toe.rx_dv.next = before.rx_dv;
             toe.rx_er.next = before.rx_er;
@@ -360,7 +354,7 @@ mod tests {
             toe.program_data.next = before.program_data;
             toe.key_write.next = before.key_write;
             toe.key_word.next = before.key_word;
-            toe.key_data.next = before.key_data;
+            toe.key_data.next = before.command_ip;
             settle(&mut tick);
             toe.tick.next = tick.tick.val();
             settle(&mut top);

@@ -11,6 +11,9 @@ use rust_hdl::prelude::*;
 const LARGE: usize = 2048;
 /// Words of such a piece.
 const PIECE: usize = 64;
+/// Bits up to which a memory goes into LUTs on an ECP5 (`TOE_ECP5`): 2,048 take 32 small RAMs of 16 x 4 bits. Of block RAMs, each of which they would fill to an eighth, that device has the fewest; on the HX8K,
+/// which has no such small RAM, a memory stays where Yosys puts it.
+const SMALL: usize = 2048;
 
 /// The Verilog of a memory's words, `memory`, with their first values: zero where `image`, which gives indices and values, has none.
 ///
@@ -27,8 +30,13 @@ pub(crate) fn words(width: usize, depth: usize, image: &[(usize, String)]) -> St
     };
     if depth < LARGE {
         let image = given(0, depth);
+        let small = if width * depth <= SMALL {
+            "`ifdef TOE_ECP5\n(* ram_style = \"distributed\" *)\n`endif\n"
+        } else {
+            ""
+        };
         return format!(
-            "(* no_rw_check *) {range}initial begin\n    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;\n{image}end\n"
+            "{small}(* no_rw_check *) {range}initial begin\n    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;\n{image}end\n"
         );
     }
     let mut text = format!("(* no_rw_check, zeroed *) {range}");

@@ -404,9 +404,10 @@ impl Logic for Parser {
         self.payload.ready.next = true;
         self.phase.next = self.s.q.val().phase;
         self.byte.next = self.payload.data.val();
-        self.is_icmp.next = self.with_errors.val() && (self.info_protocol.val() == 1);
-        self.beat.next =
-            self.payload.valid.val() && ((self.info_protocol.val() == 6) || self.is_icmp.val());
+        // 1 and 6 come, and no others: a bit tells them apart, early in the cycle.
+        self.is_icmp.next = self.with_errors.val() && self.info_protocol.val().get_bit(0);
+        self.beat.next = self.payload.valid.val()
+            && (!self.info_protocol.val().get_bit(0) || self.is_icmp.val());
         self.live.next = (self.phase.val() == Phase::Header)
             || (self.phase.val() == Phase::Options)
             || (self.phase.val() == Phase::Payload);

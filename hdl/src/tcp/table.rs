@@ -379,7 +379,7 @@ struct Registers {
 /// have a meaning; the next look-up may follow in the next cycle. Commands: LOOKUP, ALLOC, FREE, RECYCLABLE, EVICTED, KEEP, LISTEN, MOVE.
 ///
 /// The key of the hash begins with the configuration's. In a cycle in which `key_ready` is high a half of it may be replaced: only while no tuple is held, for each is where the key had put it, and
-/// nothing is asked for. So during `reset` and the clearing behind it always.
+/// nothing is looked for. So during `reset` and the clearing behind it always. A look-up or command that would begin in such a cycle begins in the next.
 #[derive(LogicBlock)]
 pub struct Table {
     pub clock: Signal<In, Clock>,
@@ -1148,13 +1148,13 @@ impl Logic for Table {
             }
         }
         // ------------------------------------------------------------ key: a hash begins with what it is in State::Idle
+        // What is asked waits while it is replaced: so `key_ready` hangs on registers alone, and not on the engine's command.
         self.key_open.next = self.r.q.val().state == State::Clear;
-        if (self.r.q.val().state == State::Idle)
-            & (self.r.q.val().filled == bits::<11>(0))
-            & !self.lookup_valid.val()
-            & !self.command.valid.val()
-        {
+        if (self.r.q.val().state == State::Idle) & (self.r.q.val().filled == bits::<11>(0)) {
             self.key_open.next = true;
+            if self.key_write.val() {
+                self.r.d.next.state = State::Idle;
+            }
         }
         self.key_ready.next = self.key_open.val();
         self.hash_key.write.next = self.key_write.val() & self.key_open.val();
@@ -1581,16 +1581,24 @@ mod tests {
         refused(&mut uut, 3);
         command(&mut uut, cmd::FREE, 16, 0, 0);
         look(&mut uut, 1, 1);
-        // A question in the same cycle goes first: its hash has begun with the key that was.
-        uut.lookup_valid.next = true;
-        assert!(!offer_key(&mut uut, false, old as u32));
-        look(&mut uut, 1, 1);
-        uut.command.valid.next = true;
-        uut.command.code.next = u64::from(cmd::ALLOC).into();
-        assert!(!offer_key(&mut uut, false, old as u32));
+        // A question in the same cycle waits for the key: where ALLOC puts a tuple a look-up finds it.
+        for (ip, half) in (5..9).zip([old as u32, new as u32, old as u32, new as u32]) {
+            uut.lookup_valid.next = true;
+            assert!(offer_key(&mut uut, false, !half));
+            look(&mut uut, ip, PORTS);
+            uut.command.code.next = u64::from(cmd::ALLOC).into();
+            uut.command.a.next = PORTS.into();
+            uut.command.b.next = ip.into();
+            uut.command.valid.next = true;
+            assert!(offer_key(&mut uut, false, half));
+            let (_, conn, ..) = command(&mut uut, cmd::ALLOC, 0, PORTS, ip);
+            look(&mut uut, 1, 1);
+            assert_eq!(look(&mut uut, ip, PORTS), (true, conn, 15));
+            assert!(!offer_key(&mut uut, false, old as u32));
+            command(&mut uut, cmd::FREE, conn, 0, 0);
+            look(&mut uut, 1, 1);
+        }
         command(&mut uut, cmd::ALLOC, 0, PORTS, 5);
-        look(&mut uut, 1, 1);
-        assert!(!offer_key(&mut uut, false, old as u32));
         // Reset empties it, and leaves the key.
         uut.reset.next = true;
         edge(&mut uut);

@@ -31,9 +31,9 @@
 //! `TX_MARK` marks it R.
 //!
 //! **Latency.** Query 5 cycles, start to the first byte 6, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
-//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way (4 with a 0); `TX_SACK` 4 and one for each descriptor that ends at or below b, `TX_PIPE` 5 + b, `TX_MARK` 4; without scoreboard
+//! `TX_FREE` 5 and one for each descriptor freed, `TX_RECUT` 10 + a and the cycles the builder reads, after the burst under way (4 with a 0); `TX_SACK` 5 and one for each descriptor that ends at or below b, `TX_PIPE` 6 + b, `TX_MARK` 5; without scoreboard
 //! these three 4; all but `TX_INIT` one more if `HEAD` was not on its way: in the cycle before
-//! the bus named another connection, or the ring was at work (a `TX_FREE`, `TX_SACK`, `TX_PIPE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
+//! the bus named another connection, or the ring was at work (a `TX_FREE` or a refused command may have ended in it), and two if a query or a burst begins with the command. Each cycle in which the burst
 //! closes a segment may cost a command one more.
 //! **Throughput.** One byte a cycle. **Abort.** A burst can't be broken off; `TX_INIT` forgets all that a connection held, and must not come during its burst.
 //!
@@ -176,6 +176,8 @@ enum State {
     PipeAsk,
     Pipe,
     Mark,
+    /// The scoreboard's answers, from registers.
+    Told,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
@@ -1240,10 +1242,8 @@ impl Logic for TxRing {
                         self.r.d.next.found = true;
                     }
                 } else {
-                    self.command.done.next = true;
-                    self.command.ok.next = self.r.q.val().found;
-                    self.command.result.next = bit_cast::<32, 16>(self.r.q.val().sum);
-                    self.r.d.next.state = State::Idle;
+                    self.r.d.next.distance = bits::<17>(0);
+                    self.r.d.next.state = State::Told;
                 }
             }
             if self.asking.val() {
@@ -1269,16 +1269,20 @@ impl Logic for TxRing {
                         self.r.d.next.index = self.used_down.val();
                     }
                 } else {
-                    self.command.done.next = true;
-                    self.command.ok.next = self.r.q.val().found;
-                    self.command.result.next = bit_cast::<32, 16>(self.r.q.val().sum);
-                    self.command.result2.next = self.place.joined.val();
-                    self.r.d.next.state = State::Idle;
+                    self.r.d.next.state = State::Told;
                 }
             }
             if self.marking.val() & !self.stall.val() {
+                self.r.d.next.found = self.r.q.val().exists;
+                self.r.d.next.distance = bits::<17>(0);
+                self.r.d.next.state = State::Told;
+            }
+            // Where TX_SACK ends says a long sum, which may be no part of an answer that all blocks' answers are ORed with.
+            if self.r.q.val().state == State::Told {
                 self.command.done.next = true;
-                self.command.ok.next = self.r.q.val().exists;
+                self.command.ok.next = self.r.q.val().found;
+                self.command.result.next = bit_cast::<32, 16>(self.r.q.val().sum);
+                self.command.result2.next = self.place.joined.val();
                 self.r.d.next.state = State::Idle;
             }
         }
@@ -2263,24 +2267,24 @@ mod tests {
     #[test]
     fn the_scoreboard_takes_the_cycles_it_says() {
         let mut uut = eight(true);
-        assert_eq!(pipe(&mut uut, 3), (5 + 8, false, 80, 0));
-        // Behind it `HEAD` is not on its way. Five segments end at or below 1050, three lie inside.
+        assert_eq!(pipe(&mut uut, 3), (6 + 8, false, 80, 0));
+        // Five segments end at or below 1050, three lie inside.
         let sack = command(&mut uut, cmd::TX_SACK, 1020, 1050);
-        assert_eq!(sack, (4 + 5 + 1, true, 30, 0));
-        assert_eq!(pipe(&mut uut, 4), (5 + 8 + 1, false, 50, 0));
+        assert_eq!(sack, (5 + 5, true, 30, 0));
+        assert_eq!(pipe(&mut uut, 4), (6 + 8, false, 50, 0));
         assert!(pipe(&mut uut, 3).1);
         edge(&mut uut);
-        assert_eq!(pipe(&mut uut, 3), (5 + 8, true, 30, 0));
+        assert_eq!(pipe(&mut uut, 3), (6 + 8, true, 30, 0));
         edge(&mut uut);
-        assert_eq!(command(&mut uut, cmd::TX_MARK, 0, 0), (4, true, 0, 0));
-        assert_eq!(pipe(&mut uut, 3), (5 + 8, true, 40, 10 << 16 | 1));
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 0, 0), (5, true, 0, 0));
+        assert_eq!(pipe(&mut uut, 3), (6 + 8, true, 40, 10 << 16 | 1));
         edge(&mut uut);
-        assert_eq!(command(&mut uut, cmd::TX_MARK, 1, 0), (4, true, 0, 0));
-        assert_eq!(pipe(&mut uut, 3), (5 + 8, false, 50, 0));
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 1, 0), (5, true, 0, 0));
+        assert_eq!(pipe(&mut uut, 3), (6 + 8, false, 50, 0));
         edge(&mut uut);
         assert_eq!(
             command(&mut uut, cmd::TX_SACK, 1070, 1080),
-            (4 + 8, true, 10, 0)
+            (5 + 8, true, 10, 0)
         );
         edge(&mut uut);
         // Marks are not shown, and stay with their segments when the head is freed.
@@ -2289,23 +2293,23 @@ mod tests {
         uut.command.imm.next = 1.into();
         assert_eq!(
             command(&mut uut, cmd::TX_PIPE, 0, 7),
-            (5 + 7 + 1, true, 10, 40 << 16 | 4)
+            (6 + 7 + 1, true, 10, 40 << 16 | 4)
         );
         edge(&mut uut);
         // None are sent: nothing is lost by a timeout.
         uut.command.imm.next = 0.into();
-        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 0), (5, false, 0, 0));
+        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 0), (6, false, 0, 0));
         edge(&mut uut);
-        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 7), (5 + 7, true, 0, 0));
+        assert_eq!(command(&mut uut, cmd::TX_PIPE, 0, 7), (6 + 7, true, 0, 0));
         edge(&mut uut);
         // All is lost, nothing is selectively acknowledged any more.
         assert_eq!(command(&mut uut, cmd::TX_SACK, 1010, 1080).2, 70);
         edge(&mut uut);
-        assert_eq!(command(&mut uut, cmd::TX_MARK, 7, 0), (4, false, 0, 0));
+        assert_eq!(command(&mut uut, cmd::TX_MARK, 7, 0), (5, false, 0, 0));
         edge(&mut uut);
         assert_eq!(
             command(&mut uut, cmd::TX_SACK, 1010, 1080),
-            (4 + 7, false, 0, 0)
+            (5 + 7, false, 0, 0)
         );
     }
 
