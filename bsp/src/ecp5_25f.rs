@@ -387,5 +387,19 @@ mod tests {
             (job.seeds.len(), job.steps(), job.needed_mhz),
             (5, 7, 125.0)
         );
+        // As many pins as the package has for a design.
+        let (_, top) = job.verilog.split_once("module top(").unwrap();
+        let (top, _) = top.split_once("endmodule").unwrap();
+        let pins = top.lines().map(str::trim).filter_map(|line| {
+            let line = line.trim_end_matches(';');
+            let (way, port) = line.split_once(' ')?;
+            if !["input", "output"].contains(&way) {
+                return None;
+            }
+            let range = port.split_once('[').and_then(|(_, r)| r.split_once(':'));
+            Some(range.map_or(1, |(high, _)| high.parse::<u32>().unwrap() + 1))
+        });
+        let pins: u32 = pins.sum();
+        assert!((100..=197).contains(&pins), "{pins} pins");
     }
 }

@@ -906,6 +906,26 @@ endmodule
         assert_eq!(off.registers + 11, on.registers);
     }
 
+    /// The counters' RAM, and one of twice as many bits: what an ECP5 has the fewest of is kept for those that fill it.
+    #[test]
+    fn a_small_memory_takes_no_block_ram_of_an_ecp5() {
+        use rust_hdl::prelude::*;
+        use toe_hdl::memory::Memory;
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let block_rams = |device: Device, depth: usize| {
+            let mut uut = Memory::<Bits<32>, 8>::new(depth);
+            uut.connect_all();
+            let dir = tempfile::tempdir().unwrap();
+            (synthesise(device, &generate_verilog(&uut), dir.path()).unwrap()).block_rams
+        };
+        assert_eq!(block_rams(Device::Lfe5u25f, 64), 0);
+        assert_eq!(block_rams(Device::Lfe5u25f, 128), 1);
+        assert_eq!(block_rams(Device::Hx8k, 64), 2);
+    }
+
     /// Sixteen times the connections widen numbers and addresses by four bits each, and no more: the blocks that keep something for each connection take some LUTs more for each bit. (The
     /// rings and the engine's state are RAM, and so left out.)
     #[test]

@@ -75,8 +75,8 @@ pub struct Endpoint {
     pub program_address: Signal<In, Bits<12>>,
     pub program_data: Signal<In, Bits<24>>,
 
-    // The keys of the hashes are replaced, 32 bits at a time, each held until `key_ready`: which is high while no connection and no TIME-WAIT is remembered, and during `reset`
-    // and the clearing behind it always.
+    // The keys of the hashes are replaced, 32 bits at a time, each held until `key_ready`: which is high while no connection and no TIME-WAIT is remembered and none is looked for, and
+    // during `reset` and the clearing behind it always.
     pub key_write: Signal<In, Bit>,
     /// 0 lower, 1 upper half of `ToeConfig::isn_key`; 2 lower, 3 upper half of `ToeConfig::hash_key`, which must not be zero.
     pub key_word: Signal<In, Bits<2>>,

@@ -269,7 +269,7 @@ pub struct KeyedHash {
     pub command: CommandIn,
     /// A `LOOKUP` is answered: what stands on the bus in the next cycle is another.
     pub looked_up: Signal<In, Bit>,
-    // A half of the key is replaced, not during a hash.
+    // A half of the key is replaced; a hash that begins in that cycle, or has begun, is the old one's.
     pub key_write: Signal<In, Bit>,
     pub key_upper: Signal<In, Bit>,
     pub key_data: Signal<In, Bits<32>>,
