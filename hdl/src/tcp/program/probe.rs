@@ -22,6 +22,13 @@ pub(super) fn no_probe(a: &mut Asm) {
     a.ld(k(constant::NO_PROBE)).st(PTO_MORE);
 }
 
+/// A probe goes: the timer runs for RTO from here on.
+fn goes(a: &mut Asm) {
+    no_probe(a);
+    a.timer_set(timer::RETRANSMIT, RTO);
+    a.count(Cause::TailProbe.number());
+}
+
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("probe_tail").note("the timer ran for PTO");
     a.ld(PTO).rsb(RTO).st(T0);
@@ -34,27 +41,26 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.note("nor if part of it goes again for a smaller path MTU");
     a.ld(SND_NXT).xor(SND_MAX).or_not_zero(A);
     a.when(A).br(".alone");
-    if config.icmp_errors {
-        a.note("nor if the last is too long for the path")
-            .cmd_a(cmd::TX_PEEK, T1);
-        a.ldi(0xFFF).and(RESULT).rsb(MSS).sign(A);
-        a.when(A).br(".alone");
-    }
-    no_probe(a);
-    a.timer_set(timer::RETRANSMIT, RTO);
-    a.count(Cause::TailProbe.number());
     a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
     a.cmd_a(cmd::TX_PEEK, TX_INDEX);
     a.unless(OK).br(".last");
     a.ldi(0xFFF).and(RESULT).add(SND_NXT).sub(SND_UNA);
     a.rsb(SND_WND).sign(A);
     a.when(A).br(".last");
+    goes(a);
     a.ldi(dup::PROBED_NEW).or(DUP_ACKS).to(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.set(LIMITED);
     a.br("output_now");
     a.label("probe_tail.last")
         .note("else the last segment of text, which ends ahead of our FIN if that has been sent");
+    a.cmd_a(cmd::TX_PEEK, T1);
+    if config.icmp_errors {
+        a.note("not if it is too long for the path");
+        a.ldi(0xFFF).and(RESULT).rsb(MSS).sign(A);
+        a.when(A).br(".alone");
+    }
+    goes(a);
     none(a, TIMED_AT);
     a.ldi(dup::PROBED).or(DUP_ACKS).to(DUP_ACKS);
     a.ldi(state::OWN_FIN).and(STATE).not_zero(A);
@@ -71,7 +77,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br("pending.send");
 
     a.label("probed")
-        .note("section 7.4.2: more is acknowledged than was sent before the probe");
+        .note("section 7.4.2: more is acknowledged than was sent before the probe. Work enough for one event: no measurement besides");
+    none(a, TIMED_AT);
+    a.set(BUSY);
     a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A).zero(B);
     a.when(B).set(A);
     a.when(A).ld(SEG_ACK);
@@ -83,9 +91,6 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(SSTHRESH).to(CWND);
     a.label("probed.new");
     a.ldi(dup::GROWS).st(DUP_ACKS);
-    a.note("work enough for one event: no measurement besides");
-    none(a, TIMED_AT);
-    a.set(BUSY);
     probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
