@@ -505,7 +505,6 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
         Cause::IcmpEcho,
         Cause::IcmpError,
         Cause::IcmpOutside,
-        Cause::MtuIgnored,
         Cause::TcpIn,
         Cause::TcpBadChecksum,
         Cause::Opened,
