@@ -106,6 +106,11 @@ pub struct EngineTrace {
 /// Stands for the connection of the shared words.
 const SHARED: u64 = u64::MAX;
 
+/// An operand of either bank that is none of a connection's words.
+fn is_shared(operand: u8) -> bool {
+    operand % isa::FAR >= isa::SHARED_BASE
+}
+
 impl EngineTrace {
     /// Finds the ports, and the labels of the program.
     ///
@@ -134,12 +139,12 @@ impl EngineTrace {
                 data: p("trace_data")?,
             },
             labels,
-            names: (0..64).map(|o| program.symbols.operand(o)).collect(),
-            state: program
-                .shared
-                .iter()
-                .zip(isa::SHARED_BASE..)
-                .map(|(value, operand)| ((SHARED, operand), *value))
+            names: (0..2 * isa::FAR)
+                .map(|o| program.symbols.operand(o))
+                .collect(),
+            state: (0..2 * isa::FAR)
+                .filter(|o| is_shared(*o))
+                .map(|o| ((SHARED, o), program.shared[isa::shared_index(o)]))
                 .collect(),
             events: vec![],
             open: None,
@@ -181,11 +186,7 @@ impl EngineTrace {
         if machine.peek(p.store) == 1 {
             let operand = machine.peek(p.operand) as u8;
             let conn = machine.peek(p.store_conn);
-            let owner = if operand < isa::SHARED_BASE {
-                conn
-            } else {
-                SHARED
-            };
+            let owner = if is_shared(operand) { SHARED } else { conn };
             let after = machine.peek(p.data) as u32;
             let before = self.state.insert((owner, operand), after).unwrap_or(0);
             match open
@@ -196,7 +197,7 @@ impl EngineTrace {
                 Some(change) => change.after = after,
                 None => open.changes.push(Change {
                     conn,
-                    word: self.names[usize::from(operand & 63)].clone(),
+                    word: self.names[usize::from(operand)].clone(),
                     before,
                     after,
                     operand,

@@ -221,6 +221,10 @@ fn the_trace_tells_path_cycles_and_state_of_every_event() {
         }
     }
     assert!(moved > 5, "state moved only {moved} times");
+    // A word of the far bank goes by its own name, and not by that of the near one with its number.
+    let far = events.iter().flat_map(|e| &e.changes);
+    assert!(far.clone().any(|c| c.word == "max_wnd" && c.after > 0));
+    assert!(far.clone().all(|c| c.word != "state" || c.after < 16));
     assert!(
         events
             .iter()

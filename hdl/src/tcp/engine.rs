@@ -932,8 +932,7 @@ impl Logic for Engine {
         self.trace_kind.next = self.event_kind.val();
         self.trace_conn.next = self.event_conn.val();
         self.trace_done.next = self.finish.val();
-        // Who reads the trace takes every word for a near one: what goes far is not shown.
-        self.trace_store.next = self.store.q.val().enable && !self.store.q.val().far;
+        self.trace_store.next = self.store.q.val().enable;
         self.trace_store_conn.next = self.control.q.val().conn;
         self.store_far_bit.next = bits::<1>(0);
         if self.store.q.val().far {
