@@ -377,6 +377,12 @@ impl Crowd {
             self.tally.closed += 1;
         }
         if now >= m.deadline {
+            // The engine's application has aborted and its RST was lost: a peer in FIN-WAIT-2 says nothing more, so that nobody tells it again.
+            if state == FinWait2 && self.shared.borrow().aborted.contains(&m.port) {
+                self.tally.reset += 1;
+                context.sockets.remove(m.handle);
+                return (true, false);
+            }
             self.complain(m, "it stands still");
             return (true, false);
         }
