@@ -344,7 +344,7 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     retransmit::code(&mut a, config);
     if config.sack {
         sack::code(&mut a, config);
-        probe::code(&mut a, config);
+        probe::code(&mut a);
     }
     congestion::code(&mut a, config);
     if config.icmp_errors {

@@ -7,7 +7,6 @@
 use super::marks::*;
 use super::words::*;
 use super::{constant, dup, none, state, timer};
-use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -29,16 +28,13 @@ fn goes(a: &mut Asm) {
     a.count(Cause::TailProbe.number());
 }
 
-pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
-    a.label("probe_tail").note("the timer ran for PTO");
+pub(super) fn code(a: &mut Asm) {
+    a.label("probe_tail")
+        .note("the timer ran for PTO. No probe of one segment alone, nor while part of the flight goes again for a smaller path MTU");
     a.ld(PTO).rsb(RTO).st(T0);
     a.ld(RTO).to(PTO);
-    a.note("which may have become shorter than what was begun with");
-    a.ld(T0).sign(A);
-    a.when(A).br("retransmission_timeout");
     a.ldi(1).rsb(TX_INDEX).st(T1);
     a.ldi(2).rsb(TX_INDEX).sign(A);
-    a.note("nor if part of it goes again for a smaller path MTU");
     a.ld(SND_NXT).xor(SND_MAX).or_not_zero(A);
     a.when(A).br(".alone");
     a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
@@ -54,12 +50,6 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br("output_now");
     a.label("probe_tail.last")
         .note("else the last segment of text, which ends ahead of our FIN if that has been sent");
-    a.cmd_a(cmd::TX_PEEK, T1);
-    if config.icmp_errors {
-        a.note("not if it is too long for the path");
-        a.ldi(0xFFF).and(RESULT).rsb(MSS).sign(A);
-        a.when(A).br(".alone");
-    }
     goes(a);
     none(a, TIMED_AT);
     a.ldi(dup::PROBED).or(DUP_ACKS).to(DUP_ACKS);
@@ -267,6 +257,37 @@ mod tests {
         let rto = s.word(RTO);
         s.ticks(rto - 1).silence().ticks(1);
         s.expect(ACK, FIRST, 1, 1000);
+    }
+
+    #[test]
+    fn the_block_of_new_text_that_was_the_probe_tells_of_what_is_lost_before_it() {
+        let mut s = open(20, true);
+        s.toe.machine.state[0][28] = 3000;
+        s.toe.machine.state[0][24] = dup::GROWS;
+        s.toe.host_write(0, &[7; 8000]);
+        s.settle();
+        for n in 0..3 {
+            s.expect(ACK, FIRST + n * 1000, 1, 1000);
+        }
+        s.ticks(pto(&s));
+        s.expect(ACK, FIRST + 3000, 1, 1000);
+        // Of four on their way three above would be needed without a probe.
+        s.inject(ack(FIRST + 1000).sack(&[(FIRST + 3000, FIRST + 4000)]));
+        s.expect(ACK, FIRST + 1000, 1, 1000);
+        assert_ne!(s.word(DUP_ACKS) & dup::RECOVERY, 0);
+        s.counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn in_recovery_it_is_the_rto_that_runs_from_what_went_again_last() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 6);
+        s.inject(ack(FIRST).sack(&[(FIRST + 1000, FIRST + 6000)]));
+        s.expect(ACK, FIRST, 1, 1000);
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST, 1, 1000);
+        s.counted(Cause::RtoExpired, 1).counted(Cause::TailProbe, 0);
     }
 
     #[test]

@@ -469,6 +469,18 @@ mod tests {
             .counted(Cause::Retransmit, 10);
     }
 
+    /// RFC 2883 section 4: a block below the ACK that comes with it tells of what came twice.
+    #[test]
+    fn a_block_below_its_own_ack_says_nothing_of_a_loss() {
+        let mut s = ten();
+        let cwnd = s.word(CWND);
+        s.inject(ack(9001).sack(&[(4001, 8001)]));
+        while s.next().is_some() {}
+        assert!(s.word(CWND) >= cwnd);
+        assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        s.counted(Cause::Retransmit, 0);
+    }
+
     #[test]
     fn blocks_outside_what_is_on_its_way_are_void() {
         let mut s = ten();

@@ -148,7 +148,7 @@ mod tests {
     use super::super::constant::*;
     use super::super::script::*;
     use super::super::words::*;
-    use crate::config::Owner;
+    use crate::config::{Owner, ToeConfig};
     use crate::counters::Cause;
 
     /// The bound on a connection just opened: its first interval is one RTO.
@@ -328,6 +328,30 @@ mod tests {
         s.expect(ACK, 1, 1, 1);
         while s.next().is_some() {}
         s.inject(seg(ACK, 1, 1).data(b"x").wnd(0)).ticks(50);
+        s.expect(ACK, 1, 2, 0);
+        // What came before is answered there, too.
+        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0));
+        s.expect(ACK, 1, 2, 0);
+        s.inject(seg(ACK, 2, 2).wnd(0)).silence();
+        s.write(b"more");
+        s.inject(seg(ACK, 2, 2).data(b"y"));
+        assert_eq!(s.next().map(|s| s.ack), Some(3));
+    }
+
+    #[test]
+    fn so_does_a_delayed_one() {
+        let config = ToeConfig {
+            delayed_ack: true,
+            ..config()
+        };
+        let mut s = Script::established_with(config, seg(SYN, 0, 0).mss(1000));
+        s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+        s.write(b"text");
+        s.ticks(1_500);
+        s.expect(ACK, 1, 1, 1);
+        while s.next().is_some() {}
+        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0)).silence();
+        s.ticks(DELAYED_ACK);
         s.expect(ACK, 1, 2, 0);
     }
 
