@@ -329,9 +329,11 @@ mod tests {
         while s.next().is_some() {}
         s.inject(seg(ACK, 1, 1).data(b"x").wnd(0)).ticks(50);
         s.expect(ACK, 1, 2, 0);
-        // What came before is answered there, too.
-        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0));
-        s.expect(ACK, 1, 2, 0);
+        // What came before is answered there, too, and what lies beyond the window.
+        for seq in [1, 20_000] {
+            s.inject(seg(ACK, seq, 1).data(b"x").wnd(0));
+            s.expect(ACK, 1, 2, 0);
+        }
         s.inject(seg(ACK, 2, 2).wnd(0)).silence();
         s.write(b"more");
         s.inject(seg(ACK, 2, 2).data(b"y"));
