@@ -173,6 +173,9 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
     a.when(A).br("known");
     a.ldi(constant::RTO_INITIAL).st(RTO);
+    if config.sack {
+        a.st(PTO);
+    }
     a.ret();
 }
 

@@ -97,7 +97,7 @@ pub(super) fn code(a: &mut Asm) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::constant::PTO_MARGIN;
+    use super::super::constant::{PTO_MARGIN, RTO_AFTER_SYN_LOSS, RTO_INITIAL};
     use super::super::script::*;
     use super::super::words::*;
     use super::super::{dup, flags};
@@ -288,6 +288,27 @@ mod tests {
         s.ticks(rto - 1).silence().ticks(1);
         s.expect(ACK, FIRST, 1, 1000);
         s.counted(Cause::RtoExpired, 1).counted(Cause::TailProbe, 0);
+    }
+
+    /// Whatever sets RTO anew: else what is left of it would be less than nothing.
+    #[test]
+    fn the_probe_never_waits_longer_than_an_rto_that_became_shorter() {
+        let mut s = Script::new();
+        let syn = seg(SYN, 0, 0).mss(1000).wnd(0).sack_permitted();
+        s.inject(syn);
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.ticks(RTO_INITIAL);
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+        s.write(b"text");
+        s.ticks(RTO_AFTER_SYN_LOSS);
+        s.expect(ACK, 1, 1, 1);
+        s.inject(seg(ACK, 1, 1));
+        s.expect(ACK, 1, 1, 1);
+        s.expect(ACK, 2, 1, 3);
+        assert_eq!((s.word(RTO), s.word(PTO)), (RTO_INITIAL, RTO_INITIAL));
+        s.ticks(RTO_INITIAL - 1).silence().ticks(1);
+        s.expect(ACK, 1, 1, 1);
     }
 
     #[test]
