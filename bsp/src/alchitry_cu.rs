@@ -35,6 +35,7 @@ pub fn config() -> ToeConfig {
         tick_cycles: (CLOCK_HZ / 1000) as usize,
         // No cells are left for it.
         sack: false,
+        timestamps: false,
         icmp_errors: false,
         isn_hash: false,
         ..ToeConfig::default()

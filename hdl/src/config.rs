@@ -92,6 +92,8 @@ pub struct ToeConfig {
     pub tick_cycles: usize,
     /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds.
     pub sack: bool,
+    /// Timestamps (RFC 7323), with those who have them: round trips of what was sent again, old duplicates told from new text (PAWS), ports used again sooner. Only with `sack`.
+    pub timestamps: bool,
     /// ICMP errors about segments that are on their way are heard (RFC 1122 section 4.2.3.9, RFC 5927): they lower the path MTU (RFC 1191) and end an active open that is refused.
     /// Else they are counted and passed over.
     pub icmp_errors: bool,
@@ -124,6 +126,7 @@ impl Default for ToeConfig {
             delayed_ack: true,
             tick_cycles: 125_000,
             sack: true,
+            timestamps: true,
             icmp_errors: true,
         }
     }
@@ -267,12 +270,19 @@ impl ToeConfig {
                 limit: "a unicast address".into(),
             });
         }
+        if self.timestamps && !self.sack {
+            return Err(ConfigError {
+                field: "timestamps",
+                value: "true".into(),
+                limit: "false without sack".into(),
+            });
+        }
         let length = program::length(self);
         if length > self.program_words {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
+                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out timestamps, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -403,11 +413,20 @@ mod tests {
             program_words: 1024,
             ethernet: false,
             sack: false,
+            timestamps: false,
             icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()
         };
         assert_eq!(c.check(), Ok(()));
+        let c = ToeConfig {
+            sack: false,
+            ..ToeConfig::default()
+        };
+        assert_eq!(
+            c.check().unwrap_err().to_string(),
+            "timestamps is true, but must be false without sack"
+        );
         let c = ToeConfig {
             hash_key: 0,
             ..ToeConfig::default()

@@ -79,6 +79,7 @@ causes! {
     50 IcmpIn "ICMP message received";
     // TCP again.
     51 TailProbe "probe for a loss of the tail sent";
+    52 OldTimestamp "segment refused by its timestamp, an old duplicate (RFC 7323 section 5.3)";
     // ICMP errors.
     56 IcmpError "ICMP error about a segment handed to the engine";
     57 IcmpQuoteBad "ICMP error dropped: what it quotes is not the beginning of a TCP segment of ours";

@@ -37,6 +37,7 @@ struct Settings {
     isn_key: Key,
     tick_cycles: usize,
     sack: bool,
+    timestamps: bool,
     icmp_errors: bool,
     delayed_ack: bool,
     ethernet: bool,
@@ -127,6 +128,7 @@ impl Default for Settings {
             isn_key: Key(c.isn_key),
             tick_cycles: c.tick_cycles,
             sack: c.sack,
+            timestamps: c.timestamps,
             icmp_errors: c.icmp_errors,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
@@ -165,6 +167,7 @@ impl From<Settings> for ToeConfig {
             isn_key: s.isn_key.0,
             tick_cycles: s.tick_cycles,
             sack: s.sack,
+            timestamps: s.timestamps,
             icmp_errors: s.icmp_errors,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
@@ -301,16 +304,18 @@ isn_key = \"{:#018x}\"
 tick_cycles = {}
 # Selective acknowledgements, both ways (RFC 2018, RFC 6675).
 sack = {}
+# Timestamps (RFC 7323) with those who have them. Only with sack.
+timestamps = {}
 # ICMP errors: path MTU (RFC 1191), an active open that is refused (RFC 5927).
 icmp_errors = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
 ethernet = {}
-# Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet, SACK and the keyed hash.
+# Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet, SACK, timestamps and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.icmp_errors, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -330,7 +335,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\nicmp_errors = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nicmp_errors = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -352,6 +357,7 @@ mod tests {
             isn_key: 0x0123_4567_89AB_CDEF,
             tick_cycles: 50_000,
             sack: false,
+            timestamps: false,
             icmp_errors: false,
             delayed_ack: false,
             ethernet: false,

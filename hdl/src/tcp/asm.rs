@@ -185,6 +185,8 @@ pub mod operands {
     pub const RESULT: Operand = Operand::new(isa::RESULT, "result");
     pub const RESULT2: Operand = Operand::new(isa::RESULT2, "result2");
     pub const TICK: Operand = Operand::new(isa::TICK, "tick");
+    /// All 32 bits of it: a word of the far bank.
+    pub const TICK_LONG: Operand = Operand::new(isa::FAR + isa::TICK, "tick_long");
     pub const ISN: Operand = Operand::new(isa::ISN, "isn");
 }
 
@@ -298,7 +300,8 @@ impl Instruction {
 
     /// An address of its, with [`isa::FAR`] if it is one of the far bank.
     fn banked(self, address: u8) -> u8 {
-        if self.is_far() && !(isa::RESULT..isa::SHARED_BASE).contains(&address) {
+        let same = (isa::RESULT..isa::SHARED_BASE).contains(&address) && address != isa::TICK;
+        if self.is_far() && !same {
             isa::FAR + address
         } else {
             address
@@ -1371,7 +1374,7 @@ impl Assembly {
             self.error(w.location, message);
         }
         for o in w.operands() {
-            let own = isa::RESULT..isa::SHARED_BASE;
+            let own = [isa::RESULT, isa::RESULT2, isa::ISN];
             if o.address()
                 .is_some_and(|a| a < isa::FAR && !own.contains(&a))
             {

@@ -154,6 +154,7 @@ pub struct Select {
     is_result: Bit,
     is_result2: Bit,
     is_tick: Bit,
+    is_long: Bit,
     is_isn: Bit,
     is_immediate: Bit,
     invert: Bit,
@@ -274,7 +275,7 @@ pub struct Engine {
     store: DFF<Store>,
     acc: DFF<Bits<32>>,
     results: DFF<Results>,
-    ticks: DFF<Bits<24>>,
+    ticks: DFF<Bits<32>>,
     cycles: DFF<Bits<8>>,
     program: HoldMemory<Bits<24>, 12>,
     state: HoldMemory<Bits<32>, 17>,
@@ -535,7 +536,7 @@ impl Logic for Engine {
         if self.tick.val() {
             self.ticks.d.next = self.ticks.q.val() + 1;
         }
-        self.now.next = self.ticks.q.val();
+        self.now.next = self.ticks.q.val().get_bits::<24>(0);
 
         // ---- Predicate: may the instruction in execute act? ----
         self.op.next = self.execute.q.val().op;
@@ -725,6 +726,10 @@ impl Logic for Engine {
                 self.is_own_operand.val() & !self.src.val().get_bit(1) & self.src.val().get_bit(0);
             self.select.d.next.is_tick =
                 self.is_own_operand.val() & self.src.val().get_bit(1) & !self.src.val().get_bit(0);
+            self.select.d.next.is_long = self.is_own_operand.val()
+                & self.src.val().get_bit(1)
+                & !self.src.val().get_bit(0)
+                & self.decode.q.val().far;
             self.select.d.next.is_isn =
                 self.is_own_operand.val() & self.src.val().get_bit(1) & self.src.val().get_bit(0);
             self.select.d.next.is_immediate = self.is_immediate.val();
@@ -747,6 +752,7 @@ impl Logic for Engine {
         self.gather.is_result.next = self.select.q.val().is_result;
         self.gather.is_result2.next = self.select.q.val().is_result2;
         self.gather.is_tick.next = self.select.q.val().is_tick;
+        self.gather.is_long.next = self.select.q.val().is_long;
         self.gather.is_isn.next = self.select.q.val().is_isn;
         self.gather.is_immediate.next = self.select.q.val().is_immediate;
         self.gather.invert.next = self.select.q.val().invert;
@@ -952,7 +958,7 @@ impl Logic for Engine {
             self.select.d.next.valid = false;
             self.execute.d.next.valid = false;
             self.store.d.next.enable = false;
-            self.ticks.d.next = bits::<24>(0);
+            self.ticks.d.next = bits::<32>(0);
         }
     }
 }

@@ -239,7 +239,7 @@ pub struct Gather {
     pub record: Signal<In, Bits<32>>,
     pub result: Signal<In, Bits<32>>,
     pub result2: Signal<In, Bits<32>>,
-    pub ticks: Signal<In, Bits<24>>,
+    pub ticks: Signal<In, Bits<32>>,
     pub cycles: Signal<In, Bits<8>>,
     pub high: Signal<In, Bits<6>>,
     pub low: Signal<In, Bits<6>>,
@@ -247,9 +247,11 @@ pub struct Gather {
     pub is_record: Signal<In, Bit>,
     pub is_result: Signal<In, Bit>,
     pub is_result2: Signal<In, Bit>,
-    /// `ticks`
+    /// The lower 24 bits of `ticks`.
     pub is_tick: Signal<In, Bit>,
-    /// `{ticks, cycles}`
+    /// The upper 8, too.
+    pub is_long: Signal<In, Bit>,
+    /// `{ticks, cycles}`, of which 24 bits are ticks.
     pub is_isn: Signal<In, Bit>,
     /// `{high, low}`
     pub is_immediate: Signal<In, Bit>,
@@ -273,10 +275,13 @@ impl Logic for Gather {
             to |= self.result2.val().to_u64();
         }
         if self.is_tick.val() {
-            to |= self.ticks.val().to_u64();
+            to |= self.ticks.val().to_u64() & 0xFF_FFFF;
+        }
+        if self.is_long.val() {
+            to |= self.ticks.val().to_u64() >> 24 << 24;
         }
         if self.is_isn.val() {
-            to |= self.ticks.val().to_u64() << 8 | self.cycles.val().to_u64();
+            to |= (self.ticks.val().to_u64() & 0xFF_FFFF) << 8 | self.cycles.val().to_u64();
         }
         if self.is_immediate.val() {
             to |= self.high.val().to_u64() << 6 | self.low.val().to_u64();
@@ -296,7 +301,7 @@ impl Logic for Gather {
             "\
 always @(*) to = {32{invert}} ^ ((state & {32{is_state}}) | (record & {32{is_record}})
     | (result & {32{is_result}}) | (result2 & {32{is_result2}})
-    | ({8'd0, ticks} & {32{is_tick}}) | ({ticks, cycles} & {32{is_isn}})
+    | (ticks & {{8{is_long}}, {24{is_tick}}}) | ({ticks[23:0], cycles} & {32{is_isn}})
     | ({20'd0, high, low} & {32{is_immediate}}));
 "
             .into(),
@@ -528,7 +533,7 @@ mod tests {
             self.gather.record.next = self.y.val();
             self.gather.result.next = self.z.val();
             self.gather.result2.next = self.w.val();
-            self.gather.ticks.next = self.x.val().get_bits::<24>(4);
+            self.gather.ticks.next = self.x.val();
             self.gather.cycles.next = self.y.val().get_bits::<8>(4);
             self.gather.high.next = self.high.val();
             self.gather.low.next = self.low.val();
@@ -540,6 +545,7 @@ mod tests {
             self.gather.is_isn.next = self.controls.val().get_bit(5);
             self.gather.is_immediate.next = self.controls.val().get_bit(6);
             self.gather.invert.next = self.controls.val().get_bit(7);
+            self.gather.is_long.next = self.low.val().get_bit(0);
             self.gathered.next = self.gather.to.val();
             self.set_flag.from.next = self.z.val().get_bits::<16>(0);
             self.set_flag.enable.next = self.controls.val().get_bit(0);
@@ -609,7 +615,7 @@ mod tests {
             assert_eq!(self.sum.val().to_u64(), u64::from(sum));
             assert_eq!(self.carry.val(), first || second);
 
-            let ticks = x >> 4 & 0xFF_FFFF;
+            let ticks = x & 0xFF_FFFF;
             let sources = [
                 x,
                 y,
@@ -623,6 +629,7 @@ mod tests {
             for (n, source) in sources.into_iter().enumerate() {
                 gathered |= if on(n as u32) { source } else { 0 };
             }
+            gathered |= if low & 1 == 1 { x >> 24 << 24 } else { 0 };
             gathered = if on(7) { !gathered } else { gathered };
             assert_eq!(self.gathered.val().to_u64(), u64::from(gathered));
 

@@ -16,7 +16,7 @@
 //! Stores go to 0–31 and 48–63 only.
 //!
 //! **Far bank** (an engine for large devices has one: 64 words of state, 28 of a record, 32 shared). An instruction that is *always, far* means by each of its
-//! addresses the far word of that number: state 32–63, record words 16–27, 16 more constants and scratch; 44–47 are the same. Here and in the assembler far addresses are
+//! addresses the far word of that number: state 32–63, record words 16–27, 16 more constants and scratch; 44–47 are the same, but that [`TICK`] has 32 bits. Here and in the assembler far addresses are
 //! those of the near bank and 64 ([`FAR`]). So an instruction that touches a far word can't have a predicate, and all it touches is far.
 //!
 //! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`preset`]: without PSH and URG,
@@ -116,7 +116,7 @@ pub const RECORD_BASE: u8 = 32;
 pub const RESULT: u8 = 44;
 /// `result2` of the last command.
 pub const RESULT2: u8 = 45;
-/// Ticks since start, 24 bits.
+/// Ticks since start: 24 bits, and 32 as a far operand.
 pub const TICK: u8 = 46;
 /// A number that moves about every 4 µs, for initial sequence numbers (RFC 9293 section 3.4.1).
 pub const ISN: u8 = 47;

@@ -571,18 +571,24 @@ impl Timers {
         self.expired.len()
     }
 
-    /// Ticks since start.
+    /// Ticks since start, of which the timers know 24 bits.
     pub fn now(&self) -> u32 {
+        self.now & 0xFF_FFFF
+    }
+
+    /// All 32 bits of them.
+    pub fn clock(&self) -> u32 {
         self.now
     }
 
     /// A tick: the connections of which a timer expires now.
     pub fn tick(&mut self) -> Vec<u16> {
-        self.now = (self.now + 1) & 0xFF_FFFF;
+        self.now = self.now.wrapping_add(1);
+        let now = self.now();
         let mut posts = Vec::new();
         for (conn, deadlines) in self.deadlines.iter_mut().enumerate() {
             for (t, deadline) in deadlines.iter_mut().enumerate() {
-                if *deadline == Some(self.now) {
+                if *deadline == Some(now) {
                     *deadline = None;
                     self.expired[conn] |= 1 << t;
                     posts.push(conn as u16);
@@ -614,7 +620,7 @@ impl Timers {
     /// So many ticks at once. In none of them a timer expires: they are fewer than [`Timers::next`].
     pub fn skip(&mut self, ticks: u32) {
         debug_assert!(self.next().is_none_or(|next| ticks < next));
-        self.now = self.now.wrapping_add(ticks) & 0xFF_FFFF;
+        self.now = self.now.wrapping_add(ticks);
     }
 
     /// Timers that run, and those that have expired and nobody has taken.

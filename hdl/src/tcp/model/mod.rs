@@ -480,6 +480,7 @@ impl Machine {
         pc: u16,
     ) -> Result<u32, Fault> {
         const FAR: u8 = isa::FAR;
+        const TICK_LONG: u8 = FAR + isa::TICK;
         Ok(match address {
             0..=31 | FAR..=95 => match self.state.get(conn as usize) {
                 Some(state) => state[(address & 31 | address >> 1 & 32) as usize],
@@ -493,6 +494,7 @@ impl Machine {
             isa::RESULT => self.result,
             isa::RESULT2 => self.result2,
             isa::TICK => coprocessors.tick() & 0xFF_FFFF,
+            TICK_LONG => coprocessors.tick(),
             isa::ISN => coprocessors.isn(),
             _ => self.shared[isa::shared_index(address)],
         })

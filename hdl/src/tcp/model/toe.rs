@@ -269,7 +269,7 @@ impl Coprocessors for Blocks {
     }
 
     fn tick(&self) -> u32 {
-        self.timers.now()
+        self.timers.clock()
     }
 
     fn isn(&self) -> u32 {

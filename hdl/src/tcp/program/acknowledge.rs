@@ -125,9 +125,13 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.note("RFC 6298 section 2; a sample across the tick's wrap is void, and one of a minute or more, which bounds RTO: by 5 times as long");
     a.ld(TICK).sub(TIMED_AT).st(T0);
     a.sub(k(constant::RTO_MAX)).carry(A);
+    if config.timestamps {
+        a.ld(FLAGS).or_sign(A);
+    }
     a.when(A).br(".void");
+    a.label("measured");
     a.ldi(flags::SAMPLED).and(FLAGS).zero(A);
-    a.when(A).br(".first");
+    a.when(A).br("sample.first");
     a.note("2.3: RTTVAR += (|SRTT - R| - RTTVAR) / 4, SRTT += (R - SRTT) / 8");
     a.shr1(RTTVAR).st(T2);
     a.shr3(SRTT).rsb(T0).sign(A);
@@ -165,6 +169,14 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.shl1(T0).st(RTTVAR);
     a.br("known");
     a.label("sample.void");
+    if config.timestamps {
+        a.note("RFC 7323 section 4.1: by the timestamp that came back");
+        a.ld(FLAGS).not_sign(A);
+        a.ld(TICK_LONG).add(TS_OFFSET);
+        a.sub(SEG_TSECR).st(T0);
+        a.sub(k(constant::RTO_MAX)).or_carry(A);
+        a.unless(A).br("measured");
+    }
     none(a, TIMED_AT);
     a.ret();
 

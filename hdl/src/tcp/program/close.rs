@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify, out};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
@@ -21,9 +21,8 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("finish")
         .note("both directions are over: tell the application once it has read all, at the latest when this timer expires");
     if config.ethernet {
-        a.ldi(constant::UNREAD / 8).st(T0);
+        a.shr1(k(constant::BIT_16)).st(T0);
         a.timer_clear(timer::RETRANSMIT);
-        a.shl3(T0).st(T0);
         a.timer_set(timer::TIME_WAIT, T0);
     } else {
         a.note("the shared row has room for it where no addresses are needed");
@@ -133,6 +132,11 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     a.ld(SND_MAX).to(T0);
     a.ld(RCV_NXT).to(T1);
     a.ld(ACK_DUE).not_zero(ACK_NOW);
+    if config.timestamps {
+        a.ld(FLAGS).sign(B);
+        a.ld(TS_RECENT).to(T_RECENT);
+        a.ld(TS_OFFSET).to(T_OFFSET);
+    }
     a.note("segments that wait in the queue must not find it here");
     zero(a, STATE);
     zero(a, PORTS);
@@ -154,7 +158,18 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     a.ld(T1).st(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     a.ldi(state::TIME_WAIT).st(STATE);
-    a.ldi(flags::RELEASED).st(FLAGS);
+    if config.timestamps {
+        a.ld(T1).st(LAST_ACK);
+        a.ldi(flags::RELEASED).st(T_LEN);
+        a.ld(T_RECENT).to(TS_RECENT);
+        a.ld(T_OFFSET).to(TS_OFFSET);
+        a.ld(TICK_LONG).to(TS_AGE);
+        a.shl3(kf(1 << 28));
+        a.unless(B).ld(k(0));
+        a.or(T_LEN).to(FLAGS);
+    } else {
+        a.ldi(flags::RELEASED).st(FLAGS);
+    }
     a.timer_set(timer::TIME_WAIT, k(constant::TIME_WAIT));
     a.unless(A).count(Cause::Recycled.number());
     a.when(ACK_NOW).br("send_ack");

@@ -55,13 +55,24 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::SEQ, SND_UNA);
     a.out(out::ACK, RCV_NXT);
     a.out(out::OPTION, k(mss_option(config)));
+    if config.timestamps {
+        a.note("RFC 7323 section 3.2: timestamps likewise")
+            .shr1(kf(1 << 27))
+            .and(SEG_MSSOPT)
+            .not_zero(B);
+        a.when(B).br(".stamps");
+    }
     if config.sack {
         a.note("RFC 2018 section 2: SACK-permitted, if the peer's SYN has it");
-        a.ld(kf(SACK_PERMITTED_IN)).and(SEG_MSSOPT).zero(B);
+        sack_permitted_in(a);
+        a.and(SEG_MSSOPT).zero(B);
         a.ld(kf(OPTION_WORD)).add(T_CTL);
         a.unless(B).st(T_CTL);
         a.ld(kf(SACK_PERMITTED)).st(T0);
         a.unless(B).out(out::OPTION + 1, T0);
+    }
+    if config.timestamps {
+        a.label(".options");
     }
     a.ld(k(0));
     a.out(out::CTL, T_CTL);
@@ -91,6 +102,10 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::Recycled.number());
     zero(a, STATE);
     a.done();
+
+    if config.timestamps {
+        super::stamps::passive_open(a);
+    }
 
     a.label(".refused");
     a.count(Cause::Refused.number());
@@ -248,8 +263,10 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
 
 /// One more word in a data offset.
 const OPTION_WORD: u32 = 1 << 28;
-/// Where a record says that its segment has the option SACK-permitted.
-const SACK_PERMITTED_IN: u32 = 1 << 25;
+/// acc: where a record says that its segment has the option SACK-permitted. No constant of its own: half of it is `net(1)`.
+fn sack_permitted_in(a: &mut Asm) {
+    a.shl1(kf(1 << 24));
+}
 /// RFC 2018 section 2: kind 4, length 2, behind two no-operations as Linux has them.
 const SACK_PERMITTED: u32 = 0x0101_0402;
 
@@ -276,6 +293,10 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.shl16(SEG_PORTS).st(OUT_PORTS);
     first_number(a, config).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
+    if config.timestamps {
+        a.call("stamp_offset");
+        a.ld(k(0)).st(TS_RECENT);
+    }
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
@@ -302,9 +323,13 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         .note("RCV.NXT = SEG.SEQ + 1, the window, the MSS");
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
     if config.sack {
-        a.ld(kf(SACK_PERMITTED_IN)).and(SEG_MSSOPT).not_zero(A);
+        sack_permitted_in(a);
+        a.and(SEG_MSSOPT).not_zero(A);
         a.ldi(flags::SACK).or(FLAGS);
         a.when(A).st(FLAGS);
+    }
+    if config.timestamps {
+        super::stamps::peer_syn(a);
     }
     a.label("peer_syn_known");
     a.ld(SEG_WND).to(SND_WND);
@@ -332,7 +357,8 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.st(RECOVER);
         a.shl16(MSS).st(T0);
         if config.sack {
-            a.ld(kf(SACK_PERMITTED_IN)).and(MSS).not_zero(A);
+            sack_permitted_in(a);
+            a.and(MSS).not_zero(A);
             a.ldi(flags::SACK).or(FLAGS);
             a.when(A).st(FLAGS);
         }
@@ -353,8 +379,21 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.when(A).ld(k(constant::NO_PROBE));
         a.st(PTO_MORE);
     }
+    if config.timestamps {
+        a.ldi(super::stamps::BYTES).st(T1);
+    }
     a.ldi(u32::from(config.send_mss())).sub(T0).sign(A);
     a.unless(A).ld(T0);
+    if config.timestamps {
+        a.note("RFC 7323 appendix A, RFC 6691: what each segment has of options comes off, but for one byte");
+        a.ld(FLAGS).sign(A);
+        a.sub(T1).sign(B).zero(C);
+        a.when(A).sub(T1);
+        a.unless(A).clear(B);
+        a.unless(A).clear(C);
+        a.when(C).set(B);
+        a.when(B).ldi(1);
+    }
     a.st(MSS);
     a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
@@ -377,6 +416,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(SND_UNA).to(T_SEQ);
     a.out(out::OPTION, k(mss_option(config)));
+    if config.timestamps {
+        super::stamps::syn_out(a);
+    }
     if config.sack {
         a.note("SACK-permitted: in a SYN always, in a SYN-ACK if the peer's SYN had it");
         a.ldi(state::SYN_SENT).xor(STATE).zero(A);

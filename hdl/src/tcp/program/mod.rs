@@ -11,6 +11,7 @@
 //! | [`sack`] | what was lost by the peer's SACK blocks and what goes again (RFC 6675), and our own blocks (RFC 2018, RFC 2883) |
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
 //! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
+//! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
 //! | [`host`] | the host's command: active open (section 3.10.1) |
@@ -47,6 +48,7 @@ pub mod retransmit;
 pub mod sack;
 #[cfg(test)]
 mod script;
+pub mod stamps;
 pub mod timers;
 pub mod transmit;
 
@@ -155,6 +157,14 @@ pub mod words {
     pub const MAX_WND: Operand = Operand::far_state(0, "max_wnd");
     /// What `pto` has more than two round trips: [`super::constant::PTO_MARGIN`], or [`super::constant::NO_PROBE`].
     pub const PTO_MORE: Operand = Operand::far_state(1, "pto_more");
+    /// RFC 7323 section 4.3, TS.Recent: the peer's timestamp that is sent back.
+    pub const TS_RECENT: Operand = Operand::far_state(2, "ts_recent");
+    /// What our timestamps are ahead of the clock.
+    pub const TS_OFFSET: Operand = Operand::far_state(3, "ts_offset");
+    /// When `ts_recent` came (section 5.5).
+    pub const TS_AGE: Operand = Operand::far_state(4, "ts_age");
+    /// Last.ACK.sent (section 4.3). Kept with timestamps only.
+    pub const LAST_ACK: Operand = Operand::far_state(5, "last_ack");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -167,6 +177,9 @@ pub mod words {
     pub const T1: Operand = Operand::shared(5, "t1");
     /// When the challenge ACK sent last was due at [`super::constant::CHALLENGE_INTERVAL`]: ahead of the clock while more were sent than that allows.
     pub const CHALLENGE: Operand = Operand::far_shared(0, "challenge");
+    /// What of them moves into TIME-WAIT.
+    pub const T_RECENT: Operand = Operand::far_shared(1, "t_recent");
+    pub const T_OFFSET: Operand = Operand::far_shared(2, "t_offset");
     /// What a segment's ACK acknowledges anew, in bytes. The same word as `t_len`: the ACK is dealt with before anything is sent.
     pub const T_ACKED: Operand = Operand::shared(2, "t_len");
     /// The same word as `t_sum`: never both in one event's way.
@@ -193,6 +206,8 @@ pub mod flags {
     pub const QUICK: u32 = 64;
     /// Both ends do SACK (RFC 2018).
     pub const SACK: u32 = 128;
+    /// Both ends do timestamps (RFC 7323): the sign.
+    pub const STAMPED: u32 = 1 << 31;
     /// The application stands from this bit on.
     pub const OWNER_SHIFT: u32 = 8;
 }
@@ -236,7 +251,7 @@ pub mod marks {
     pub const C: Flag = Flag::new(7, "c");
     /// What was lost goes again now, before all else; comes with [`BUSY`]. (Cleared in odd segments; a close is done with before anything is sent.)
     pub const AGAIN: Flag = Flag::new(11, "again");
-    /// An ACK that leaves is to tell of what is held ahead of a gap. (SYN's place: none gets this far. A pending event may begin with it, which does no harm.)
+    /// An ACK that leaves is to tell of what is held ahead of a gap, and what leaves may need timestamps. (SYN's place: none gets this far. A pending event may begin with it, which does no harm.)
     pub const SACK_ACK: Flag = Flag::new(9, "sack_ack");
     /// And first of this segment, whose text had come before. (RST's place; of a pending event cleared where reading is dealt with.)
     pub const DUPLICATE: Flag = Flag::new(10, "duplicate");
@@ -274,7 +289,7 @@ pub mod constant {
     /// gives way. A SYN above all that was sent opens anew (RFC 6191, without its timestamps).
     pub const TIME_WAIT: u32 = BIT_16;
     /// How long an application may take to read what came before the peer's FIN, once both directions are over. Its connection keeps its slot until then; what is unread afterwards is lost.
-    pub const UNREAD: u32 = 30_000;
+    pub const UNREAD: u32 = BIT_16 / 2;
     /// How long an active open waits before it asks the ARP cache for the second time; then twice as long, and so on, [`SYN_TRIES`] times: 12.7 s in all.
     pub const ARP_RETRY: u32 = 100;
     /// RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6: keepalive must be off unless asked for, and then wait two hours. Here no connection is probed but in FIN-WAIT-2, and
@@ -328,7 +343,7 @@ pub fn program(config: &ToeConfig) -> Program {
 fn assemble(config: &ToeConfig, limit: usize) -> Program {
     let mut a = Asm::new(limit);
     vectors(&mut a);
-    receive::segment(&mut a);
+    receive::segment(&mut a, config);
     acknowledge::acknowledgement(&mut a, config);
     receive::text(&mut a, config);
     transmit::output(&mut a, config);
@@ -348,7 +363,10 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     }
     congestion::code(&mut a, config);
     if config.icmp_errors {
-        path::code(&mut a);
+        path::code(&mut a, config);
+    }
+    if config.timestamps {
+        stamps::code(&mut a, config);
     }
     host::command(&mut a, config);
     match a.assemble() {
@@ -435,7 +453,7 @@ mod tests {
             let soon = counts(&near[1]) || counts(&near[2]) && !leaves;
             assert!(!counts(&near[0]) || !soon, "two COUNTs at word {at}");
         }
-        assert!(largest <= 1900, "{largest} words");
+        assert!(largest <= 2000, "{largest} words");
         let smallest = ToeConfig {
             rx_ring_bytes: 512,
             tx_ring_bytes: 512,
@@ -443,6 +461,7 @@ mod tests {
             ethernet: false,
             program_words: 1024,
             sack: false,
+            timestamps: false,
             icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()

@@ -7,22 +7,24 @@
 //! |---|---|
 //! | protocol, port unreachable (3/2, 3/3) in SYN-SENT | the attempt ends, as by a RST (SHLD-26; RFC 5927 section 5.2) |
 //! | the same in other states, and all else (3/0, 3/1, 3/5 to 3/15, 11, 12; MUST-56) | counted: what the peer does not acknowledge is given up in its time (RFC 5927 section 5.2) |
-//! | fragmentation needed (3/4) | MSS = MTU - 40; all that is on its way goes again at once, `cwnd` as it was (RFC 1191 section 6.5) |
+//! | fragmentation needed (3/4) | MSS = MTU - 40, less the options; all that is on its way goes again at once, `cwnd` as it was (RFC 1191 section 6.5) |
 //!
 //! **Deviations** from RFC 1191. An MTU below 576 is passed over: such links are none of IPv4's any more, and every attacker's first choice (RFC 5927 section 7; Linux has 552, `min_pmtu`). An MTU of 0, an old
 //! router's, is taken for 576 (section 5 has this as the simplest way; DF stays set). The path MTU is the connection's: it is not kept for the next one to the same address, and never
 //! grows again (section 6.3 has 10 minutes): a new connection begins anew.
 //!
-//! **Cut again.** The send ring is told the new size: what is written from here on is cut at that. What is cut already stays as it is until it is at the head: then 536 bytes are cut off (`too_long`), a size that the next MTU can't be
+//! **Cut again.** The send ring is told the new size: what is written from here on is cut at that. What is cut already stays as it is until it is at the head: then 536 bytes are cut off, less those of options (`too_long`), a size that the next MTU can't be
 //! below, so that no head needs a second descriptor to be free. What follows a segment that is too long waits until that is the head.
 use super::marks::*;
+use super::stamps::BYTES;
 use super::words::*;
 use super::{constant, state, zero};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
-/// The headers of a segment with text: IPv4 and TCP, without options.
+/// The headers of a segment with text: IPv4 and TCP, without options ([`BYTES`]).
 const HEADERS: u32 = 40;
 /// The smallest MTU that is believed: what every host takes (RFC 791, RFC 1122 section 3.3.2).
 const LEAST: u32 = 576;
@@ -43,7 +45,7 @@ pub(super) fn late(a: &mut Asm) {
     a.when(A).br("icmp_error");
 }
 
-pub(super) fn code(a: &mut Asm) {
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("icmp_stray");
     a.count(Cause::IcmpStray.number());
     a.done();
@@ -86,7 +88,14 @@ pub(super) fn code(a: &mut Asm) {
         .st(T1);
     a.sub(SEG_LEN).or_not_sign(A);
     a.ldi(state::ESTABLISHED).rsb(STATE).or_sign(A);
-    a.ldi(HEADERS).rsb(T1).st(T1);
+    if config.timestamps {
+        a.ld(FLAGS).sign(B);
+    }
+    a.ldi(HEADERS);
+    if config.timestamps {
+        a.when(B).ldi(HEADERS + BYTES);
+    }
+    a.rsb(T1).st(T1);
     a.sub(MSS).or_not_sign(A);
     a.when(A).br(".no_smaller");
     a.count(Cause::MtuLowered.number());
@@ -104,7 +113,12 @@ pub(super) fn code(a: &mut Asm) {
 
     a.label("too_long")
         .note("longer than the path takes: only the head can be cut again. What is ahead is on its way, and its ACK brings this to the head");
-    a.ldi(constant::MSS_DEFAULT).st(T0);
+    a.ldi(constant::MSS_DEFAULT);
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).ldi(constant::MSS_DEFAULT - BYTES);
+    }
+    a.st(T0);
     a.ld(TX_INDEX).not_zero(A);
     a.when(A).br("acknowledge");
     a.cmd_a(cmd::TX_RECUT, T0);

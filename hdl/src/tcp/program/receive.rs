@@ -8,7 +8,7 @@ use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify};
 
 /// From the vector to the ACK check: straight on in the common case.
-pub(super) fn segment(a: &mut Asm) {
+pub(super) fn segment(a: &mut Asm, config: &ToeConfig) {
     a.label("segment")
         .note("is it still the connection that the parser looked up?");
     a.ld(SEG_IP).xor(IP).not_zero(UNCOMMON);
@@ -17,6 +17,11 @@ pub(super) fn segment(a: &mut Asm) {
     a.when(UNCOMMON).br("stale");
     a.ldi(state::ESTABLISHED).xor(STATE).not_zero(UNCOMMON);
     a.ld(SEG_SEQ).xor(RCV_NXT).or_not_zero(UNCOMMON);
+    if config.timestamps {
+        a.note("with timestamps none is common")
+            .ld(FLAGS)
+            .or_sign(UNCOMMON);
+    }
     a.when(ODD).br("uncommon");
     a.when(UNCOMMON).br("uncommon");
 }
@@ -71,6 +76,11 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("by_state");
     a.ldi(state::SYN_RECEIVED).rsb(STATE).sign(A);
     a.when(A).br("unsynchronized");
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br("stamped");
+        a.label("unstamped");
+    }
 
     a.note("first check: sequence number (section 3.4, table 6). More than the table: the right edge itself, where every ACK stands of a peer");
     a.note("that has filled the window. Two such peers who lost each other's flights would refuse each other's ACKs, each with an ACK");
@@ -90,6 +100,7 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     };
     a.when(SYN).br(syn);
     a.unless(ACK).br("no_ack");
+    super::stamps::mark(a, config);
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).br("time_wait");
     if config.sack {
@@ -120,6 +131,7 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("unacceptable");
     a.when(RST).br("drop_unacceptable");
     a.when(SYN).br("syn_in");
+    super::stamps::mark(a, config);
     if config.sack {
         a.note("RFC 2883: text that has all come before is told of");
         a.ld(SEG_SEQ).sub(RCV_NXT).not_sign(A);
@@ -157,8 +169,15 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.label("syn_in")
         .note("RFC 1122 section 4.2.2.13, RFC 6191: in TIME-WAIT a SYN above all that the peer has sent opens anew,")
         .note("if our first number is above all that we have sent, too, and the application has let go");
-    a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
-    a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
+    if config.timestamps {
+        a.note("by the timestamps, if both have them and they differ");
+        super::stamps::reuse(a);
+        a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
+        a.when(C).set(A);
+    } else {
+        a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
+        a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
+    }
     if config.isn_hash {
         a.ld(SEG_IP);
         a.unless(A).cmd_a(cmd::LOOKUP, SEG_PORTS);
@@ -181,7 +200,9 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     }
     a.label("challenge")
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
-    if config.sack {
+    if config.timestamps {
+        a.ld(FLAGS).sign(SACK_ACK);
+    } else if config.sack {
         a.clear(SACK_ACK);
     }
     if config.complete() {
@@ -282,12 +303,13 @@ fn challenge(a: &mut Asm) {
         .st(T1);
     a.ldi(ahead).st(T0);
     a.ldi(ahead - CHALLENGE_INTERVAL).sub(T1).st(T2);
-    a.ldi(CHALLENGE_INTERVAL).add(CHALLENGE).sub(TICK);
+    a.ldi(CHALLENGE_INTERVAL).add(CHALLENGE);
+    a.sub(TICK_LONG);
     a.rsb(T0).not_carry(A);
     a.when(A).ld(k(0));
     a.rsb(T2).not_carry(B);
     a.when(B).br(".held");
-    a.add(TICK).to(CHALLENGE);
+    a.add(TICK_LONG).to(CHALLENGE);
     a.br("send_ack");
     a.label(".held");
     a.count(Cause::ChallengeHeld.number());

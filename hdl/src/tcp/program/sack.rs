@@ -14,11 +14,8 @@ use crate::tcp::isa::{cmd, out, seg};
 /// RFC 6675 section 2, DupThresh.
 const DUP_THRESH: u8 = 3;
 /// A SACK option of no blocks behind two no-operations (RFC 2018 section 3, as Linux aligns it), and what each block adds.
-const OPTION: u32 = 0x0101_0502;
-const BLOCK: u32 = 8;
-/// Data offset and ACK of a segment with an option of no blocks, and what each block adds.
-const CTL: u32 = 0x6010_0000;
-const CTL_BLOCK: u32 = 0x2000_0000;
+pub(super) const OPTION: u32 = 0x0101_0502;
+pub(super) const BLOCK: u32 = 8;
 
 /// A block's edges in the record.
 const fn edges(block: u8) -> (Operand, Operand) {
@@ -182,6 +179,13 @@ fn output(a: &mut Asm) {
     a.br("peeked_again");
 }
 
+/// T_CTL: ACK, with acc and three more words of options, the edges of a block and what stands before it.
+fn words_more(a: &mut Asm) {
+    a.add(kf(3 << 27));
+    a.add(kf(3 << 27));
+    a.add(k(constant::CTL_ACK)).st(T_CTL);
+}
+
 /// An ACK that tells what is held ahead of a gap.
 fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     let block = |a: &mut Asm, n: u8| {
@@ -195,6 +199,10 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
     a.sub(SND_MAX).sign(A);
     a.when(A).br("shut_ack");
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br("stamped_ack");
+    }
     a.ldi(flags::SACK).and(FLAGS).zero(A);
     a.when(A).br("send_plain_ack");
     a.when(DUPLICATE).br(".duplicate");
@@ -210,15 +218,21 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.unless(OK).br(".two");
     block(a, 2);
     a.ldi(3 * BLOCK).add(kf(OPTION)).st(T0);
-    a.ld(kf(CTL.wrapping_add(3 * CTL_BLOCK))).st(T_CTL);
+    a.ld(kf(1 << 28));
+    a.add(kf(3 << 27));
+    a.add(kf(3 << 27));
+    words_more(a);
     a.br(".window");
     a.label("sack_ack.two");
     a.ldi(2 * BLOCK).add(kf(OPTION)).st(T0);
-    a.ld(kf(CTL + 2 * CTL_BLOCK)).st(T_CTL);
+    a.ld(kf(1 << 28));
+    a.add(kf(1 << 28));
+    words_more(a);
     a.br(".window");
     a.label("sack_ack.one");
     a.ldi(BLOCK).add(kf(OPTION)).st(T0);
-    a.ld(kf(CTL + CTL_BLOCK)).st(T_CTL);
+    a.ld(k(0));
+    words_more(a);
     a.label("sack_ack.window");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.out(out::OPTION, T0);
@@ -236,9 +250,20 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.label("shut_ack");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br("shut_stamped");
+        a.label("shut_headers");
+    }
     super::transmit::addresses(a, config);
     a.out(out::SEQ, T_SEQ);
     a.br("send_ack_rest");
+    if config.timestamps {
+        a.label("shut_stamped");
+        a.shl1(kf(3 << 27)).add(T_CTL).to(T_CTL);
+        a.call("stamp");
+        a.br("shut_headers");
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::tcp::isa::cmd;
 
 pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("pending");
+    super::stamps::mark(a, config);
     a.when(A).br("pending_closed");
     a.when(P_RELEASED).br(".released");
     a.label(".after_released");
@@ -89,6 +90,10 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("pending.timer");
     a.cmd(cmd::TIMER_TAKE);
     a.ldi(1 << timer::RETRANSMIT).and(RESULT).not_zero(B);
+    if config.complete() {
+        a.note("mostly it is alone").xor(RESULT).zero(A);
+        a.when(A).br("retransmission_timeout");
+    }
     a.ldi(1 << timer::TIME_WAIT).and(RESULT).not_zero(A);
     a.when(A).br("time_wait_over");
     a.note("released and in TIME-WAIT: begun anew as it expired")
@@ -108,7 +113,14 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
     a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
     if config.delayed_ack || config.sack {
-        a.ldi(!flags::QUICK & 0xFFF).and(FLAGS).to(FLAGS);
+        a.ldi(flags::QUICK).and(FLAGS);
+        a.xor(FLAGS).to(FLAGS);
+    }
+    if config.timestamps {
+        a.ld(TICK_LONG);
+        a.sub(TS_AGE).sign(C);
+        a.when(C).br("stamps_aged");
+        a.label("keepalive.aged");
     }
     a.ld(SHORT).not_zero(A);
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);

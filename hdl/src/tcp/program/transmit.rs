@@ -105,6 +105,10 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
 
     a.label("emit")
         .note("T_SEQ, T_CTL without window, T_LEN, T_SUM");
+    if config.timestamps {
+        a.when(SACK_ACK).br("emit_stamped");
+        a.label("emit_plain");
+    }
     a.cmd(cmd::RX_WINDOW);
     a.ld(T_CTL);
     a.or(RESULT).to(T_CTL);

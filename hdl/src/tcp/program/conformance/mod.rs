@@ -25,6 +25,7 @@ mod syn_received;
 mod syn_sent;
 mod time_wait;
 mod timeouts;
+mod timestamps;
 mod window;
 
 /// The receive window of every script, empty.

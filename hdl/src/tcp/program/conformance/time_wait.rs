@@ -185,7 +185,6 @@ fn it_comes_back_if_the_syn_turns_out_to_be_an_old_duplicate() {
 }
 
 #[test]
-#[ignore = "reason: timestamps are not used in TIME-WAIT (RFC 6191 section 2, SHLD-4)"]
 fn a_syn_with_a_later_timestamp_opens_anew_whatever_its_number() {
     let mut s = Script::new();
     s.inject(seg(SYN, 0, 0).mss(1000).stamps(1000, 0));
