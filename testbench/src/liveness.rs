@@ -69,7 +69,9 @@ pub fn class(cause: Cause) -> Class {
         FrameIn | TcpIn | IcmpError => Class::Gate,
         HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
         | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
-        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe => Class::Besides,
+        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe | OldTimestamp => {
+            Class::Besides
+        }
     }
 }
 

@@ -46,7 +46,14 @@ fn now(a: &mut Asm) {
     a.ld(TICK_LONG).add(TS_OFFSET);
 }
 
-/// Events of such a connection say so by [`SACK_ACK`].
+/// Pending events of such a connection say so by [`SACK_ACK`], and others not, whatever the mask says in its place.
+pub(super) fn mark_pending(a: &mut Asm, config: &ToeConfig) {
+    if config.timestamps {
+        a.ld(FLAGS).sign(SACK_ACK);
+    }
+}
+
+/// Segments of such a connection, too, once SYN was looked at.
 pub(super) fn mark(a: &mut Asm, config: &ToeConfig) {
     if config.timestamps {
         a.ld(FLAGS).or_sign(SACK_ACK);

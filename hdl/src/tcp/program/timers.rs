@@ -8,7 +8,7 @@ use crate::tcp::isa::cmd;
 
 pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("pending");
-    super::stamps::mark(a, config);
+    super::stamps::mark_pending(a, config);
     a.when(A).br("pending_closed");
     a.when(P_RELEASED).br(".released");
     a.label(".after_released");
