@@ -138,25 +138,30 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.rsb(T0).st(T1);
     a.when(A).rsb(k(0)).to(T1);
     a.add(SRTT).to(SRTT);
-    a.shr1(T2).rsb(T1);
-    a.add(RTTVAR).to(RTTVAR);
     a.note("work enough for one event: what there is to send comes with the next");
     a.set(BUSY);
+    a.shr1(T2).rsb(T1);
+    a.add(RTTVAR).to(RTTVAR);
     a.label("known")
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
+    none(a, TIMED_AT);
     a.shr3(SRTT);
     if config.sack {
         a.st(T0);
+        a.label("known.srtt");
     }
     a.add(RTTVAR).st(RTO);
-    none(a, TIMED_AT);
-    a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
-    a.unless(A).st(RTO);
     if config.sack {
-        a.note("RFC 8985 section 7.2: PTO = 2 SRTT and a little, at most RTO");
-        a.ld(PTO_MORE).add(T0).add(T0).st(PTO);
-        a.sub(RTO).not_sign(A);
-        a.when(A).ld(RTO).to(PTO);
+        a.note("RFC 8985 section 7.2: PTO = 2 SRTT and a little, at most RTO; and 4 RTTVAR ([`super::probe`])");
+        a.add(PTO_MORE).add(T0).st(PTO);
+        a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
+        a.when(A).ld(RTO);
+        a.st(RTO);
+        a.rsb(PTO).not_sign(A);
+        a.when(A).st(PTO);
+    } else {
+        a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
+        a.unless(A).st(RTO);
     }
     a.ret();
     a.label("sample.first").note("2.2: SRTT = R, RTTVAR = R/2");
@@ -167,7 +172,13 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.when(A).st(DUP_ACKS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
-    a.br("known");
+    if config.sack {
+        none(a, TIMED_AT);
+        a.ld(T0);
+        a.br("known.srtt");
+    } else {
+        a.br("known");
+    }
     a.label("sample.void");
     if config.timestamps {
         a.note("RFC 7323 section 4.1: by the timestamp that came back");

@@ -155,7 +155,7 @@ pub mod words {
     pub const PTO: Operand = Operand::state(31, "pto");
     /// The largest `snd_wnd` of the peer's: of its SYN, or that held text back ([`super::constant::OVERRIDE`]).
     pub const MAX_WND: Operand = Operand::far_state(0, "max_wnd");
-    /// What `pto` has more than two round trips: [`super::constant::PTO_MARGIN`], or [`super::constant::NO_PROBE`].
+    /// What `pto` has more than two round trips and their variation: [`super::constant::PTO_MARGIN`], or [`super::constant::NO_PROBE`].
     pub const PTO_MORE: Operand = Operand::far_state(1, "pto_more");
     /// RFC 7323 section 4.3, TS.Recent: the peer's timestamp that is sent back.
     pub const TS_RECENT: Operand = Operand::far_state(2, "ts_recent");
@@ -306,7 +306,7 @@ pub mod constant {
     pub const SSTHRESH_INITIAL: u32 = BIT_16;
     /// How long an ACK may wait for data to go with, or for a second segment: below the 500 ms of RFC 9293 section 3.8.6.3 (MUST-58), as long as Linux waits at least (`TCP_DELACK_MIN`).
     pub const DELAYED_ACK: u32 = 40;
-    /// RFC 8985 section 7.2: PTO = 2 SRTT, and this for the clock's and the peer's coarseness (Linux: two ticks, `TCP_TIMEOUT_MIN_US`).
+    /// RFC 8985 section 7.2: PTO = 2 SRTT (here + 4 RTTVAR), and this for the clock's and the peer's coarseness (Linux: two ticks, `TCP_TIMEOUT_MIN_US`).
     pub const PTO_MARGIN: u32 = 3;
     /// In its place where no probe is to be sent, without SACK, in recovery and after a probe: more than RTO ever is.
     pub const NO_PROBE: u32 = CTL_ACK;

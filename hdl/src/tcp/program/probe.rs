@@ -2,7 +2,11 @@
 //! [`crate::config::ToeConfig::sack`] is set, and only on connections that do SACK.
 //!
 //! The timer runs for `pto` in place of `rto`. When it expires, new text goes, or the last segment once more: its acknowledgement, or its SACK block, tells of what is
-//! missing before it, for which one segment above is then enough. PTO begins where RTO does, with the first segment that is outstanding and with each ACK of something new; RFC 8985 section 7.2
+//! missing before it, for which one segment above is then enough.
+//!
+//! PTO = 2 SRTT + 4 RTTVAR, at most RTO. RFC 8985 section 7.2 has 2 SRTT ("SHOULD"), so chosen because "network and end-host delay variance can cause an ACK to be delayed beyond the SRTT"; that variance is
+//! measured here, and where there is little it adds little. Without it a queue that grows by more than a round trip in a round trip, as many connections that begin at once make it, was taken for a loss by each of them
+//! again and again; now only in the first flight, of which the SYN's round trip is all that is known. PTO begins where RTO does, with the first segment that is outstanding and with each ACK of something new; RFC 8985 section 7.2
 //! begins it with each new segment, too, which would cost every segment two cycles: here a segment that follows more than a round trip after the one before may be taken for a tail too early. One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
 use super::words::*;
@@ -140,9 +144,9 @@ mod tests {
         s.silence();
     }
 
-    /// Two round trips and a little, to the tick.
+    /// Two round trips, four times what they vary and a little, to the tick.
     fn pto(s: &Script) -> u32 {
-        let pto = 2 * (s.word(SRTT) / 8) + PTO_MARGIN;
+        let pto = 2 * (s.word(SRTT) / 8) + s.word(RTTVAR) + PTO_MARGIN;
         assert_eq!(s.word(PTO), pto);
         pto
     }
@@ -173,6 +177,30 @@ mod tests {
         send(&mut s, FIRST + 6000, 1);
         s.ticks(20).inject(ack(FIRST + 7000)).silence();
         pto(&s);
+    }
+
+    /// Many who begin at once: what each sends is behind all that the others have sent, twice and thrice as long.
+    #[test]
+    fn a_queue_that_grows_is_no_loss() {
+        let mut s = open(20, true);
+        let mut at = FIRST;
+        for rtt in [39, 60, 100, 150] {
+            send(&mut s, at, 3);
+            let patience = 2 * (s.word(SRTT) / 8) + PTO_MARGIN;
+            let late = rtt > 39;
+            assert_eq!(rtt > patience, late, "{rtt} of {patience}");
+            s.ticks(rtt).silence();
+            at += 3000;
+            s.inject(ack(at)).silence();
+        }
+        s.counted(Cause::TailProbe, 0).counted(Cause::RtoExpired, 0);
+        // And when it varies no more all is as before.
+        for _ in 0..40 {
+            send(&mut s, at, 1);
+            at += 1000;
+            s.ticks(20).inject(ack(at)).silence();
+        }
+        assert!((43..=50).contains(&pto(&s)), "{}", s.word(PTO));
     }
 
     #[test]
