@@ -380,6 +380,12 @@ fn measure(backend: Backend, bar: &ProgressBar, rows: &mut Vec<Row>) -> Result<(
         Bar::AtMost(160.0),
     );
     add(
+        "latency.ack.most",
+        cycles(latency.ack_most),
+        "cycles, an event in between",
+        Bar::None,
+    );
+    add(
         "latency.echo",
         cycles(latency.echo),
         "cycles",

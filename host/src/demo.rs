@@ -56,7 +56,10 @@ pub struct Goodput {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Latency {
     pub syn: Option<u64>,
+    /// The median of several alignments.
     pub ack: Option<u64>,
+    /// The longest of these.
+    pub ack_most: Option<u64>,
     pub echo: Option<u64>,
 }
 
@@ -222,6 +225,9 @@ pub fn latencies(config: &ToeConfig, backend: Backend) -> Result<Latency> {
     Ok(latencies_in_parts(config, backend)?.0)
 }
 
+/// Lengths of the second of two segments whose acknowledgement is timed: of them the median counts.
+const SECOND: [usize; 5] = [1460, 1200, 900, 600, 300];
+
 /// The same, each with what the engine did meanwhile (in the order of the fields).
 ///
 /// # Errors
@@ -241,24 +247,40 @@ pub fn latencies_in_parts(
     };
     let (one, one_board) = run(talk)?;
     let port = listener(config, Owner::Discard)?;
-    // Two segments: the first one's acknowledgement waits for the second.
-    let talk = Conversation::source_client(ip, port, vec![0x55; 2920]).with_options(options());
-    let (full, full_board) = run(talk)?;
-    let text = Cell::new(0);
-    let second = |h: &Header| {
-        text.set(text.get() + u32::from(h.length > 0));
-        text.get() == 2
-    };
+    // Two segments: the first one's acknowledgement waits for the second, whose length says when it comes: between or beside the engine's other events.
+    let mut acks = vec![];
+    for second in SECOND {
+        let talk = Conversation::source_client(ip, port, vec![0x55; 1460 + second])
+            .with_options(options());
+        let (full, board) = run(talk)?;
+        let text = Cell::new(0);
+        let second = |h: &Header| {
+            text.set(text.get() + u32::from(h.length > 0));
+            text.get() == 2
+        };
+        if let Some(span) = capture::span(&full.line, second, |h| h.ack.is_some()) {
+            acks.push((span.1 - span.0, parts(span, board.engine_trace())));
+        }
+    }
+    acks.sort();
+    let ack = acks.get(acks.len() / 2).cloned();
     let spans = [
         capture::span(&one.line, |h| h.syn, |h| h.syn),
-        capture::span(&full.line, second, |h| h.ack.is_some()),
         capture::span(&one.line, |h| h.length > 0, |h| h.length > 0),
     ];
-    let [syn, ack, echo] = spans.map(|span| span.map(|(asked, answered)| answered - asked));
-    let [one, full] = [&one_board, &full_board].map(|board| board.engine_trace());
-    let parts = [(spans[0], one), (spans[1], full), (spans[2], one)]
-        .map(|(span, trace)| span.map(|span| parts(span, trace)));
-    Ok((Latency { syn, ack, echo }, parts))
+    let [syn, echo] = spans.map(|span| span.map(|(asked, answered)| answered - asked));
+    let [syn_parts, echo_parts] =
+        spans.map(|span| span.map(|span| parts(span, one_board.engine_trace())));
+    let latency = Latency {
+        syn,
+        ack: ack.as_ref().map(|(cycles, _)| *cycles),
+        ack_most: acks.last().map(|(cycles, _)| *cycles),
+        echo,
+    };
+    Ok((
+        latency,
+        [syn_parts, ack.map(|(_, parts)| parts), echo_parts],
+    ))
 }
 
 /// The engine's events between two cycles, counted from the first of them.

@@ -173,8 +173,12 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
     if config.sack {
+        a.note("of the queue of ten segments it says nothing")
+            .ldi(constant::FIRST_FLIGHT)
+            .add(T0)
+            .to(T0);
         none(a, TIMED_AT);
-        a.ld(T0);
+        a.shr3(SRTT);
         a.br("known.srtt");
     } else {
         a.br("known");

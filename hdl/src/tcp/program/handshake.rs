@@ -237,9 +237,19 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
     a.note("from here on it is like any other, and the check of the window takes this segment's");
     a.unless(NOT_PLACED).clear(UNCOMMON);
-    a.note("its ACK is SND.NXT, which has been looked at")
-        .ld(SEG_ACK);
-    a.br("grown");
+    a.note("its ACK is SND.NXT, which has been looked at");
+    if config.complete() {
+        a.note("what `grown` does, where nothing was sent but the SYN")
+            .ld(SEG_ACK)
+            .to(SND_UNA);
+        a.timer_clear(timer::RETRANSMIT);
+        a.ld(TIMED_AT).sign(A);
+        a.unless(A).call("sample");
+        a.br("window");
+    } else {
+        a.ld(SEG_ACK);
+        a.br("grown");
+    }
     a.label("syn_was_lost");
     if config.complete() {
         a.note("or it is ours, of which the send side knows nothing yet");
@@ -252,6 +262,9 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     a.ldi(constant::RTO_AFTER_SYN_LOSS).st(RTO);
     if config.sack {
         a.st(PTO);
+    }
+    if config.complete() {
+        zero(a, TRIES);
     }
     a.ld(MSS).to(CWND);
     a.ldi(dup::GROWS).st(DUP_ACKS);

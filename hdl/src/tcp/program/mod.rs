@@ -308,6 +308,8 @@ pub mod constant {
     pub const DELAYED_ACK: u32 = 40;
     /// RFC 8985 section 7.2: PTO = 2 SRTT (here + 4 RTTVAR), and this for the clock's and the peer's coarseness (Linux: two ticks, `TCP_TIMEOUT_MIN_US`).
     pub const PTO_MARGIN: u32 = 3;
+    /// So much longer is PTO as long as one round trip alone was measured, mostly the SYN's, which says nothing of a queue of ten segments (RFC 8985 section 7.2 has none of this): what they take at 5 Mb/s.
+    pub const FIRST_FLIGHT: u32 = 24;
     /// In its place where no probe is to be sent, without SACK, in recovery and after a probe: more than RTO ever is.
     pub const NO_PROBE: u32 = CTL_ACK;
     /// How long new text waits for more than a small window (RFC 9293 section 3.8.6.2.1, MUST-38: 0.1 to 1 s).

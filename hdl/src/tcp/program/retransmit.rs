@@ -44,7 +44,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.call("go_back");
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
-    a.br("output");
+    a.br("output_now");
 
     a.label("probe")
         .note("nothing is outstanding: if the window is shut, send one byte into it");

@@ -4,16 +4,27 @@ use super::words::*;
 use super::{constant, due, dup, flags, state, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
-use crate::tcp::isa::cmd;
+use crate::tcp::isa::{cmd, pending};
+
+/// The bits of the mask that come once or twice in a connection's life.
+const RARE: u32 = 1 << pending::RELEASED | 1 << pending::ABORT | 1 << pending::CLOSE;
 
 pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.label("pending");
     super::stamps::mark_pending(a, config);
     a.when(A).br("pending_closed");
-    a.when(P_RELEASED).br(".released");
-    a.label(".after_released");
-    a.when(P_ABORT).br("abort");
-    a.when(P_CLOSE).br(".close");
+    if config.complete() {
+        a.note("release, abort and close are rare")
+            .ldi(RARE)
+            .and(RESULT)
+            .not_zero(B);
+        a.when(B).br(".rare");
+    } else {
+        a.when(P_RELEASED).br(".released");
+        a.label(".after_released");
+        a.when(P_ABORT).br("abort");
+        a.when(P_CLOSE).br(".close");
+    }
     a.label(".after_close");
     a.when(P_READ).br(".read");
     a.label(".after_read");
@@ -29,10 +40,15 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     if config.sack {
         a.ld(SND_WND).or_zero(SACK_ACK);
         a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
-        a.when(A).set(AGAIN);
-        a.when(A).set(BUSY);
+        a.when(A).br(".score");
     }
     a.br("output");
+    if config.sack {
+        a.label(".score");
+        a.set(AGAIN);
+        a.set(BUSY);
+        a.br("busy");
+    }
 
     if config.complete() {
         a.label(".opening");
@@ -40,6 +56,15 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.ld(CWND).or_not_zero(A);
         a.unless(A).call("send_side");
         a.done();
+    }
+
+    if config.complete() {
+        a.label(".rare");
+        a.when(P_RELEASED).br(".released");
+        a.label(".after_released");
+        a.when(P_ABORT).br("abort");
+        a.unless(P_CLOSE).br(".after_close");
+        a.br(".close");
     }
 
     a.label(".released")

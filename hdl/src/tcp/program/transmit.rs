@@ -69,7 +69,6 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.ld(SND_NXT).sub(SND_UNA).add(T_LEN);
     a.rsb(SND_WND).or_sign(A);
     a.unless(LIMITED).rsb(CWND).or_sign(A);
-    a.when(FORCE).clear(A);
     if config.icmp_errors {
         a.note("and the path its length")
             .ld(MSS)
@@ -128,6 +127,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
         a.ld(MSS).sub(T_LEN).sign(A);
         a.when(A).br("too_long");
     }
+    a.when(FORCE).br("transmit");
     a.ld(TRIES).not_zero(A);
     a.when(A).br("acknowledge");
     a.note("something in flight: its ACK will open the window");
