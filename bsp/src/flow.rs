@@ -890,7 +890,7 @@ endmodule
             synthesise(Device::Lfe5u25f, verilog, dir.path()).unwrap()
         };
         let [off, on] = [false, true].map(|errors| {
-            let mut uut = Parser::new([192, 168, 69, 2], true, errors);
+            let mut uut = Parser::new([192, 168, 69, 2], true, errors, false);
             uut.connect_all();
             cost(&generate_verilog(&uut))
         });

@@ -97,6 +97,10 @@ pub struct ToeConfig {
     /// ICMP errors about segments that are on their way are heard (RFC 1122 section 4.2.3.9, RFC 5927): they lower the path MTU (RFC 1191) and end an active open that is refused.
     /// Else they are counted and passed over.
     pub icmp_errors: bool,
+    /// A frame with one 802.1Q tag (IEEE 802.1Q clause 9, type 0x8100) is taken as if it had none, and what answers it has the same tag, priority, DEI and VLAN id: ARP and echo replies, the segments of a connection
+    /// as its SYN came, a stranger's RST. An active open goes with the tag that ARP last heard of its next hop, or without one; ARP's own requests go without. A tag is not part of a connection's name: its segments are
+    /// taken with another one, too. A second tag, and the reserved VLAN id 0xFFF, are other types. The MTU stays: a tagged frame is four bytes longer. Only with `ethernet`. Else tagged frames are of another type, all of them.
+    pub vlan: bool,
 }
 
 impl Default for ToeConfig {
@@ -128,6 +132,7 @@ impl Default for ToeConfig {
             sack: true,
             timestamps: true,
             icmp_errors: true,
+            vlan: false,
         }
     }
 }
@@ -275,6 +280,13 @@ impl ToeConfig {
                 field: "timestamps",
                 value: "true".into(),
                 limit: "false without sack".into(),
+            });
+        }
+        if self.vlan && !self.ethernet {
+            return Err(ConfigError {
+                field: "vlan",
+                value: "true".into(),
+                limit: "false without ethernet: tags are of Ethernet frames".into(),
             });
         }
         let length = program::length(self);
@@ -437,5 +449,19 @@ mod tests {
             ..ToeConfig::default()
         };
         assert_eq!(c.check().unwrap_err().field, "mtu");
+        for (vlan, ethernet) in [(true, true), (false, false), (true, false)] {
+            let c = ToeConfig {
+                vlan,
+                ethernet,
+                ..ToeConfig::default()
+            };
+            let said = c.check().map_err(|e| e.to_string());
+            let refused =
+                "vlan is true, but must be false without ethernet: tags are of Ethernet frames";
+            assert_eq!(
+                said.err().as_deref(),
+                (vlan && !ethernet).then_some(refused)
+            );
+        }
     }
 }

@@ -43,14 +43,16 @@ pub struct Endpoint {
     /// One cycle a millisecond.
     pub tick: Signal<In, Bit>,
 
-    // Packets in, with the Ethernet source of the frame (0 without Ethernet), held until the next frame's header.
+    // Packets in, with the Ethernet source of the frame (0 without Ethernet) and its tag, held until the next frame's header.
     pub ip: StreamIn,
     pub src_hi: Signal<In, Bits<16>>,
     pub src_lo: Signal<In, Bits<32>>,
-    // Packets out, with the Ethernet destination.
+    pub src_tag: Signal<In, Bits<16>>,
+    // Packets out, with the Ethernet destination and the tag.
     pub packet: StreamOut,
     pub dst_hi: Signal<Out, Bits<16>>,
     pub dst_lo: Signal<Out, Bits<32>>,
+    pub dst_tag: Signal<Out, Bits<16>>,
     // Next hops are asked for here: only `cmd::ARP` is answered by what is connected.
     pub arp: CommandOut,
 
@@ -136,9 +138,11 @@ impl Endpoint {
             ip: Default::default(),
             src_hi: Default::default(),
             src_lo: Default::default(),
+            src_tag: Default::default(),
             packet: Default::default(),
             dst_hi: Default::default(),
             dst_lo: Default::default(),
+            dst_tag: Default::default(),
             arp: Default::default(),
             link_count: std::array::from_fn(|_| Default::default()),
             link_cause: std::array::from_fn(|_| Default::default()),
@@ -170,7 +174,7 @@ impl Endpoint {
             trace_data: Default::default(),
             ipv4_rx: Ipv4Rx::new(config),
             icmp: Icmp::new(config),
-            parser: Parser::new(config.ip, config.sack, config.icmp_errors),
+            parser: Parser::new(config.ip, config.sack, config.icmp_errors, config.vlan),
             table: Table::new(config),
             keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
@@ -194,7 +198,7 @@ impl Endpoint {
                 config.sack,
                 config.icmp_errors,
             ),
-            builder: Builder::new(config.ip),
+            builder: Builder::new(config.ip, config.vlan),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
             place_conn: Default::default(),
@@ -241,6 +245,7 @@ impl Logic for Endpoint {
         self.icmp.info_length.next = self.ipv4_rx.info_length.val();
         self.icmp.src_hi.next = self.src_hi.val();
         self.icmp.src_lo.next = self.src_lo.val();
+        self.icmp.src_tag.next = self.src_tag.val();
         self.icmp.taken.next = self.parser.error_taken.val();
         self.parser.payload.data.next = self.ipv4_rx.payload.data.val();
         self.parser.payload.last.next = self.ipv4_rx.payload.last.val();
@@ -251,6 +256,7 @@ impl Logic for Endpoint {
         self.parser.info_length.next = self.ipv4_rx.info_length.val();
         self.parser.src_hi.next = self.src_hi.val();
         self.parser.src_lo.next = self.src_lo.val();
+        self.parser.src_tag.next = self.src_tag.val();
         // ------------------------------------------------------------ parser: look-up, record, payload
         self.table.lookup_valid.next = self.parser.lookup_valid.val();
         self.table.lookup_ip.next = self.parser.lookup_ip.val();
@@ -440,6 +446,7 @@ impl Logic for Endpoint {
         StreamOut::link(&mut self.packet, &mut self.ipv4_tx.packet);
         self.dst_hi.next = self.ipv4_tx.dst_hi.val();
         self.dst_lo.next = self.ipv4_tx.dst_lo.val();
+        self.dst_tag.next = self.ipv4_tx.dst_tag.val();
         // ------------------------------------------------------------ counters
         self.counters.count[0].next = self.engine.count.val();
         self.counters.cause[0].next = self.engine.cause.val();

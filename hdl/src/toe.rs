@@ -141,14 +141,18 @@ impl Logic for EthernetToe {
         StreamOut::join(&mut self.eth_rx.arp, &mut self.arp.arp);
         self.endpoint.src_hi.next = self.eth_rx.src_hi.val();
         self.endpoint.src_lo.next = self.eth_rx.src_lo.val();
+        self.endpoint.src_tag.next = self.eth_rx.src_tag.val();
+        self.arp.src_tag.next = self.eth_rx.src_tag.val();
         CommandOut::join(&mut self.endpoint.arp, &mut self.arp.command);
         // Frames out.
         StreamOut::join(&mut self.endpoint.packet, &mut self.eth_tx.ip);
         self.eth_tx.ip_dst_hi.next = self.endpoint.dst_hi.val();
         self.eth_tx.ip_dst_lo.next = self.endpoint.dst_lo.val();
+        self.eth_tx.ip_dst_tag.next = self.endpoint.dst_tag.val();
         StreamOut::join(&mut self.arp.reply, &mut self.eth_tx.arp);
         self.eth_tx.arp_dst_hi.next = self.arp.dst_hi.val();
         self.eth_tx.arp_dst_lo.next = self.arp.dst_lo.val();
+        self.eth_tx.arp_dst_tag.next = self.arp.dst_tag.val();
         StreamOut::join(&mut self.eth_tx.frame, &mut self.mac_tx.frame);
         self.tx_en.next = self.mac_tx.tx_en.val();
         self.tx_er.next = self.mac_tx.tx_er.val();
@@ -288,6 +292,7 @@ impl Logic for SlipToe {
         StreamOut::join(&mut self.slip_rx.packet, &mut self.endpoint.ip);
         self.endpoint.src_hi.next = 0.into();
         self.endpoint.src_lo.next = 0.into();
+        self.endpoint.src_tag.next = 0.into();
         CommandOut::join(&mut self.endpoint.arp, &mut self.no_arp.command);
         // Bits out.
         StreamOut::join(&mut self.endpoint.packet, &mut self.slip_tx.packet);

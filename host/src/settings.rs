@@ -39,6 +39,7 @@ struct Settings {
     sack: bool,
     timestamps: bool,
     icmp_errors: bool,
+    vlan: bool,
     delayed_ack: bool,
     ethernet: bool,
     program_words: usize,
@@ -130,6 +131,7 @@ impl Default for Settings {
             sack: c.sack,
             timestamps: c.timestamps,
             icmp_errors: c.icmp_errors,
+            vlan: c.vlan,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
             program_words: c.program_words,
@@ -169,6 +171,7 @@ impl From<Settings> for ToeConfig {
             sack: s.sack,
             timestamps: s.timestamps,
             icmp_errors: s.icmp_errors,
+            vlan: s.vlan,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
             program_words: s.program_words,
@@ -308,6 +311,8 @@ sack = {}
 timestamps = {}
 # ICMP errors: path MTU (RFC 1191), an active open that is refused (RFC 5927).
 icmp_errors = {}
+# A frame with an 802.1Q tag is answered with the same tag; false: tagged frames are dropped.
+vlan = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
@@ -315,7 +320,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet, SACK, timestamps and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.vlan, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -335,7 +340,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nicmp_errors = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nicmp_errors = false\nvlan = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -359,11 +364,14 @@ mod tests {
             sack: false,
             timestamps: false,
             icmp_errors: false,
+            vlan: false,
             delayed_ack: false,
             ethernet: false,
             program_words: 4096,
         };
         assert_eq!(parse(text), Ok(want));
+        // Not without Ethernet.
+        assert!(parse("vlan = true").unwrap().vlan);
     }
 
     #[test]
@@ -396,6 +404,7 @@ mod tests {
             ("hash_key = \"12\"", &["hash_key", "12", "behind 0x"]),
             ("hash_key = \"0x0\"", &["hash_key", "any other"]),
             ("tick_cycles = 111", &["tick_cycles", "111", "112"]),
+            ("vlan = true\nethernet = false", &["vlan", "ethernet"]),
             ("time_wait = 4", &["time_wait", "4", "at most 3"]),
             (
                 "listeners = [{ port = 7, app = \"echo\", backlog = 5 }]",

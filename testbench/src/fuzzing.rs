@@ -411,7 +411,7 @@ struct Around {
 impl ParserBench {
     fn new() -> Self {
         let config = ToeConfig::default();
-        let mut uut = Parser::new(config.ip, config.sack, config.icmp_errors);
+        let mut uut = Parser::new(config.ip, config.sack, config.icmp_errors, config.vlan);
         uut.connect_all();
         Self { uut, config }
     }

@@ -522,7 +522,7 @@ fn no_segment_wedges_it() {
             w.model.send(Frame::new(packet.bytes), now);
             while let Some(answer) = w.model.receive(now) {
                 answers += 1;
-                parse(&answer.bytes, [0; 6], peer, true)
+                parse(&answer.bytes, [0; 6], None, peer, true)
                     .unwrap_or_else(|c| panic!("{}", c.meaning()));
             }
             if r.random_bool(0.1) {

@@ -3,7 +3,9 @@
 //! All addresses live in one small RAM of 16-bit words. A packet is written into the spare one of five entries as it arrives and, if it proves good,
 //! that entry is made valid and another becomes the spare one: the former entry of the same neighbour, else the next in turn (round robin).
 //!
-//! Latency: a command is done 14 cycles after its first for a hit in the first entry, 6 more for each entry after it, 39 for a miss; it may wait for other work
+//! With `vlan` a packet's tag ([`crate::net`]) is kept with its sender and goes with the reply to it; the engine is told of it, too. Requests and announcements go without one, for whoever is not known has none.
+//!
+//! Latency: a command is done 14 cycles (15 with `vlan`) after its first for a hit in the first entry, 6 more for each entry after it, 39 for a miss; it may wait for other work
 //! and begins anew when a packet comes meanwhile; a reply is offered at most 47 cycles after the request's last beat if the port is free. Throughput: packets may follow each other at the pace of shortest
 //! Ethernet frames (38 cycles from the last beat of one to the first of the next); one that comes sooner may be dropped and is counted `ArpMalformed`.
 //! While a reply waits to leave, the newest request is answered next, older ones are not: to their senders they were lost.
@@ -19,7 +21,8 @@ use crate::tcp::command::CommandIn;
 use crate::tcp::isa::cmd;
 use rust_hdl::prelude::*;
 
-/// An address of the RAM: `{slot, word}`. Words 0 to 2 are the hardware address, 3 and 4 the protocol address, 5 the units of time left, 0 for none.
+/// An address of the RAM: `{slot, word}`. Words 0 to 2 are the hardware address, 3 and 4 the protocol address, 5 the units of time left, 0 for none,
+/// 6 the tag (only of entries; the others have none).
 /// Slots 0 to 4 are entries, 5 and 13 the address asked for last and the one looked up now, 6 the announcement.
 #[derive(LogicBlock, Debug, Default)]
 struct Place {
@@ -123,6 +126,7 @@ struct Registers {
     out_index: Bits<5>,
     dst_hi: Bits<16>,
     dst_lo: Bits<32>,
+    dst_tag: Bits<16>,
     target: Bits<32>,
 }
 
@@ -137,9 +141,9 @@ struct Beat {
 
 /// The ARP block.
 ///
-/// **Contract.** `arp.ready` is high always. `dst_hi`, `dst_lo` are stable from the first `valid` of a packet through its last beat. Once offered, a packet
+/// **Contract.** `arp.ready` is high always; `src_tag` is that of the packet that comes, from its first beat through its last. `dst_hi`, `dst_lo`, `dst_tag` are stable from the first `valid` of a packet through its last beat. Once offered, a packet
 /// of 28 bytes never starves. The command answered is `ARP` alone: `a` is the next hop; `ok` says it is known, `result` and `result2` are the
-/// lower 32 and upper 16 bits of its hardware address. If it is not known a request is sent, but for the address asked for last only after 100 ticks.
+/// lower 32 and upper 16 bits of its hardware address, the upper half of `result2` is its tag. If it is not known a request is sent, but for the address asked for last only after 100 ticks.
 /// A neighbour is forgotten 59,392 to 60,416 ticks after it was last heard of.
 #[derive(LogicBlock, Debug)]
 pub struct Arp {
@@ -148,10 +152,12 @@ pub struct Arp {
     pub tick: Signal<In, Bit>,
     // stream in: a packet and perhaps padding
     pub arp: StreamIn,
+    pub src_tag: Signal<In, Bits<16>>,
     // stream out
     pub reply: StreamOut,
     pub dst_hi: Signal<Out, Bits<16>>,
     pub dst_lo: Signal<Out, Bits<32>>,
+    pub dst_tag: Signal<Out, Bits<16>>,
     // engine
     pub command: CommandIn,
     // counting
@@ -173,9 +179,11 @@ pub struct Arp {
     feed_result: Feed,
     feed_dst: Feed,
     feed_target: Feed,
+    feed_tag: Feed,
     byte: Signal<Local, Bits<8>>,
     half_index: Signal<Local, Bits<3>>,
     arrived: Signal<Local, Bits<16>>,
+    place_tag: Signal<Local, Bit>,
     place_write: Signal<Local, Bit>,
     wrong: Signal<Local, Bit>,
     group: Signal<Local, Bit>,
@@ -204,6 +212,8 @@ pub struct Arp {
     malformed: Constant<Bits<6>>,
     lifetime: Constant<Bits<16>>,
     patience: Constant<Bits<7>>,
+    vlan: Constant<Bit>,
+    fetched: Constant<Bits<3>>,
 }
 
 /// Units of 1,024 ticks a neighbour is kept: 60 seconds at 1 ms, the order RFC 1122 section 2.3.2.1 gives for a cache timeout.
@@ -235,9 +245,11 @@ impl Arp {
             reset: Default::default(),
             tick: Default::default(),
             arp: Default::default(),
+            src_tag: Default::default(),
             reply: Default::default(),
             dst_hi: Default::default(),
             dst_lo: Default::default(),
+            dst_tag: Default::default(),
             command: Default::default(),
             count: Default::default(),
             cause: Default::default(),
@@ -254,9 +266,11 @@ impl Arp {
             feed_result: Default::default(),
             feed_dst: Default::default(),
             feed_target: Default::default(),
+            feed_tag: Default::default(),
             byte: Default::default(),
             half_index: Default::default(),
             arrived: Default::default(),
+            place_tag: Default::default(),
             place_write: Default::default(),
             wrong: Default::default(),
             group: Default::default(),
@@ -285,6 +299,8 @@ impl Arp {
             malformed: cause(Cause::ArpMalformed),
             lifetime: Constant::new(LIFETIME.to_bits()),
             patience: Constant::new(PATIENCE.to_bits()),
+            vlan: Constant::new(config.vlan),
+            fetched: Constant::new(if config.vlan { 5_u8 } else { 4 }.to_bits()),
         }
     }
 }
@@ -310,12 +326,14 @@ impl Logic for Arp {
         self.gather.tail.next = self.byte.val();
         self.arrived.next = bit_cast::<16, 32>(self.gather.appended.val());
         self.pick_index.next = self.r.q.val().index;
-        // Bytes 9, 11 … 17 complete words 0 to 4.
+        // Bytes 9, 11 … 17 complete words 0 to 4; the tag, word 6, is written with byte 21.
         self.half_index.next = self.pick_index.val().get_bits::<3>(1) ^ bits::<3>(4);
+        self.place_tag.next = self.vlan.val() & (self.r.q.val().index == bits::<5>(21));
         self.place_write.next = self.i.q.val().valid
-            & (self.r.q.val().index > bits::<5>(7))
-            & (self.r.q.val().index < bits::<5>(18))
-            & self.pick_index.val().get_bit(0)
+            & (((self.r.q.val().index > bits::<5>(7))
+                & (self.r.q.val().index < bits::<5>(18))
+                & self.pick_index.val().get_bit(0))
+                | self.place_tag.val())
             & !self.r.q.val().bad;
         self.group.next = self.byte.val().get_bit(0);
         self.wrong.next =
@@ -414,6 +432,11 @@ impl Logic for Arp {
         self.key_high.next = self.command.a.val().get_bits::<16>(16);
         self.feed_result.word.next = self.r.q.val().result;
         self.feed_result.half.next = self.word.val();
+        self.feed_tag.word.next = bits::<32>(0);
+        if self.vlan.val() {
+            self.feed_tag.word.next = bit_cast::<32, 16>(self.r.q.val().former);
+        }
+        self.feed_tag.half.next = self.word.val();
         self.target_word.next = self.r.q.val().target;
         self.target_upper.next = self.target_word.val().get_bits::<16>(16);
         self.target_byte.next = self.target_word.val().get_bits::<8>(24);
@@ -531,7 +554,7 @@ impl Logic for Arp {
                 }
             }
             Work::Fetch => {
-                // Words 1, 2, 0.
+                // Words 1, 2, 0; with a tag 1, 2, 6, 0, of which the third goes past the result.
                 self.read_at.word.next = bits::<3>(0);
                 if self.r.q.val().step == bits::<3>(0) {
                     self.read_at.word.next = bits::<3>(1);
@@ -539,12 +562,17 @@ impl Logic for Arp {
                 if self.r.q.val().step == bits::<3>(1) {
                     self.read_at.word.next = bits::<3>(2);
                 }
-                self.r.d.next.result = self.feed_result.to.val();
-                if self.r.q.val().step == bits::<3>(4) {
+                if self.vlan.val() & (self.r.q.val().step == bits::<3>(2)) {
+                    self.read_at.word.next = bits::<3>(6);
+                }
+                if !(self.vlan.val() & (self.r.q.val().step == bits::<3>(4))) {
+                    self.r.d.next.result = self.feed_result.to.val();
+                }
+                if self.r.q.val().step == self.fetched.val() {
                     self.command.done.next = true;
                     self.command.ok.next = true;
                     self.command.result.next = self.r.q.val().result;
-                    self.command.result2.next = bit_cast::<32, 16>(self.word.val());
+                    self.command.result2.next = self.feed_tag.to.val();
                     self.r.d.next.work = Work::Idle;
                 }
             }
@@ -590,10 +618,17 @@ impl Logic for Arp {
             }
             Work::Load => {
                 self.read_at.slot.next = self.load_slot.val();
+                // The tag last, and used as it comes.
+                if self.vlan.val() & (self.r.q.val().step == bits::<3>(5)) {
+                    self.read_at.word.next = bits::<3>(6);
+                }
                 self.r.d.next.target = self.feed_target.to.val();
                 self.r.d.next.dst_lo = self.feed_dst.to.val();
                 self.r.d.next.dst_hi = self.dst_upper.val();
                 if self.r.q.val().step == bits::<3>(6) {
+                    if self.vlan.val() {
+                        self.r.d.next.dst_tag = self.ram.read_data.val();
+                    }
                     self.r.d.next.sending = true;
                     self.r.d.next.reply = false;
                     self.r.d.next.work = Work::Idle;
@@ -615,6 +650,9 @@ impl Logic for Arp {
         if self.place_write.val() {
             self.ram.write_enable.next = true;
             self.ram.write_data.next = self.arrived.val();
+            if self.place_tag.val() {
+                self.ram.write_data.next = self.src_tag.val();
+            }
             self.write_at.slot.next = bit_cast::<4, 3>(self.r.q.val().spare);
             self.write_at.word.next = self.half_index.val();
         }
@@ -659,6 +697,7 @@ impl Logic for Arp {
         }
         self.dst_hi.next = self.r.q.val().dst_hi;
         self.dst_lo.next = self.r.q.val().dst_lo;
+        self.dst_tag.next = self.r.q.val().dst_tag;
 
         // ---- reset
         if self.reset.val() {
@@ -692,8 +731,13 @@ mod tests {
         uut: Arp,
         out: Collector,
         dst: [u8; 6],
+        tag: u16,
         /// packets sent, with their destination
         sent: Vec<([u8; 6], Vec<u8>)>,
+        /// their tags
+        tags: Vec<u16>,
+        /// what a command told of the tag
+        told: u16,
         causes: Vec<u8>,
         /// cycles a command took
         took: usize,
@@ -702,7 +746,14 @@ mod tests {
     impl Bench {
         /// After reset and the announcement.
         fn new() -> Self {
-            let mut uut = Arp::new(&ToeConfig::default());
+            Self::with(false)
+        }
+
+        fn with(vlan: bool) -> Self {
+            let mut uut = Arp::new(&ToeConfig {
+                vlan,
+                ..ToeConfig::default()
+            });
             uut.connect_all();
             uut.reset.next = true;
             uut.reply.ready.next = true;
@@ -712,7 +763,10 @@ mod tests {
                 uut,
                 out: Default::default(),
                 dst: NOBODY,
+                tag: 0,
                 sent: vec![],
+                tags: vec![],
+                told: 0,
                 causes: vec![],
                 took: 0,
             };
@@ -728,13 +782,16 @@ mod tests {
                 let hi = uut.dst_hi.val().to_u16().to_be_bytes();
                 let lo = uut.dst_lo.val().to_u32().to_be_bytes();
                 let dst = [hi[0], hi[1], lo[0], lo[1], lo[2], lo[3]];
-                assert!(!self.out.open() || dst == self.dst, "destination moved");
-                self.dst = dst;
+                let tag = uut.dst_tag.val().to_u16();
+                let same = (dst, tag) == (self.dst, self.tag);
+                assert!(!self.out.open() || same, "destination moved");
+                (self.dst, self.tag) = (dst, tag);
                 let last = uut.reply.last.val();
                 self.out
                     .beat(uut.reply.data.val().to_u8(), last, uut.reply.error.val());
                 if last {
                     self.sent.push((dst, self.out.good().remove(0)));
+                    self.tags.push(tag);
                 }
             }
             if uut.count.val() {
@@ -780,6 +837,7 @@ mod tests {
                     let hi = c.result2.val().to_u32().to_be_bytes();
                     let lo = c.result.val().to_u32().to_be_bytes();
                     let mac = [hi[2], hi[3], lo[0], lo[1], lo[2], lo[3]];
+                    self.told = u16::from_be_bytes([hi[0], hi[1]]);
                     let ok = c.ok.val();
                     self.step();
                     self.uut.command.valid.next = false;
@@ -845,6 +903,73 @@ mod tests {
         }
         assert_eq!(b.lookup(ip(9)), Some(mac(9)));
         assert_eq!(b.sent(), []);
+    }
+
+    #[test]
+    fn a_reply_has_its_request_s_tag_and_the_engine_is_told_it() {
+        let mut b = Bench::with(true);
+        assert_eq!(std::mem::take(&mut b.tags), [0], "the announcement");
+        for (n, tag) in [(1, 0x1234_u16), (2, 0), (3, 0xFFFF), (4, 0xF001)] {
+            b.uut.src_tag.next = tag.to_bits();
+            b.packet(&arp(1, mac(n), ip(n), NOBODY, IP), false);
+            // What comes behind it has another, and is not for us.
+            b.uut.src_tag.next = 0x5555_u16.to_bits();
+            b.idle(38);
+            b.packet(&arp(1, mac(9), ip(9), NOBODY, ip(1)), false);
+            b.idle(60);
+            assert_eq!(b.sent(), [answers(n)]);
+            assert_eq!(std::mem::take(&mut b.tags), [tag]);
+        }
+        for (n, tag) in [(1, 0x1234), (2, 0), (3, 0xFFFF), (4, 0xF001)] {
+            assert_eq!(b.lookup(ip(n)), Some(mac(n)));
+            assert_eq!(b.told, tag);
+            assert!([15, 21, 27, 33, 39].contains(&b.took), "{}", b.took);
+        }
+        // Requests have none, whoever was heard before.
+        assert_eq!(b.lookup(ip(9)), None);
+        assert_eq!(b.took, 39);
+        b.idle(60);
+        assert_eq!(
+            (b.sent(), std::mem::take(&mut b.tags)),
+            (vec![asks(9)], vec![0])
+        );
+        // What was heard last counts; an answer is as good as a request.
+        for (n, tag) in [(1, 0), (2, 0x0FF0), (1, 0x4321)] {
+            b.uut.src_tag.next = u16::to_bits(tag);
+            b.packet(&arp(2, mac(n), ip(n), MAC, IP), false);
+            b.idle(60);
+            assert_eq!(b.lookup(ip(n)), Some(mac(n)));
+            assert_eq!(b.told, tag);
+        }
+        assert_eq!(b.sent(), []);
+    }
+
+    /// The answer waits for the line, and the next requests come with other tags: the newest is answered next.
+    #[test]
+    fn tags_of_answers_that_wait_are_not_mixed_up() {
+        let mut b = Bench::with(true);
+        b.tags.clear();
+        b.uut.reply.ready.next = false;
+        for n in 1..=3_u8 {
+            b.uut.src_tag.next = (0x1111 * u16::from(n)).to_bits();
+            b.packet(&arp(1, mac(n), ip(n), NOBODY, IP), false);
+            b.idle(60);
+        }
+        b.uut.reply.ready.next = true;
+        b.idle(100);
+        assert_eq!(b.sent(), [answers(1), answers(3)]);
+        assert_eq!(b.tags, [0x1111, 0x3333]);
+    }
+
+    #[test]
+    fn without_vlan_nothing_is_told_of_tags() {
+        let mut b = Bench::new();
+        b.uut.src_tag.next = 0x1234_u16.to_bits();
+        b.packet(&arp(1, mac(1), ip(1), NOBODY, IP), false);
+        b.idle(100);
+        assert_eq!((b.sent(), &b.tags[..]), (vec![answers(1)], &[0, 0][..]));
+        assert_eq!((b.lookup(ip(1)), b.told), (Some(mac(1)), 0));
+        assert!([14, 20, 26, 32, 38].contains(&b.took), "{}", b.took);
     }
 
     #[test]
@@ -1000,10 +1125,20 @@ mod tests {
 
     #[test]
     fn lockstep() {
+        for vlan in [false, true] {
+            in_lockstep(vlan);
+        }
+    }
+
+    fn in_lockstep(vlan: bool) {
         let mut player = Player::default();
         let mut gap = 0;
-        let make = || Arp::new(&ToeConfig::default());
-        toe_sim::lockstep!("arp", make(), 30_000, |uut, cycle, rng| {
+        let config = ToeConfig {
+            vlan,
+            ..ToeConfig::default()
+        };
+        let name = if vlan { "arp_vlan" } else { "arp" };
+        toe_sim::lockstep!(name, Arp::new(&config), 30_000, |uut, cycle, rng| {
             if player.idle() && rng.random_bool(0.02) {
                 gap = 0;
             }
@@ -1011,6 +1146,9 @@ mod tests {
             uut.arp.valid.next = valid;
             uut.arp.last.next = false;
             if valid {
+                if player.idle() {
+                    uut.src_tag.next = rng.random::<u16>().to_bits();
+                }
                 let (data, last, error) = player.beat(rng, |rng| {
                     let mut sha: [u8; 6] = rng.random();
                     sha[0] &= 0xFE;

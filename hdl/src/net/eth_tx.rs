@@ -1,5 +1,8 @@
 //! Puts the Ethernet header before IP packets and ARP packets and takes turns between the two, a frame each.
 //!
+//! With `vlan` a packet that comes with a tag ([`crate::net`]) gets it behind the addresses (IEEE 802.1Q clause 9); its frame is four bytes longer, the shortest frame on the line is not (IEEE 802.3 clause
+//! 4.4.2 counts the tag: padding is the less).
+//!
 //! A register of two places stands at the way out: the bytes' way through builder, IPv4 and this block ends there, and so does the way back of `ready`, before the
 //! check sum of the link's sender takes its time.
 //!
@@ -25,6 +28,8 @@ struct Registers {
     turn: Bit,
     /// byte of the header
     index: Bits<4>,
+    /// bytes 12 to 15 are those of a tag; behind it bytes 12 and 13 come
+    tagged: Bit,
 }
 
 /// The way out: the beat on offer and, when it was not taken, the one behind it. Only the two flags are control.
@@ -42,7 +47,7 @@ struct Out {
 
 /// The Ethernet sender.
 ///
-/// **Contract.** `ip_dst_*`, `arp_dst_*` are stable from the first `valid` of a packet through its last beat.
+/// **Contract.** `ip_dst_*`, `arp_dst_*` (address and tag) are stable from the first `valid` of a packet through its last beat.
 #[derive(LogicBlock, Debug)]
 pub struct EthTx {
     pub clock: Signal<In, Clock>,
@@ -51,9 +56,11 @@ pub struct EthTx {
     pub ip: StreamIn,
     pub ip_dst_hi: Signal<In, Bits<16>>,
     pub ip_dst_lo: Signal<In, Bits<32>>,
+    pub ip_dst_tag: Signal<In, Bits<16>>,
     pub arp: StreamIn,
     pub arp_dst_hi: Signal<In, Bits<16>>,
     pub arp_dst_lo: Signal<In, Bits<32>>,
+    pub arp_dst_tag: Signal<In, Bits<16>>,
     // frames out
     pub frame: StreamOut,
 
@@ -69,6 +76,11 @@ pub struct EthTx {
     beat_last: Signal<Local, Bit>,
     beat_error: Signal<Local, Bit>,
     room: Signal<Local, Bit>,
+    tag: Signal<Local, Bits<16>>,
+    control: Signal<Local, Bits<16>>,
+    ip_tagged: Signal<Local, Bit>,
+    arp_tagged: Signal<Local, Bit>,
+    vlan: Constant<Bit>,
 }
 
 impl EthTx {
@@ -83,9 +95,11 @@ impl EthTx {
             ip: Default::default(),
             ip_dst_hi: Default::default(),
             ip_dst_lo: Default::default(),
+            ip_dst_tag: Default::default(),
             arp: Default::default(),
             arp_dst_hi: Default::default(),
             arp_dst_lo: Default::default(),
+            arp_dst_tag: Default::default(),
             frame: Default::default(),
             r: Default::default(),
             out: Default::default(),
@@ -98,6 +112,11 @@ impl EthTx {
             beat_last: Default::default(),
             beat_error: Default::default(),
             room: Default::default(),
+            tag: Default::default(),
+            control: Default::default(),
+            ip_tagged: Default::default(),
+            arp_tagged: Default::default(),
+            vlan: Constant::new(config.vlan),
         }
     }
 }
@@ -118,6 +137,7 @@ impl Logic for EthTx {
         self.beat_data.next = self.ip.data.val();
         self.beat_error.next = self.ip.error.val();
         self.valid.next = self.ip.valid.val();
+        self.tag.next = self.ip_dst_tag.val();
         self.last.next = self.ip.last.val();
         if self.r.q.val().turn {
             self.pick.hi.next = self.arp_dst_hi.val();
@@ -126,7 +146,11 @@ impl Logic for EthTx {
             self.beat_error.next = self.arp.error.val();
             self.valid.next = self.arp.valid.val();
             self.last.next = self.arp.last.val();
+            self.tag.next = self.arp_dst_tag.val();
         }
+        self.control.next = !self.tag.val();
+        self.ip_tagged.next = self.vlan.val() && self.ip_dst_tag.val().any();
+        self.arp_tagged.next = self.vlan.val() && self.arp_dst_tag.val().any();
 
         // ---- defaults
         self.fixed.index.next = self.r.q.val().index;
@@ -142,9 +166,11 @@ impl Logic for EthTx {
                 self.r.d.next.index = bits::<4>(0);
                 if self.ip.valid.val() && (self.r.q.val().turn || !self.arp.valid.val()) {
                     self.r.d.next.turn = false;
+                    self.r.d.next.tagged = self.ip_tagged.val();
                     self.r.d.next.state = State::Header;
                 } else if self.arp.valid.val() {
                     self.r.d.next.turn = true;
+                    self.r.d.next.tagged = self.arp_tagged.val();
                     self.r.d.next.state = State::Header;
                 }
             }
@@ -161,9 +187,28 @@ impl Logic for EthTx {
                         self.beat_data.next = bits::<8>(6);
                     }
                 }
+                if self.r.q.val().tagged {
+                    if self.r.q.val().index == bits::<4>(12) {
+                        self.beat_data.next = bits::<8>(0x81);
+                    }
+                    if self.r.q.val().index == bits::<4>(13) {
+                        self.beat_data.next = bits::<8>(0);
+                    }
+                    if self.r.q.val().index == bits::<4>(14) {
+                        self.beat_data.next = self.control.val().get_bits::<8>(8);
+                    }
+                    if self.r.q.val().index == bits::<4>(15) {
+                        self.beat_data.next = bit_cast::<8, 16>(self.control.val());
+                    }
+                }
                 if self.room.val() {
                     self.r.d.next.index = self.r.q.val().index + bits::<4>(1);
-                    if self.r.q.val().index == bits::<4>(13) {
+                    if self.r.q.val().tagged {
+                        if self.r.q.val().index == bits::<4>(15) {
+                            self.r.d.next.tagged = false;
+                            self.r.d.next.index = bits::<4>(12);
+                        }
+                    } else if self.r.q.val().index == bits::<4>(13) {
                         self.r.d.next.state = State::Payload;
                     }
                 }
@@ -224,8 +269,21 @@ mod tests {
 
     /// Sends packets of both kinds; frames as they left, `error`s, and the cycle of each beat.
     fn run(ip: &[&[u8]], arp: &[&[u8]], void: bool) -> (Vec<Received>, Vec<usize>) {
-        let mut uut = EthTx::new(&ToeConfig::default());
+        run_tagged(&ToeConfig::default(), [0, 0], ip, arp, void)
+    }
+
+    /// The same with tags for the two kinds.
+    fn run_tagged(
+        config: &ToeConfig,
+        tags: [u16; 2],
+        ip: &[&[u8]],
+        arp: &[&[u8]],
+        void: bool,
+    ) -> (Vec<Received>, Vec<usize>) {
+        let mut uut = EthTx::new(config);
         uut.connect_all();
+        uut.ip_dst_tag.next = tags[0].to_bits();
+        uut.arp_dst_tag.next = tags[1].to_bits();
         uut.ip_dst_hi.next = 0x0211_u16.to_bits();
         uut.ip_dst_lo.next = 0x2233_4455_u32.to_bits();
         uut.arp_dst_hi.next = 0xA0A1_u16.to_bits();
@@ -282,6 +340,39 @@ mod tests {
         assert!(frames.iter().all(|f| !f.error));
     }
 
+    fn vlan() -> ToeConfig {
+        ToeConfig {
+            vlan: true,
+            ..ToeConfig::default()
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_own_tag_or_none() {
+        // Priority alone, DEI, the last VLAN id, and any.
+        for control in [0, 0x1000, 0xFFFE, 0xA123] {
+            let of = |dst, tag: u16, ethertype, payload: &[u8]| match tag {
+                0 => ethernet(dst, MAC, ethertype, payload),
+                _ => tagged(dst, MAC, !tag, ethertype, payload),
+            };
+            for [ip, arp] in [[!control, 0], [0, !control], [!control, !5]] {
+                let tags = [ip, arp];
+                let (frames, _) = run_tagged(&vlan(), tags, &[&[1], &[2, 3]], &[&[9, 9]], false);
+                let right = [
+                    of(ARP_DST, arp, 0x0806, &[9, 9]),
+                    of(PEER_MAC, ip, 0x0800, &[1]),
+                    of(PEER_MAC, ip, 0x0800, &[2, 3]),
+                ];
+                let sent: Vec<_> = frames.iter().map(|f| f.data.clone()).collect();
+                assert_eq!(sent, right, "{tags:04x?}");
+                // Without `vlan` nothing is put in.
+                let off = ToeConfig::default();
+                let (frames, _) = run_tagged(&off, tags, &[&[1]], &[], false);
+                assert_eq!(frames[0].data, ethernet(PEER_MAC, MAC, 0x0800, &[1]));
+            }
+        }
+    }
+
     #[test]
     fn void_stays_void() {
         let (frames, _) = run(&[&[1, 2, 3]], &[], true);
@@ -294,16 +385,29 @@ mod tests {
         let (_, beats) = run(&[&[7; 50], &[7; 50]], &[], false);
         let expected: Vec<_> = (2..66).chain(67..131).collect();
         assert_eq!(beats, expected);
+        let (_, beats) = run_tagged(&vlan(), [!7, 0], &[&[7; 50], &[7; 50]], &[], false);
+        let expected: Vec<_> = (2..70).chain(71..139).collect();
+        assert_eq!(beats, expected);
     }
 
     #[test]
     fn lockstep() {
+        for vlan in [false, true] {
+            in_lockstep(vlan);
+        }
+    }
+
+    fn in_lockstep(vlan: bool) {
+        let config = ToeConfig {
+            vlan,
+            ..ToeConfig::default()
+        };
         let mut players = [Player::default(), Player::default()];
         let mut offering = [false; 2];
         let moved = Cell::new([false; 2]);
         toe_sim::lockstep::lockstep_observed(
-            "eth_tx",
-            || EthTx::new(&ToeConfig::default()),
+            if vlan { "eth_tx_vlan" } else { "eth_tx" },
+            || EthTx::new(&config),
             |uut, clk| uut.clock.next = Clock { clk },
             15_000,
             15_000,
@@ -328,10 +432,13 @@ mod tests {
                     port.data.next = data.to_bits();
                     port.last.next = last;
                     port.error.next = error;
+                    let tag = if rng.random() { rng.random() } else { 0_u16 };
                     if idle && offering[n] && n == 0 {
+                        uut.ip_dst_tag.next = tag.to_bits();
                         uut.ip_dst_hi.next = rng.random::<u16>().to_bits();
                         uut.ip_dst_lo.next = rng.random::<u32>().to_bits();
                     } else if idle && offering[n] {
+                        uut.arp_dst_tag.next = tag.to_bits();
                         uut.arp_dst_hi.next = rng.random::<u16>().to_bits();
                         uut.arp_dst_lo.next = rng.random::<u32>().to_bits();
                     }

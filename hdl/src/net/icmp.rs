@@ -43,12 +43,14 @@ struct Registers {
     length: Bits<11>,
     mac_hi: Bits<16>,
     mac_lo: Bits<32>,
+    tag: Bits<16>,
     ip: Bits<32>,
 }
 
 /// The echo responder.
 ///
-/// **Contract.** `payload.ready` is high always. Messages of other protocols pass by unseen, and so do errors that are `taken` if their sum is right. Replies go to the Ethernet and IP address the request came from.
+/// **Contract.** `payload.ready` is high always. Messages of other protocols pass by unseen, and so do errors that are `taken` if their sum is right. Replies go to the Ethernet and IP address the request came from,
+/// with `vlan` under its tag.
 /// A message may be `icmp_bytes` long, header and all.
 #[derive(LogicBlock, Debug)]
 pub struct Icmp {
@@ -61,6 +63,7 @@ pub struct Icmp {
     pub info_length: Signal<In, Bits<16>>,
     pub src_hi: Signal<In, Bits<16>>,
     pub src_lo: Signal<In, Bits<32>>,
+    pub src_tag: Signal<In, Bits<16>>,
     /// High in the cycle after a message's last beat if it is an error that the parser has taken, which counts it, too.
     pub taken: Signal<In, Bit>,
     // packets out
@@ -81,6 +84,7 @@ pub struct Icmp {
     moved: Signal<Local, Bit>,
     final_beat: Signal<Local, Bit>,
     room: Constant<Bits<16>>,
+    vlan: Constant<Bit>,
     in_cause: Constant<Bits<6>>,
     echo: Constant<Bits<6>>,
     other: Constant<Bits<6>>,
@@ -100,6 +104,7 @@ impl Icmp {
             info_length: Default::default(),
             src_hi: Default::default(),
             src_lo: Default::default(),
+            src_tag: Default::default(),
             taken: Default::default(),
             packet: Default::default(),
             count: Default::default(),
@@ -116,6 +121,7 @@ impl Icmp {
             moved: Default::default(),
             final_beat: Default::default(),
             room: Constant::new(config.icmp_bytes.to_bits()),
+            vlan: Constant::new(config.vlan),
             in_cause: cause(Cause::IcmpIn),
             echo: cause(Cause::IcmpEcho),
             other: cause(Cause::IcmpOther),
@@ -199,6 +205,9 @@ impl Logic for Icmp {
                     self.r.d.next.length = bit_cast::<11, 16>(self.info_length.val());
                     self.r.d.next.mac_hi = self.src_hi.val();
                     self.r.d.next.mac_lo = self.src_lo.val();
+                    if self.vlan.val() {
+                        self.r.d.next.tag = self.src_tag.val();
+                    }
                     self.r.d.next.ip = self.info_src.val();
                 }
             }
@@ -260,6 +269,7 @@ impl Logic for Icmp {
         self.packet.last.next = self.final_beat.val();
         self.packet.mac_hi.next = self.r.q.val().mac_hi;
         self.packet.mac_lo.next = self.r.q.val().mac_lo;
+        self.packet.tag.next = self.r.q.val().tag;
         self.packet.ip.next = self.r.q.val().ip;
         self.packet.protocol.next = bits::<8>(1);
         self.packet.length.next = bit_cast::<16, 11>(self.r.q.val().length);
@@ -288,7 +298,14 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let mut uut = Icmp::new(&ToeConfig::default());
+            Self::with(false)
+        }
+
+        fn with(vlan: bool) -> Self {
+            let mut uut = Icmp::new(&ToeConfig {
+                vlan,
+                ..ToeConfig::default()
+            });
             uut.connect_all();
             uut.info_src.next = u32::from_be_bytes(PEER_IP).to_bits();
             uut.info_protocol.next = 1_u8.to_bits();
@@ -441,6 +458,30 @@ mod tests {
         assert_eq!(b.out.good(), [icmp(0, 0, &rest)]);
     }
 
+    /// The reply keeps the request's tag while others come by.
+    #[test]
+    fn the_reply_has_the_tag_of_its_request() {
+        for vlan in [true, false] {
+            let mut b = Bench::with(vlan);
+            for tag in [0_u16, 0xFFFF, 0x1234, 0, 0x8001] {
+                b.uut.packet.ready.next = false;
+                b.uut.src_tag.next = tag.to_bits();
+                b.message(&icmp(8, 0, &[0; 4]), false);
+                b.uut.src_tag.next = (!tag).to_bits();
+                b.message(&icmp(8, 0, &[1; 4]), false);
+                b.uut.packet.ready.next = true;
+                let wanted = if vlan { tag } else { 0 };
+                for _ in 0..8 {
+                    settle(&mut b.uut);
+                    assert!(b.uut.packet.valid.val());
+                    assert_eq!(b.uut.packet.tag.val().to_u16(), wanted);
+                    b.step();
+                }
+                assert_eq!(b.out.good(), [icmp(0, 0, &[0; 4])]);
+            }
+        }
+    }
+
     #[test]
     fn latency() {
         let mut b = Bench::new();
@@ -455,10 +496,20 @@ mod tests {
 
     #[test]
     fn lockstep() {
+        for vlan in [false, true] {
+            in_lockstep(vlan);
+        }
+    }
+
+    fn in_lockstep(vlan: bool) {
         let mut player = Player::default();
         let mut gap = 0;
-        let make = || Icmp::new(&ToeConfig::default());
-        toe_sim::lockstep!("icmp", make(), 20_000, |uut, cycle, rng| {
+        let config = ToeConfig {
+            vlan,
+            ..ToeConfig::default()
+        };
+        let name = if vlan { "icmp_vlan" } else { "icmp" };
+        toe_sim::lockstep!(name, Icmp::new(&config), 20_000, |uut, cycle, rng| {
             if player.idle() && gap == 0 {
                 gap = rng.random_range(2..60);
             }
@@ -472,6 +523,7 @@ mod tests {
                     uut.info_src.next = rng.random::<u32>().to_bits();
                     uut.src_hi.next = rng.random::<u16>().to_bits();
                     uut.src_lo.next = rng.random::<u32>().to_bits();
+                    uut.src_tag.next = rng.random::<u16>().to_bits();
                 }
                 let mut length = None;
                 let (data, last, error) = player.beat(rng, |rng| {

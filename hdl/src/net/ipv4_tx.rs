@@ -33,7 +33,7 @@ struct Registers {
 
 /// The IPv4 sender.
 ///
-/// **Contract.** `dst_hi`, `dst_lo` are the Ethernet address the packet goes to, stable from its first beat through its last. A payload is at most 2,027 bytes long.
+/// **Contract.** `dst_hi`, `dst_lo` are the Ethernet address the packet goes to, `dst_tag` its tag, stable from its first beat through its last. A payload is at most 2,027 bytes long.
 #[derive(LogicBlock, Debug)]
 pub struct Ipv4Tx {
     pub clock: Signal<In, Clock>,
@@ -45,6 +45,7 @@ pub struct Ipv4Tx {
     pub packet: StreamOut,
     pub dst_hi: Signal<Out, Bits<16>>,
     pub dst_lo: Signal<Out, Bits<32>>,
+    pub dst_tag: Signal<Out, Bits<16>>,
 
     r: DFF<Registers>,
     sum: OnesSum,
@@ -99,6 +100,7 @@ impl Ipv4Tx {
             packet: Default::default(),
             dst_hi: Default::default(),
             dst_lo: Default::default(),
+            dst_tag: Default::default(),
             r: Default::default(),
             sum: Default::default(),
             fixed: ByteTable::new(&fixed),
@@ -134,6 +136,7 @@ impl Logic for Ipv4Tx {
         self.pick.lo.next = self.a.ip.val();
         self.dst_hi.next = self.a.mac_hi.val();
         self.dst_lo.next = self.a.mac_lo.val();
+        self.dst_tag.next = self.a.tag.val();
         if self.r.q.val().turn {
             self.data.next = self.b.data.val();
             self.last.next = self.b.last.val();
@@ -143,6 +146,7 @@ impl Logic for Ipv4Tx {
             self.pick.lo.next = self.b.ip.val();
             self.dst_hi.next = self.b.mac_hi.val();
             self.dst_lo.next = self.b.mac_lo.val();
+            self.dst_tag.next = self.b.tag.val();
         }
 
         // ---- named wires
@@ -241,7 +245,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use std::cell::Cell;
 
-    /// Payload, protocol, destination; the MAC is made of the destination.
+    /// Payload, protocol, destination; MAC and tag are made of the destination.
     type Packet = (Vec<u8>, u8, [u8; 4]);
 
     fn expected((payload, protocol, dst): &Packet) -> Vec<u8> {
@@ -261,6 +265,7 @@ mod tests {
                 $port.ip.next = u32::from_be_bytes(*dst).to_bits();
                 $port.mac_hi.next = u16::from_be_bytes([dst[0], dst[1]]).to_bits();
                 $port.mac_lo.next = (!u32::from_be_bytes(*dst)).to_bits();
+                $port.tag.next = u16::from_be_bytes([dst[3], dst[1]]).to_bits();
                 $port.length.next = payload.len().to_bits();
             }
         };
@@ -283,11 +288,16 @@ mod tests {
                 beats.push(now);
                 let p = &uut.packet;
                 out.beat(p.data.val().to_u8(), p.last.val(), p.error.val());
-                let told = (uut.dst_hi.val().to_u16(), uut.dst_lo.val().to_u32());
+                let told = (
+                    uut.dst_hi.val().to_u16(),
+                    uut.dst_lo.val().to_u32(),
+                    uut.dst_tag.val().to_u16(),
+                );
                 let of = |p: Option<&Packet>| {
                     p.map(|(_, _, d)| {
                         let ip = u32::from_be_bytes(*d);
-                        ((ip >> 16) as u16, !ip)
+                        let tag = u16::from_be_bytes([d[3], d[1]]);
+                        ((ip >> 16) as u16, !ip, tag)
                     })
                 };
                 assert!(of(pa) == Some(told) || of(pb) == Some(told));

@@ -1,4 +1,8 @@
 //! Ethernet, ARP, IPv4 and ICMP.
+//!
+//! **Tags** (IEEE 802.1Q, with [`crate::config::ToeConfig::vlan`]). Beside a frame's Ethernet address goes its tag, 16 bits: the ones' complement of the tag control information (priority, DEI, VLAN id),
+//! or 0 for a frame without one. That can't be mistaken for a tag, since it would be VLAN id 0xFFF, which is reserved and never sent (802.1Q table 9-2); VLAN id 0, a tag of priority alone, is one like any other.
+//! And what knows nothing of tags, as an ARP answer without one or a word that is zero, says none.
 pub mod arp;
 pub mod eth_rx;
 pub mod eth_tx;
@@ -24,6 +28,8 @@ pub struct PacketOut {
     pub ready: Signal<In, Bit>,
     pub mac_hi: Signal<Out, Bits<16>>,
     pub mac_lo: Signal<Out, Bits<32>>,
+    /// See the module; 0 for none.
+    pub tag: Signal<Out, Bits<16>>,
     pub ip: Signal<Out, Bits<32>>,
     pub protocol: Signal<Out, Bits<8>>,
     pub length: Signal<Out, Bits<16>>,
@@ -39,6 +45,7 @@ pub struct PacketIn {
     pub ready: Signal<Out, Bit>,
     pub mac_hi: Signal<In, Bits<16>>,
     pub mac_lo: Signal<In, Bits<32>>,
+    pub tag: Signal<In, Bits<16>>,
     pub ip: Signal<In, Bits<32>>,
     pub protocol: Signal<In, Bits<8>>,
     pub length: Signal<In, Bits<16>>,

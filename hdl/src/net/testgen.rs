@@ -67,6 +67,17 @@ pub fn ethernet(dst: [u8; 6], src: [u8; 6], ethertype: u16, payload: &[u8]) -> V
     [&dst[..], &src, &ethertype.to_be_bytes(), payload].concat()
 }
 
+/// The same with an 802.1Q tag of this control information.
+pub fn tagged(dst: [u8; 6], src: [u8; 6], control: u16, ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    let behind = [
+        &control.to_be_bytes(),
+        &ethertype.to_be_bytes()[..],
+        payload,
+    ]
+    .concat();
+    ethernet(dst, src, 0x8100, &behind)
+}
+
 /// Padded to 60 bytes and with its FCS.
 pub fn with_fcs(mut frame: Vec<u8>) -> Vec<u8> {
     if frame.len() < 60 {
@@ -181,6 +192,21 @@ pub fn random_ip(rng: &mut impl Rng, longest: usize) -> Vec<u8> {
         packet.extend(vec![0; padding]);
     }
     packet
+}
+
+/// [`random_frame`], a part of them with a tag, two, or one of a reserved VLAN id.
+pub fn random_tagged_frame(rng: &mut impl Rng, longest: usize) -> Vec<u8> {
+    let mut frame = random_frame(rng, longest);
+    let mut tags = rng.random_range(0..4_usize);
+    while tags > 1 {
+        let mut control: u16 = rng.random();
+        if rng.random_bool(0.1) {
+            control |= 0x0FFF;
+        }
+        frame.splice(12..12, [0x8100_u16, control].map(u16::to_be_bytes).concat());
+        tags -= 1;
+    }
+    frame
 }
 
 /// Mostly sound frames without FCS, for us and others.

@@ -107,6 +107,7 @@ struct Registers {
     left: Bits<16>,
     mac_lo: Bits<32>,
     mac_hi: Bits<16>,
+    tag: Bits<16>,
     ip: Bits<32>,
     length: Bits<16>,
     conn: Bits<10>,
@@ -135,6 +136,7 @@ pub struct Builder {
     /// Own address and the protocol number, the pseudo header's constants (RFC 9293 section 3.1), as one addend.
     pseudo: Constant<Bits<32>>,
     pseudo_carry: Constant<Bits<1>>,
+    vlan: Constant<Bit>,
     slots: Memory<Bits<32>, 7>,
     write_at: Join<2, 5, 7>,
     read_at: Join<2, 5, 7>,
@@ -173,8 +175,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A builder for the station with address `ip` (wire order).
-    pub fn new(ip: [u8; 4]) -> Self {
+    /// A builder for the station with address `ip` (wire order), which reads tags or takes them for none.
+    pub fn new(ip: [u8; 4], vlan: bool) -> Self {
         let pseudo = u32::from_be_bytes(ip) as u64 + 6;
         Self {
             clock: Default::default(),
@@ -189,6 +191,7 @@ impl Builder {
             read_data: Default::default(),
             pseudo: Constant::new((pseudo & 0xFFFF_FFFF).into()),
             pseudo_carry: Constant::new((pseudo >> 32).into()),
+            vlan: Constant::new(vlan),
             slots: Memory::new(128),
             write_at: Default::default(),
             read_at: Default::default(),
@@ -372,6 +375,9 @@ impl Logic for Builder {
             }
             Emit::MacHi => {
                 self.r.d.next.mac_hi = bit_cast::<16, 32>(self.word.val());
+                if self.vlan.val() {
+                    self.r.d.next.tag = self.word.val().get_bits::<16>(16);
+                }
                 self.e_index.next = bits::<5>(16);
                 self.r.d.next.emit = Emit::Ip;
             }
@@ -486,6 +492,7 @@ impl Logic for Builder {
         self.packet.last.next = self.last.val();
         self.packet.mac_hi.next = self.r.q.val().mac_hi;
         self.packet.mac_lo.next = self.r.q.val().mac_lo;
+        self.packet.tag.next = self.r.q.val().tag;
         self.packet.ip.next = self.r.q.val().ip;
         self.packet.protocol.next = bits::<8>(6);
         self.packet.length.next = self.r.q.val().length;
@@ -543,6 +550,8 @@ mod tests {
     struct Driver {
         commands: VecDeque<(u8, u32, u32, u64)>,
         segments: VecDeque<(u64, u32, u32, Vec<u8>)>,
+        /// It reads tags.
+        vlan: bool,
         /// Payload of each.
         bytes: VecDeque<usize>,
         /// Cycles in which the line was taken, by the number of segments.
@@ -582,7 +591,8 @@ mod tests {
                 }
             };
             let (mac_lo, mac_hi, ip, ports, seq, ack) =
-                (word(), word() & 0xFFFF, word(), word(), word(), word());
+                (word(), word(), word(), word(), word(), word());
+            let tag = if self.vlan { mac_hi >> 16 } else { 0 };
             let control = (5 + options as u32) << 28 | word() & 0x00FF_FFFF;
             let mut words = vec![mac_lo, mac_hi, ip, ports, seq, ack, control];
             words.extend((0..options).map(|_| word()));
@@ -604,7 +614,7 @@ mod tests {
             self.lengths.push(length);
             self.bytes.push_back(length);
             self.segments.push_back((
-                (mac_hi as u64) << 32 | mac_lo as u64,
+                u64::from(tag) << 48 | u64::from(mac_hi & 0xFFFF) << 32 | u64::from(mac_lo),
                 ip,
                 check as u32,
                 segment,
@@ -715,7 +725,8 @@ mod tests {
                     self.bytes.pop_front();
                     let hi: u64 = uut.packet.mac_hi.val().to_u64();
                     let lo: u64 = uut.packet.mac_lo.val().to_u64();
-                    assert_eq!(hi << 32 | lo, mac);
+                    let tag: u64 = uut.packet.tag.val().to_u64();
+                    assert_eq!(tag << 48 | hi << 32 | lo, mac);
                     assert_eq!(uut.packet.ip.val().to_u64(), ip as u64);
                     assert_eq!(uut.packet.protocol.val().to_u64(), 6);
                     assert_eq!(uut.packet.length.val().to_u64(), segment.len() as u64);
@@ -744,10 +755,19 @@ mod tests {
 
     #[test]
     fn builds_what_was_asked_and_equals_its_verilog() {
-        let driver = std::cell::RefCell::new(Driver::default());
+        for vlan in [false, true] {
+            builds_and_equals(vlan);
+        }
+    }
+
+    fn builds_and_equals(vlan: bool) {
+        let driver = std::cell::RefCell::new(Driver {
+            vlan,
+            ..Driver::default()
+        });
         let report = toe_sim::lockstep::lockstep_observed(
-            "builder",
-            || Builder::new(OWN),
+            if vlan { "builder_vlan" } else { "builder" },
+            || Builder::new(OWN, vlan),
             |uut, clk| uut.clock.next = Clock { clk },
             30_000,
             2,
@@ -767,9 +787,9 @@ mod tests {
         );
         let still = report.never_changed();
         assert!(
-            still
-                .iter()
-                .all(|port| port.contains("result") || port.contains("protocol")),
+            still.iter().all(|port| port.contains("result")
+                || port.contains("protocol")
+                || port.contains("tag") && !vlan),
             "{still:?}"
         );
     }

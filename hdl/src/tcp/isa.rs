@@ -146,6 +146,7 @@ pub mod seg {
     pub const SEQ: u8 = 1;
     pub const ACK: u8 = 2;
     pub const CTL: u8 = 3;
+    /// Sender's upper 16 bits << 16 | urgent pointer; with `vlan` the tag ([`crate::net`]) << 16 | sender's upper 16 bits, as [`super::out::MAC_HI`] wants it.
     pub const MACURG: u8 = 4;
     pub const IP: u8 = 5;
     pub const MACLO: u8 = 6;
@@ -230,6 +231,7 @@ pub mod cmd {
 /// Header words of a segment being made (`cmd::OUT + n`).
 pub mod out {
     pub const MAC_LO: u8 = 0;
+    /// With `vlan` the tag is the upper half.
     pub const MAC_HI: u8 = 1;
     pub const IP: u8 = 2;
     /// local port << 16, remote port

@@ -201,6 +201,7 @@ pub struct Parser {
     pub info_protocol: Signal<In, Bits<8>>,
     pub src_hi: Signal<In, Bits<16>>,
     pub src_lo: Signal<In, Bits<32>>,
+    pub src_tag: Signal<In, Bits<16>>,
     /// The connection table: held until `lookup_done`, at most [`LOOK_UP_CYCLES`] or the frame is dropped.
     pub lookup_valid: Signal<Out, Bit>,
     pub lookup_ip: Signal<Out, Bits<32>>,
@@ -282,6 +283,7 @@ pub struct Parser {
     queue_full: Constant<Bits<6>>,
     with_sack: Constant<Bit>,
     with_errors: Constant<Bit>,
+    with_tags: Constant<Bit>,
     /// What takes the pseudo header's constant part out of a sum again.
     no_pseudo: Constant<Bits<16>>,
     own0: Constant<Bits<8>>,
@@ -293,8 +295,8 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser for segments to `ip`, which reads SACK options or steps over them, and takes ICMP errors or lets them pass by.
-    pub fn new(ip: [u8; 4], sack: bool, errors: bool) -> Self {
+    /// A parser for segments to `ip`, which reads SACK options or steps over them, takes ICMP errors or lets them pass by, and tells of tags in the urgent pointer's place or not.
+    pub fn new(ip: [u8; 4], sack: bool, errors: bool, vlan: bool) -> Self {
         let half = |i: usize| u32::from(u16::from_be_bytes([ip[i], ip[i + 1]]));
         // Own address and protocol: the part of the pseudo header that never changes.
         let sum = half(0) + half(2) + 6;
@@ -310,6 +312,7 @@ impl Parser {
             info_protocol: Default::default(),
             src_hi: Default::default(),
             src_lo: Default::default(),
+            src_tag: Default::default(),
             lookup_valid: Default::default(),
             lookup_ip: Default::default(),
             lookup_ports: Default::default(),
@@ -383,6 +386,7 @@ impl Parser {
             queue_full: cause(Cause::RecordQueueFull),
             with_sack: Constant::new(sack),
             with_errors: Constant::new(errors),
+            with_tags: Constant::new(vlan),
             no_pseudo: Constant::new((0xFFFF - sum as u64).into()),
             own0: Constant::new(u64::from(ip[0]).into()),
             own1: Constant::new(u64::from(ip[1]).into()),
@@ -594,6 +598,10 @@ impl Logic for Parser {
                     if self.at.val() == 19 {
                         self.record_word.next = 4.into();
                         self.word.high.next = self.src_hi.val();
+                        if self.with_tags.val() {
+                            self.word.high.next = self.src_tag.val();
+                            self.word.low.next = self.src_hi.val();
+                        }
                         self.s.d.next.phase = Phase::Options;
                         if self.ends_header.val() || self.s.q.val().bad {
                             self.s.d.next.phase = Phase::Payload;
@@ -965,6 +973,8 @@ mod tests {
         error: bool,
         /// An ICMP message, not a segment.
         icmp: bool,
+        /// What is told of its tag to a parser that tells of it.
+        tag: Option<u16>,
     }
 
     /// What must come of a frame: its cause, and if good its record words, flags and payload.
@@ -1056,6 +1066,7 @@ mod tests {
             bytes,
             error: rng.random_bool(0.05),
             icmp: false,
+            tag: None,
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[16..18].copy_from_slice(&check);
@@ -1104,6 +1115,7 @@ mod tests {
             bytes,
             error: rng.random_bool(0.05),
             icmp: true,
+            tag: None,
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[2..4].copy_from_slice(&check);
@@ -1210,7 +1222,10 @@ mod tests {
             word(4),
             word(8),
             word(12),
-            0x0254 << 16 | word(16) & 0xFFFF,
+            match f.tag {
+                Some(tag) => u32::from(tag) << 16 | 0x0254,
+                None => 0x0254 << 16 | word(16) & 0xFFFF,
+            },
             f.src,
             0x1234_5678,
             mss,
@@ -1250,6 +1265,8 @@ mod tests {
         /// A bit for each word written since the frame began.
         written: u32,
         no_sack: bool,
+        /// Tags are told of.
+        vlan: bool,
         /// ICMP messages among the segments, taken or not.
         messages: bool,
         no_errors: bool,
@@ -1394,13 +1411,16 @@ mod tests {
                 self.payload.clear();
                 self.written = 0;
                 self.place = None;
-                let frame = self.queue.pop_front().unwrap_or_else(|| {
+                let mut frame = self.queue.pop_front().unwrap_or_else(|| {
                     if self.messages && rng.random_bool(0.5) {
                         message(rng)
                     } else {
                         segment(rng)
                     }
                 });
+                let tag: u16 = if rng.random() { rng.random() } else { 0 };
+                uut.src_tag.next = u64::from(tag).into();
+                frame.tag = self.vlan.then_some(tag);
                 self.frames += 1;
                 self.full = rng.random_bool(0.05);
                 self.icmp = frame.icmp;
@@ -1474,7 +1494,7 @@ mod tests {
         use rand::SeedableRng;
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
-        let mut uut = Parser::new(IP, !world.no_sack, !world.no_errors);
+        let mut uut = Parser::new(IP, !world.no_sack, !world.no_errors, world.vlan);
         uut.connect_all();
         for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
@@ -1516,6 +1536,17 @@ mod tests {
         };
         run(&mut world, 100_000, 8, 211);
         assert!(world.errors > 30 && world.broken_off > 100);
+    }
+
+    /// The tag stands over the sender's address in the word of the urgent pointer, and all else is as without.
+    #[test]
+    fn the_tag_takes_the_urgent_pointer_s_place() {
+        let mut world = World {
+            vlan: true,
+            ..World::default()
+        };
+        run(&mut world, 100_000, 12, usize::MAX);
+        assert!(world.blocks.iter().sum::<usize>() > 300);
     }
 
     /// A parser that is built without it lets them all pass.
@@ -1738,7 +1769,7 @@ mod tests {
 
     #[test]
     fn a_look_up_that_takes_too_long_costs_the_frame_and_no_more() {
-        let mut uut = Parser::new(IP, true, true);
+        let mut uut = Parser::new(IP, true, true, false);
         uut.connect_all();
         let good = u64::from(Cause::TcpIn.number());
         let full = u64::from(Cause::RecordQueueFull.number());
@@ -1777,13 +1808,14 @@ mod tests {
                 no_sack: !sack,
                 messages: true,
                 no_errors: !sack,
+                vlan: !sack,
                 ..World::default()
             };
             let (mut overflows, mut edges, mut errors) = (0, 0, 0);
-            let name = if sack { "parser" } else { "parser_no_sack" };
+            let name = if sack { "parser" } else { "parser_vlan" };
             toe_sim::lockstep!(
                 name,
-                Parser::new(IP, sack, sack),
+                Parser::new(IP, sack, sack, !sack),
                 30_000,
                 |uut, _cycle, rng| {
                     // Coverage only: expectations are held by the other tests, which see settled outputs.

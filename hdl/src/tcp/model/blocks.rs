@@ -37,13 +37,14 @@ fn pseudo_header(source: u32, destination: u32, tcp_length: usize) -> u32 {
         + tcp_length as u32
 }
 
-/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from; with SACK options read, or stepped over.
+/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from; with SACK options read, or stepped over. `tag`, for a parser that tells of it: what [`crate::net`] says.
 ///
 /// # Errors
 /// Why it is dropped or passed over.
 pub fn parse(
     packet: &[u8],
     source_mac: [u8; 6],
+    tag: Option<u16>,
     own_ip: u32,
     sack: bool,
 ) -> Result<Segment, Cause> {
@@ -89,7 +90,13 @@ pub fn parse(
     put(seg::SEQ, be32(tcp, 4));
     put(seg::ACK, be32(tcp, 8));
     put(seg::CTL, be32(tcp, 12));
-    put(seg::MACURG, be16(&source_mac, 0) << 16 | be16(tcp, 18));
+    let mac_hi = be16(&source_mac, 0);
+    put(
+        seg::MACURG,
+        tag.map_or(mac_hi << 16 | be16(tcp, 18), |tag| {
+            u32::from(tag) << 16 | mac_hi
+        }),
+    );
     put(seg::IP, remote);
     put(seg::MACLO, be32(&source_mac, 2));
     put(seg::MSSOPT, options.mss);
@@ -201,10 +208,11 @@ pub struct Builder {
     twice: u16,
 }
 
-/// A packet and the Ethernet address it goes to.
+/// A packet and the Ethernet address it goes to, and the 802.1Q tag of its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketOut {
     pub mac: [u8; 6],
+    pub tag: Option<u16>,
     pub bytes: Vec<u8>,
 }
 
@@ -281,7 +289,9 @@ impl Builder {
         let mut mac = [0; 6];
         mac[..2].copy_from_slice(&word(out::MAC_HI).to_be_bytes()[2..]);
         mac[2..].copy_from_slice(&word(out::MAC_LO).to_be_bytes());
-        Ok(PacketOut { mac, bytes })
+        let tag = (word(out::MAC_HI) >> 16) as u16;
+        let tag = (tag != 0).then_some(!tag);
+        Ok(PacketOut { mac, tag, bytes })
     }
 }
 
@@ -816,7 +826,7 @@ mod tests {
     fn what_the_builder_makes_the_parser_reads() {
         for length in [0, 1, 2, 3, 64, 1459, 1460] {
             let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
-            let s = parse(&packet(&[], &payload), MAC, OWN, true).unwrap();
+            let s = parse(&packet(&[], &payload), MAC, None, OWN, true).unwrap();
             assert_eq!(s.payload, payload);
             assert_eq!(s.flags, 0x10, "PSH is not told");
             assert_eq!(
@@ -841,7 +851,8 @@ mod tests {
 
     #[test]
     fn options_are_read_and_bad_lengths_refused() {
-        let read = |options: &[u32]| parse(&packet(options, &[]), MAC, OWN, true).map(|s| s.record);
+        let read =
+            |options: &[u32]| parse(&packet(options, &[]), MAC, None, OWN, true).map(|s| s.record);
         let mss = |options: &[u32]| read(options).unwrap()[seg::MSSOPT as usize];
         assert_eq!(mss(&[0x0204_05B4]), 1460);
         assert_eq!(mss(&[0x0103_0307, 0x0101_0402]), 0x0307_0000);
@@ -870,7 +881,7 @@ mod tests {
             "the first option"
         );
         assert_eq!(record[blocks], 2 << 27);
-        let without = parse(&packet(&sack, &[]), MAC, OWN, false).unwrap();
+        let without = parse(&packet(&sack, &[]), MAC, None, OWN, false).unwrap();
         assert_eq!(without.record[first..], [0; 8]);
         assert_eq!(without.record[blocks], 0);
         let part = read(&[0x0509_0000, 0, 0x0001_0101]).unwrap();
@@ -886,18 +897,24 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 0x80 >> (bit % 8);
-            assert!(parse(&bad, MAC, OWN, true).is_err(), "bit {bit}");
+            assert!(parse(&bad, MAC, None, OWN, true).is_err(), "bit {bit}");
         }
         for length in 0..good.len() {
             assert!(
-                parse(&good[..length], MAC, OWN, true).is_err(),
+                parse(&good[..length], MAC, None, OWN, true).is_err(),
                 "{length} bytes"
             );
         }
         let mut padded = good.clone();
         padded.extend([0; 6]);
-        assert_eq!(parse(&padded, MAC, OWN, true), parse(&good, MAC, OWN, true));
-        assert_eq!(parse(&good, MAC, PEER, true), Err(Cause::Ip4OtherAddress));
+        assert_eq!(
+            parse(&padded, MAC, None, OWN, true),
+            parse(&good, MAC, None, OWN, true)
+        );
+        assert_eq!(
+            parse(&good, MAC, None, PEER, true),
+            Err(Cause::Ip4OtherAddress)
+        );
     }
 
     #[test]

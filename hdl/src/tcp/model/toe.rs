@@ -21,6 +21,8 @@ pub struct Blocks {
     sack: bool,
     /// Built to hear ICMP errors.
     errors: bool,
+    /// Built for 802.1Q tags.
+    vlan: bool,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -33,6 +35,8 @@ pub struct Blocks {
     pub attached: Vec<Attached>,
     /// Ethernet addresses the ARP cache would answer with.
     pub neighbours: BTreeMap<u32, [u8; 6]>,
+    /// The tags it would tell of; of whoever is not here, none.
+    pub neighbour_tags: BTreeMap<u32, u16>,
     /// Addresses asked for in vain.
     pub arp_requests: Vec<u32>,
     /// Counters by [`Cause`] number.
@@ -98,7 +102,8 @@ impl Coprocessors for Blocks {
             cmd::ARP => match self.neighbours.get(&a) {
                 Some(mac) => yes(
                     u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]),
-                    u32::from_be_bytes([0, 0, mac[0], mac[1]]),
+                    u32::from(self.neighbour_tags.get(&a).map_or(0, |tag| !tag)) << 16
+                        | u32::from_be_bytes([0, 0, mac[0], mac[1]]),
                 ),
                 None => {
                     self.arp_requests.push(a);
@@ -388,6 +393,7 @@ impl ModelToe {
                 own_ip: u32::from_be_bytes(config.ip),
                 sack: config.sack,
                 errors: config.icmp_errors,
+                vlan: config.vlan,
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes, config.icmp_errors),
@@ -398,6 +404,7 @@ impl ModelToe {
                 packets: VecDeque::new(),
                 attached: vec![Attached::default(); n],
                 neighbours: BTreeMap::new(),
+                neighbour_tags: BTreeMap::new(),
                 arp_requests: Vec::new(),
                 counters: [0; 64],
                 complaints: Vec::new(),
@@ -426,12 +433,21 @@ impl ModelToe {
         self.blocks.isn_key = self.blocks.isn_hash.then_some(key);
     }
 
-    /// An IP packet comes in.
+    /// An IP packet comes in, in a frame without a tag.
     pub fn packet_in(&mut self, packet: &[u8], source_mac: [u8; 6]) {
+        self.tagged_in(packet, source_mac, None);
+    }
+
+    /// The same with the 802.1Q tag of its frame.
+    pub fn tagged_in(&mut self, packet: &[u8], source_mac: [u8; 6], tag: Option<u16>) {
         let b = &mut self.blocks;
+        if tag.is_some() && !b.vlan {
+            return b.count(Cause::EthOtherType);
+        }
+        let tag = b.vlan.then(|| tag.map_or(0, |tag| !tag));
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
-        let parsed = quote.unwrap_or_else(|| parse(packet, source_mac, b.own_ip, b.sack));
+        let parsed = quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.sack));
         let segment = match parsed {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
@@ -711,7 +727,7 @@ mod tests {
         let p = toe.packet_out().unwrap();
         assert_eq!(p.mac, MAC);
         assert_eq!(&p.bytes[16..20], PEER);
-        let s = parse(&p.bytes, MAC, u32::from_be_bytes(PEER), true).unwrap();
+        let s = parse(&p.bytes, MAC, None, u32::from_be_bytes(PEER), true).unwrap();
         assert_eq!(s.flags, 4);
         assert_eq!(s.record[..3], [7 << 16 | 5000, 77, 9]);
         assert_eq!(toe.packet_out(), None);

@@ -94,13 +94,15 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(k(0)).st(T_SEQ);
     a.when(ACK).ld(SEG_ACK).to(T_SEQ);
     if config.ethernet {
-        a.shr16(SEG_MACURG).st(T0);
+        if !config.vlan {
+            a.shr16(SEG_MACURG).st(T0);
+        }
         a.out(out::MAC_LO, SEG_MACLO);
     }
     a.out(out::IP, SEG_IP);
     a.out(out::PORTS, T2);
     if config.ethernet {
-        a.out(out::MAC_HI, T0);
+        a.out(out::MAC_HI, if config.vlan { SEG_MACURG } else { T0 });
     }
     a.out(out::SEQ, T_SEQ);
     a.out(out::ACK, T1);

@@ -39,7 +39,9 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
     a.out(out::IP, SEG_IP);
     a.shl16(SEG_PORTS).st(OUT_PORTS);
-    if config.ethernet {
+    if config.vlan {
+        a.ld(SEG_MACURG).to(MAC_HI);
+    } else if config.ethernet {
         a.shr16(SEG_MACURG).st(MAC_HI);
     }
     first_number(a, config).st(SND_UNA);

@@ -74,7 +74,13 @@ fn route(a: &mut Asm, config: &ToeConfig) {
     a.unless(OK).br(".wait");
     a.ld(RESULT).to(MAC_LO);
     a.ld(RESULT2).to(T1);
-    a.ld(MAC_HI).not_sign(A);
+    if config.vlan {
+        a.note("a tag may have the sign: all ones are no answer's")
+            .ldi(1);
+        a.add(MAC_HI).not_zero(A);
+    } else {
+        a.ld(MAC_HI).not_sign(A);
+    }
     a.when(A).count(Cause::Retransmit.number());
     a.when(A).br(".send");
     a.note("the first SYN leaves now: tries, RTO and the round trip begin here");

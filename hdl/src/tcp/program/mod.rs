@@ -98,7 +98,7 @@ pub mod words {
     /// remote address
     pub const IP: Operand = Operand::state(2, "ip");
     pub const MAC_LO: Operand = Operand::state(3, "mac_lo");
-    /// all ones while ARP has not answered
+    /// With `vlan` the tag ([`crate::net`]) is its upper half. All ones while ARP has not answered.
     pub const MAC_HI: Operand = Operand::state(4, "mac_hi");
     /// local port << 16, remote port: as sent
     pub const OUT_PORTS: Operand = Operand::state(5, "out_ports");

@@ -284,6 +284,8 @@ pub struct Error {
 /// An engine with its program, and what it said.
 pub struct Script {
     pub toe: ModelToe,
+    /// The 802.1Q tag of what comes, and what leaves must have it, too.
+    pub tag: Option<u16>,
     config: ToeConfig,
     us: u32,
     peer: u32,
@@ -320,6 +322,7 @@ impl Script {
             .insert(u32::from_be_bytes(PEER_IP), PEER_MAC);
         Self {
             toe,
+            tag: None,
             config,
             us,
             peer,
@@ -351,14 +354,14 @@ impl Script {
     pub fn inject_as(&mut self, segment: &Seg, change: impl Fn(&mut [u8])) -> &mut Self {
         let mut packet = segment.packet(self.config.ip, self.us, self.peer);
         change(&mut packet);
-        self.toe.packet_in(&packet, PEER_MAC);
+        self.toe.tagged_in(&packet, PEER_MAC, self.tag);
         self.settle()
     }
 
     /// A segment arrives and waits.
     pub fn arrive(&mut self, segment: Seg) -> &mut Self {
         let packet = segment.packet(self.config.ip, self.us, self.peer);
-        self.toe.packet_in(&packet, PEER_MAC);
+        self.toe.tagged_in(&packet, PEER_MAC, self.tag);
         self
     }
 
@@ -380,13 +383,13 @@ impl Script {
     /// An ICMP error arrives and waits.
     pub fn arrive_error(&mut self, error: Error) -> &mut Self {
         let packet = self.error_packet(error);
-        self.toe.packet_in(&packet, PEER_MAC);
+        self.toe.tagged_in(&packet, PEER_MAC, self.tag);
         self
     }
 
     /// An IP packet arrives as it is.
     pub fn packet(&mut self, packet: &[u8]) -> &mut Self {
-        self.toe.packet_in(packet, PEER_MAC);
+        self.toe.tagged_in(packet, PEER_MAC, self.tag);
         self.settle()
     }
 
@@ -434,7 +437,7 @@ impl Script {
     /// The next segment out, whatever it is.
     pub fn next(&mut self) -> Option<Seg> {
         let p = self.toe.packet_out()?;
-        assert_eq!(p.mac, PEER_MAC);
+        assert_eq!((p.mac, p.tag), (PEER_MAC, self.tag));
         Some(Seg::parse(&p.bytes, self.us, self.peer))
     }
 

@@ -23,6 +23,7 @@ mod options;
 mod rto;
 mod syn_received;
 mod syn_sent;
+mod tags;
 mod time_wait;
 mod timeouts;
 mod timestamps;
