@@ -906,6 +906,52 @@ endmodule
         assert_eq!(off.registers + 11, on.registers);
     }
 
+    /// The same of tags: the registers that keep them are gone, and with them what is fed by them. (The parser only chooses between wires; Yosys gives the states of `eth_tx` a register each where it is built
+    /// without, so that it has one less to show.)
+    #[test]
+    fn without_vlan_none_of_its_logic_is_left() {
+        use rust_hdl::prelude::*;
+        use toe_hdl::config::ToeConfig;
+        use toe_hdl::net::{arp::Arp, eth_rx::EthRx, eth_tx::EthTx, icmp::Icmp};
+        use toe_hdl::tcp::{builder::Builder, parser::Parser};
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        fn verilog(mut uut: impl Block) -> String {
+            uut.connect_all();
+            generate_verilog(&uut)
+        }
+        let ip = [192, 168, 69, 2];
+        type Make = fn(&ToeConfig) -> String;
+        let blocks: [(&str, Make, u64); 6] = [
+            ("eth_rx", |c| verilog(EthRx::new(c)), 18),
+            ("eth_tx", |c| verilog(EthTx::new(c)), 0),
+            ("arp", |c| verilog(Arp::new(c)), 16),
+            ("icmp", |c| verilog(Icmp::new(c)), 16),
+            ("builder", |c| verilog(Builder::new(c.ip, c.vlan)), 16),
+            (
+                "parser",
+                |c| verilog(Parser::new(c.ip, true, true, c.vlan)),
+                0,
+            ),
+        ];
+        for (name, make, registers) in blocks {
+            let [off, on] = [false, true].map(|vlan| {
+                let config = ToeConfig {
+                    ip,
+                    vlan,
+                    ..ToeConfig::default()
+                };
+                let dir = tempfile::tempdir().unwrap();
+                synthesise(Device::Lfe5u25f, &make(&config), dir.path()).unwrap()
+            });
+            println!("{name}: {off:?} without, {on:?} with");
+            assert_eq!(off.registers + registers, on.registers, "{name}");
+            assert!(off.luts < on.luts, "{name}");
+        }
+    }
+
     /// The counters' RAM, and one of twice as many bits: what an ECP5 has the fewest of is kept for those that fill it.
     #[test]
     fn a_small_memory_takes_no_block_ram_of_an_ecp5() {
