@@ -60,7 +60,8 @@ struct Outputs {
     any_open: Bit,
 }
 
-/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 12 fewer than all ports would take: so `key_data` comes over those of `command_ip`.
+/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 12 fewer than all ports would take: so `key_data` comes over those of `command_ip`, and
+/// `command_option` over those of `program_data`.
 #[derive(LogicBlock)]
 pub struct Ecp5Bare {
     pub clock: Signal<In, Clock>,
@@ -172,6 +173,7 @@ impl Logic for Ecp5Bare {
         self.toe.command_ports.next = self.i.q.val().command_ports;
         self.toe.command_ip.next = self.i.q.val().command_ip;
         self.toe.command_owner.next = self.i.q.val().command_owner;
+        self.toe.command_option.next = self.i.q.val().program_data;
         self.toe.program_write.next = self.i.q.val().program_write;
         self.toe.program_address.next = self.i.q.val().program_address;
         self.toe.program_data.next = self.i.q.val().program_data;
@@ -349,6 +351,7 @@ mod tests {
             toe.command_ports.next = before.command_ports;
             toe.command_ip.next = before.command_ip;
             toe.command_owner.next = before.command_owner;
+            toe.command_option.next = before.program_data;
             toe.program_write.next = before.program_write;
             toe.program_address.next = before.program_address;
             toe.program_data.next = before.program_data;

@@ -71,7 +71,7 @@ causes! {
     43 StaleRecord "segment dropped: its connection ended before its turn";
     44 Accepted "segment accepted by a connection, or as its first SYN";
     45 Stray "segment of no connection: answered with RST, or ignored if it was one";
-    46 ConnectRefused "active open refused: tuple in use, no connection free, or an address that no peer has";
+    46 ConnectRefused "active open refused: tuple in use, no connection free, or an address that no peer has; or an option: no such connection of its application, or no such option";
     47 ChallengeHeld "challenge ACK not sent: too many in a second; besides the segment's own cause";
     // Frames out.
     48 FrameOut "frame sent";

@@ -64,12 +64,14 @@ pub struct Endpoint {
     /// An occurrence came too fast to be counted; never, if the design is sound.
     pub counter_lost: Signal<Out, Bit>,
 
-    // Active open: held until `command_ready`.
+    // Active open, or an option of a connection that exists: held until `command_ready`.
     pub command_valid: Signal<In, Bit>,
     /// Remote port << 16 | local port.
     pub command_ports: Signal<In, Bits<32>>,
     pub command_ip: Signal<In, Bits<32>>,
     pub command_owner: Signal<In, Bits<8>>,
+    /// The option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero: open.
+    pub command_option: Signal<In, Bits<24>>,
     pub command_ready: Signal<Out, Bit>,
 
     // Replaces the program.
@@ -153,6 +155,7 @@ impl Endpoint {
             command_ports: Default::default(),
             command_ip: Default::default(),
             command_owner: Default::default(),
+            command_option: Default::default(),
             command_ready: Default::default(),
             program_write: Default::default(),
             program_address: Default::default(),
@@ -305,6 +308,7 @@ impl Logic for Endpoint {
         self.records.command_ports.next = self.command_ports.val();
         self.records.command_ip.next = self.command_ip.val();
         self.records.command_owner.next = self.command_owner.val();
+        self.records.command_option.next = self.command_option.val();
         self.command_ready.next = self.records.command_ready.val();
         self.engine.pending_valid.next = self.events.head_valid.val();
         self.engine.pending_conn.next = self.events.head_conn.val();

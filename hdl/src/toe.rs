@@ -40,6 +40,7 @@ pub struct EthernetToe {
     pub command_ports: Signal<In, Bits<32>>,
     pub command_ip: Signal<In, Bits<32>>,
     pub command_owner: Signal<In, Bits<8>>,
+    pub command_option: Signal<In, Bits<24>>,
     pub command_ready: Signal<Out, Bit>,
     pub program_write: Signal<In, Bit>,
     pub program_address: Signal<In, Bits<12>>,
@@ -91,6 +92,7 @@ impl EthernetToe {
             command_ports: Default::default(),
             command_ip: Default::default(),
             command_owner: Default::default(),
+            command_option: Default::default(),
             command_ready: Default::default(),
             program_write: Default::default(),
             program_address: Default::default(),
@@ -174,6 +176,7 @@ impl Logic for EthernetToe {
         self.endpoint.command_ports.next = self.command_ports.val();
         self.endpoint.command_ip.next = self.command_ip.val();
         self.endpoint.command_owner.next = self.command_owner.val();
+        self.endpoint.command_option.next = self.command_option.val();
         self.command_ready.next = self.endpoint.command_ready.val();
         self.endpoint.program_write.next = self.program_write.val();
         self.endpoint.program_address.next = self.program_address.val();
@@ -314,6 +317,7 @@ impl Logic for SlipToe {
         self.endpoint.command_ports.next = 0.into();
         self.endpoint.command_ip.next = 0.into();
         self.endpoint.command_owner.next = 0.into();
+        self.endpoint.command_option.next = 0.into();
         self.endpoint.program_write.next = false;
         self.endpoint.program_address.next = 0.into();
         self.endpoint.program_data.next = 0.into();

@@ -8,6 +8,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::tcp::program::host::ConnectionOption;
 use toe_hdl::toe::EthernetToe;
 use toe_sim::board::GmiiBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
@@ -129,7 +130,7 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
     let ports = toe_sim::rust_ports!(EthernetToe {
         in: [
             reset, tick, rx_dv, rx_er, rxd, counter_address,
-            command_valid, command_ports, command_ip, command_owner,
+            command_valid, command_ports, command_ip, command_owner, command_option,
             program_write, program_address, program_data,
             key_write, key_word, key_data
         ],
@@ -188,6 +189,7 @@ struct Pins {
     command_ports: PortId,
     command_ip: PortId,
     command_owner: PortId,
+    command_option: PortId,
     program_write: PortId,
     program_address: PortId,
     program_data: PortId,
@@ -233,6 +235,7 @@ impl SimulatedBoard {
             command_ports: p("command_ports")?,
             command_ip: p("command_ip")?,
             command_owner: p("command_owner")?,
+            command_option: p("command_option")?,
             program_write: p("program_write")?,
             program_address: p("program_address")?,
             program_data: p("program_data")?,
@@ -398,10 +401,37 @@ impl SimulatedBoard {
     /// # Errors
     /// When the engine does not take the command within 10,000 cycles.
     pub fn connect(&mut self, ip: [u8; 4], remote: u16, local: u16, owner: u8) -> Result<()> {
+        self.command((ip, remote, local), owner, 0)
+            .context("the command `connect`")
+    }
+
+    /// Asks the engine to set an option of the connection that an application has with this peer. Whether it was refused the counter `ConnectRefused` says.
+    ///
+    /// # Errors
+    /// When the engine does not take the command within 10,000 cycles.
+    pub fn set_option(
+        &mut self,
+        ip: [u8; 4],
+        remote: u16,
+        local: u16,
+        owner: u8,
+        option: ConnectionOption,
+    ) -> Result<()> {
+        self.command((ip, remote, local), owner, option.word())
+            .with_context(|| format!("the command that sets {option:?}"))
+    }
+
+    fn command(
+        &mut self,
+        (ip, remote, local): ([u8; 4], u16, u16),
+        owner: u8,
+        option: u32,
+    ) -> Result<()> {
         let (p, m) = (&self.pins, &mut self.board.machine);
         m.poke(p.command_ip, u64::from(u32::from_be_bytes(ip)));
         m.poke(p.command_ports, u64::from(remote) << 16 | u64::from(local));
         m.poke(p.command_owner, u64::from(owner));
+        m.poke(p.command_option, u64::from(option));
         m.poke(p.command_valid, 1);
         for _ in 0..10_000 {
             self.board.machine.eval();
@@ -412,7 +442,7 @@ impl SimulatedBoard {
                 return Ok(());
             }
         }
-        bail!("the engine did not take the command `connect` within 10,000 cycles")
+        bail!("the engine did not take it within 10,000 cycles")
     }
 }
 

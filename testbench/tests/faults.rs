@@ -417,7 +417,7 @@ impl Bare {
             in: [
                 reset, tick, ip.data, ip.last, ip.error, ip.valid, src_hi, src_lo, packet.ready,
                 arp.done, arp.ok, arp.result, arp.result2, counter_address,
-                command_valid, command_ports, command_ip, command_owner
+                command_valid, command_ports, command_ip, command_owner, command_option
             ],
             out: [
                 ip.ready, packet.data, packet.last, packet.error, packet.valid, dst_hi, dst_lo,

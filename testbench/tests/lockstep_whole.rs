@@ -187,6 +187,7 @@ impl Ethernet {
             "command_ports",
             "command_ip",
             "command_owner",
+            "command_option",
         ];
         let pins = names.map(|name| (name, machine.port(name).expect("a port")));
         let mut line = Self {
@@ -463,10 +464,24 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
                 rng.random_range(12..150)
             };
             let ask = rng.random_bool(0.05);
+            // An option of a connection, or its opening.
+            let (ports, owner, option) = match crowd.talks.last() {
+                Some(talk) if rng.random() => {
+                    let ports = u64::from(talk.remote) << 16 | u64::from(talk.local);
+                    let number = rng.random_range(0..5);
+                    (
+                        ports,
+                        rng.random_range(0..2),
+                        number | rng.random_range(0..100) << 8,
+                    )
+                }
+                _ => (rng.random_range(0..1 << 32), 0, 0),
+            };
             line.poke("command_valid", u64::from(ask));
             line.poke("command_ip", u64::from(u32::from_be_bytes(PEER_IP)));
-            line.poke("command_ports", rng.random_range(0..1 << 32));
-            line.poke("command_owner", 0);
+            line.poke("command_ports", ports);
+            line.poke("command_owner", owner);
+            line.poke("command_option", option);
             line.poke("counter_address", rng.random_range(0..64));
             for _ in 0..gap {
                 line.cycle(false, false, rng.random());

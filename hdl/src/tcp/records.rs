@@ -71,6 +71,8 @@ pub struct Records {
     pub command_ports: Signal<In, Bits<32>>,
     pub command_ip: Signal<In, Bits<32>>,
     pub command_owner: Signal<In, Bits<8>>,
+    /// Of a connection that exists: the option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero: connect.
+    pub command_option: Signal<In, Bits<24>>,
     pub command_ready: Signal<Out, Bit>,
     pub host_valid: Signal<Out, Bit>,
     pub host_pop: Signal<In, Bit>,
@@ -80,6 +82,7 @@ pub struct Records {
     words: HoldMemory<Bits<32>, 8>,
     read_at: Concat<3, 5, 8>,
     write_at: Concat<3, 5, 8>,
+    command_word: Concat<24, 8, 32>,
 
     // Named wires.
     free: Signal<Local, Bits<3>>,
@@ -123,6 +126,7 @@ impl Default for Records {
             command_ports: Default::default(),
             command_ip: Default::default(),
             command_owner: Default::default(),
+            command_option: Default::default(),
             command_ready: Default::default(),
             host_valid: Default::default(),
             host_pop: Default::default(),
@@ -130,6 +134,7 @@ impl Default for Records {
             words: HoldMemory::with_image(256, &[]),
             read_at: Default::default(),
             write_at: Default::default(),
+            command_word: Default::default(),
             free: Default::default(),
             count_after_pop: Default::default(),
             step: Default::default(),
@@ -209,6 +214,8 @@ impl Logic for Records {
         self.write_at.high.next = self.free.val();
         self.write_at.low.next = self.word.val();
         self.words.write_data.next = self.data.val();
+        self.command_word.high.next = self.command_option.val();
+        self.command_word.low.next = self.command_owner.val();
         if self.writes_command.val() {
             self.write_at.high.next = self.host_slot.val();
             self.write_at.low.next = self.word_ports.val();
@@ -219,7 +226,7 @@ impl Logic for Records {
             }
             if self.step.val() == bits::<3>(2) {
                 self.write_at.low.next = self.word_ctl.val();
-                self.words.write_data.next = bit_cast::<32, 8>(self.command_owner.val());
+                self.words.write_data.next = self.command_word.to.val();
             }
         }
         // While the queue is full the slot at the tail is the one the engine reads: a frame that will be dropped must not spoil it.
@@ -317,11 +324,12 @@ mod tests {
                 }
                 queue.push_back((head.0, head.1, head.2, words));
             } else if rng.random_bool(0.1) {
-                let words = [rng.random::<u32>(), rng.random(), rng.random_range(0..256)];
+                let words = [rng.random::<u32>(), rng.random(), rng.random()];
                 uut.command_valid.next = true;
                 uut.command_ports.next = u64::from(words[0]).to_bits();
                 uut.command_ip.next = u64::from(words[1]).to_bits();
-                uut.command_owner.next = u64::from(words[2]).to_bits();
+                uut.command_owner.next = u64::from(words[2] & 0xFF).to_bits();
+                uut.command_option.next = u64::from(words[2] >> 8).to_bits();
                 for _ in 0..3 {
                     assert!(!uut.host_valid.val());
                     cycle(&mut uut);
@@ -412,6 +420,7 @@ mod tests {
                     uut.command_ports.next = u64::from(rng.random::<u32>()).to_bits();
                     uut.command_ip.next = u64::from(rng.random::<u32>()).to_bits();
                     uut.command_owner.next = u64::from(rng.random::<u8>()).to_bits();
+                    uut.command_option.next = rng.random_range(0..1_u64 << 24).to_bits();
                 }
                 uut.host_pop.next = uut.host_valid.val() && rng.random_bool(0.2);
             });

@@ -11,6 +11,7 @@ use crate::counters::Cause;
 use crate::tcp::asm::Program;
 use crate::tcp::isa::{cmd, notify, pending, seg};
 use crate::tcp::keyed_hash;
+use crate::tcp::program::host::ConnectionOption;
 use std::collections::{BTreeMap, VecDeque};
 
 /// All that the engine commands. Waits are what the blocks' doc comments plan, to the cycle only where hardware was compared.
@@ -543,11 +544,33 @@ impl ModelToe {
 
     /// Host command: open a connection from `local` to `remote`, for `owner`.
     pub fn connect(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
+        self.command(local, remote, owner, 0);
+    }
+
+    /// Host command with what its port `command_option` has.
+    pub(crate) fn command(
+        &mut self,
+        local: u16,
+        remote: ([u8; 4], u16),
+        owner: Owner,
+        option: u32,
+    ) {
         let mut record = [0; seg::WORDS];
         record[seg::PORTS as usize] = u32::from(remote.1) << 16 | u32::from(local);
         record[seg::IP as usize] = u32::from_be_bytes(remote.0);
-        record[seg::CTL as usize] = owner as u32;
+        record[seg::CTL as usize] = owner as u32 | option << 8;
         self.commands.push_back(record);
+    }
+
+    /// Host command: an option of the connection from `local` to `remote`, which `owner` has.
+    pub fn set_option(
+        &mut self,
+        local: u16,
+        remote: ([u8; 4], u16),
+        owner: Owner,
+        option: ConnectionOption,
+    ) {
+        self.command(local, remote, owner, option.word());
     }
 
     /// One event of the engine, if there is one, and one visit of the application switch. False if neither had anything to do.

@@ -1,4 +1,9 @@
-//! The host's command: active open (RFC 9293 section 3.10.1). Record: ports, address, owner.
+//! The host's commands: active open (RFC 9293 section 3.10.1), and options of a connection ([`ConnectionOption`]). Record: ports, address, and one word of
+//! owner, option and value. An open has no option; one without an option, and with a value, is refused, too.
+//!
+//! An option is set by the application that owns the connection, from the time that it was opened, or its SYN came, until TIME-WAIT; it lasts as long as the connection. All else is refused
+//! and counted `ConnectRefused`: no connection of that tuple, one that is over or in TIME-WAIT, another application's, an option that there isn't, a value that is too large.
+//! Without [`ToeConfig::complete`] there are no options: then every command is an open.
 use super::handshake::no_peer;
 use super::marks::*;
 use super::words::*;
@@ -8,9 +13,42 @@ use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
+/// What an application may set for a connection of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionOption {
+    /// Nagle's algorithm is off (RFC 9293 section 3.7.4): text goes at once if the windows allow, whatever is on its way. What waits goes with the command.
+    NoDelay(bool),
+    /// After so many seconds of silence the peer is asked whether it lives (RFC 9293 section 3.8.4), if nothing is outstanding; then every 4 s, and after
+    /// [`constant::KEEPALIVE_PROBES`] without an answer the connection is given up. 0: never, as a connection begins. 1: after [`constant::KEEPALIVE_IDLE`]. Silence
+    /// is counted from the command on, and in whole intervals of 4 s: so the first probe goes up to two intervals later.
+    Keepalive(u16),
+    /// So many seconds, at most [`constant::USER_TIMEOUT_MOST`], text or FIN may stay unacknowledged (RFC 9293 section 3.10.8, RFC 5482 section 3) in place of
+    /// [`constant::DATA_TRIES`] retransmissions, counted from when it was sent, or something was acknowledged last (on a connection with SACK, from the probe of
+    /// the tail if there was one); twice RTO if that is more. 0: as a connection begins. While something is being sent again, from the command on. A SYN has its own.
+    UserTimeout(u16),
+}
+
+impl ConnectionOption {
+    /// The option's number, and from bit 8 on its value, as the port `command_option` takes them.
+    pub const fn word(self) -> u32 {
+        match self {
+            Self::NoDelay(on) => NO_DELAY | (on as u32) << 8,
+            Self::Keepalive(seconds) => KEEPALIVE | (seconds as u32) << 8,
+            Self::UserTimeout(seconds) => USER_TIMEOUT_NUMBER | (seconds as u32) << 8,
+        }
+    }
+}
+
+/// Numbers of options.
+const NO_DELAY: u32 = 1;
+const KEEPALIVE: u32 = 2;
+const USER_TIMEOUT_NUMBER: u32 = 3;
+
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
     if config.complete() {
+        a.shr8(SEG_CTL).acc().not_zero(A);
+        a.when(A).br("option");
         a.note("MUST-46: an OPEN to an address that no peer has");
         no_peer(a, config);
         a.when(B).br(".bad_address");
@@ -54,6 +92,69 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     }
     a.count(Cause::ConnectRefused.number());
     a.done();
+    if config.complete() {
+        option(a);
+    }
+}
+
+/// An option of a connection.
+fn option(a: &mut Asm) {
+    a.label("option");
+    a.ld(SEG_IP);
+    a.cmd_a(cmd::LOOKUP, SEG_PORTS);
+    a.unless(OK).br("command.bad_address");
+    a.cmd_a(cmd::SETCONN, RESULT);
+    a.shr8(SEG_CTL).st(T1);
+    a.shr16(SEG_CTL).st(T0);
+    a.ldi(0xFF).and(T1).st(T1);
+    a.note("its application's, and not over")
+        .ldi(state::TIME_WAIT)
+        .xor(STATE)
+        .zero(A);
+    a.ld(STATE).or_zero(A);
+    a.shr8(FLAGS).xor(SEG_CTL).st(T2);
+    a.ldi(NO_DELAY).xor(T1).zero(B);
+    a.ldi(KEEPALIVE).xor(T1).zero(C);
+    a.ldi(0xFF).and(T2).or_not_zero(A);
+    a.when(A).br("command.bad_address");
+    a.ld(k(constant::BIT_16)).st(T2);
+    a.when(B).br(".set");
+    a.when(C).br(".keepalive");
+    a.ldi(USER_TIMEOUT_NUMBER).xor(T1).not_zero(A);
+    a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
+    a.when(A).br("command.bad_address");
+    a.note("1,000 ticks a second: 1,024 less 3 times 8");
+    a.shl3(T0).st(T1);
+    a.shl1(k(constant::BIT_16)).st(T2);
+    a.ld(TRIES).not_zero(B);
+    a.shl8(T1).st(T_CTL);
+    a.ld(T0).zero(A);
+    a.when(A).clear(B);
+    a.shr1(T_CTL).sub(T1).sub(T1).sub(T1).st(T1);
+    a.st(USER_TIMEOUT);
+    a.note("what is being sent again has all of it from now on")
+        .when(B)
+        .timer_set(timer::TIME_WAIT, T1);
+    a.label(".set");
+    a.ld(T0).zero(A);
+    a.ld(T2).or(FLAGS);
+    a.when(A).xor(T2);
+    a.st(FLAGS);
+    a.note("what Nagle held").cmd(cmd::POST);
+    a.done();
+
+    a.label(".keepalive")
+        .note("whole intervals, and no fewer seconds; 1 stands for the default");
+    a.shl1(T0).st(T1);
+    a.ldi(1).xor(T0).zero(A);
+    a.ldi(0).st(IDLE);
+    a.ldi(6).add(T1).st(T1);
+    a.shl3(k(constant::BIT_16)).st(T2);
+    a.shr3(T1);
+    a.when(A)
+        .ldi(constant::KEEPALIVE_IDLE * 1000 / constant::KEEPALIVE_INTERVAL);
+    a.st(KEEP);
+    a.br(".set");
 }
 
 /// Where the SYN goes, by ARP.

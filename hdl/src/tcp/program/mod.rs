@@ -14,7 +14,7 @@
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
-//! | [`host`] | the host's command: active open (section 3.10.1) |
+//! | [`host`] | the host's commands: active open (section 3.10.1), options of a connection |
 //!
 //! **Flow.** Every event ends in `output`, which sends at most one segment: the next data that the peer's window takes, else a FIN that is due, else the ACK
 //! that the event asked for (flag `ack_now`); after data it posts `again`, so that other connections have their turn before its next segment. While the line
@@ -165,6 +165,12 @@ pub mod words {
     pub const TS_AGE: Operand = Operand::far_state(4, "ts_age");
     /// Last.ACK.sent (section 4.3). Kept with timestamps only.
     pub const LAST_ACK: Operand = Operand::far_state(5, "last_ack");
+    /// Whole keepalive intervals of silence before the first probe, if [`super::flags::KEEPALIVE`].
+    pub const KEEP: Operand = Operand::far_state(8, "keep");
+    /// Whole intervals that nothing acceptable came in, counted for that.
+    pub const IDLE: Operand = Operand::far_state(9, "idle");
+    /// How long text may stay unacknowledged, in ticks, if [`super::flags::USER_TIMEOUT`].
+    pub const USER_TIMEOUT: Operand = Operand::far_state(10, "user_timeout");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -210,6 +216,13 @@ pub mod flags {
     pub const STAMPED: u32 = 1 << 31;
     /// The application stands from this bit on.
     pub const OWNER_SHIFT: u32 = 8;
+    // Options of the connection ([`super::host`]), each made from one constant by one shift. All are clear when a connection begins.
+    /// RFC 9293 section 3.7.4: Nagle's algorithm is off.
+    pub const NO_DELAY: u32 = super::constant::BIT_16;
+    /// [`super::words::USER_TIMEOUT`] stands for the number of tries.
+    pub const USER_TIMEOUT: u32 = super::constant::BIT_16 << 1;
+    /// The peer is probed after [`super::words::KEEP`] intervals of silence.
+    pub const KEEPALIVE: u32 = super::constant::BIT_16 << 3;
 }
 
 /// The state word `dup_acks`. Zero in the common case.
@@ -300,6 +313,10 @@ pub mod constant {
     pub const KEEPALIVE_PROBES: u32 = 8;
     /// Ticks after which a peer that has vanished has lost its slot once a newcomer was refused: what is left of an interval, the silent one, one for each probe, one for the last answer.
     pub const KEEPALIVE_BOUND: u32 = (KEEPALIVE_PROBES + 2) * KEEPALIVE_INTERVAL;
+    /// MUST-28: seconds of silence before the first probe of a connection whose application asks for keepalive and names no time.
+    pub const KEEPALIVE_IDLE: u32 = 7200;
+    /// Seconds that a user timeout may be at most: what a timer of 24 bits can be set to, and in whole 2^13.
+    pub const USER_TIMEOUT_MOST: u32 = (BIT_16 >> 3) - 1;
     /// RFC 9293 section 3.7.1: send MSS when the peer's SYN has no MSS option.
     pub const MSS_DEFAULT: u32 = 536;
     /// `ssthresh` before the first loss (RFC 5681 section 3.1: arbitrarily high): more than any window.
@@ -327,7 +344,7 @@ pub mod timer {
     pub const RETRANSMIT: u8 = 0;
     /// Keepalive: runs in every connection from ESTABLISHED on.
     pub const KEEPALIVE: u8 = 1;
-    /// TIME-WAIT, and the wait for an application that has not yet read to the end.
+    /// TIME-WAIT, and the wait for an application that has not yet read to the end. Before both, while something is sent again, the user timeout.
     pub const TIME_WAIT: u8 = 2;
     /// The delayed ACK.
     pub const DELAYED_ACK: u8 = 3;

@@ -1,7 +1,7 @@
 //! The retransmission timer, back-off, zero-window probes, giving up (RFC 6298 section 5, RFC 9293 sections 3.8.1, 3.8.3, 3.8.6.1).
 use super::marks::*;
 use super::words::*;
-use super::{constant, dup, flags, none, state, zero};
+use super::{constant, dup, flags, none, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{k, operands::*, Asm};
@@ -11,23 +11,39 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("retransmission_timeout")
         .note("of data and FIN, or (b) of a SYN, which is outstanding too");
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(B);
+    if config.complete() {
+        a.when(B).br("syn_timeout");
+    }
     a.ld(SND_UNA).xor(SND_MAX).zero(A);
     a.when(A).br("probe");
     if config.sack {
         a.ld(PTO).sub(RTO).not_zero(A);
-        a.when(B).clear(A);
+        if !config.complete() {
+            a.when(B).clear(A);
+        }
         a.when(A).br("probe_tail");
     }
     a.count(Cause::RtoExpired.number());
     a.ldi(constant::DATA_TRIES - 1);
-    a.when(B).ldi(constant::SYN_TRIES - 1);
-    a.sub(TRIES).sign(A);
-    a.when(A).br("give_up");
-    a.ld(TRIES).or_not_zero(A);
-    a.when(B).set(A);
+    if config.complete() {
+        a.sub(TRIES).sign(A);
+        a.shl1(k(constant::BIT_16)).and(FLAGS).or_not_zero(A);
+        a.when(A).br("user_timeout");
+        a.label("try_again");
+        a.ld(TRIES).not_zero(A);
+    } else {
+        a.when(B).ldi(constant::SYN_TRIES - 1);
+        a.sub(TRIES).sign(A);
+        a.when(A).br("give_up");
+        a.ld(TRIES).or_not_zero(A);
+        a.when(B).set(A);
+    }
     a.note("RFC 5681 section 3.1: ssthresh at the first timeout of a segment, cwnd one segment at each");
     a.unless(A).call("halve");
     a.unless(B).ld(MSS).to(CWND);
+    if config.complete() {
+        a.label("back_off");
+    }
     a.ldi(1).add(TRIES).to(TRIES);
     a.note("RFC 6298 sections 5.5 and 2.5").shl1(RTO);
     a.sub(k(constant::RTO_MAX)).not_sign(A);
@@ -45,6 +61,27 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
     a.br("output_now");
+
+    if config.complete() {
+        a.label("syn_timeout");
+        a.count(Cause::RtoExpired.number());
+        a.ldi(constant::SYN_TRIES - 1).sub(TRIES).sign(A);
+        a.when(A).br("give_up");
+        a.br("back_off");
+
+        a.label("user_timeout")
+            .note("RFC 9293 section 3.10.8: if there is one, its time in place of R2, counted from when the timer that expired first was set: what that ran for is gone. RFC 5482 section 3.1: it is longer than RTO");
+        a.ld(USER_TIMEOUT);
+        a.rsb(RTO).not_sign(C);
+        a.sub(RTO);
+        a.when(C).ld(RTO);
+        a.st(T0);
+        a.shl1(k(constant::BIT_16)).and(FLAGS).zero(A);
+        a.when(A).br("give_up");
+        a.ld(TRIES).not_zero(A);
+        a.unless(A).timer_set(timer::TIME_WAIT, T0);
+        a.br("try_again");
+    }
 
     a.label("probe")
         .note("nothing is outstanding: if the window is shut, send one byte into it");

@@ -2,6 +2,7 @@
 //!
 //! Sequence numbers in scripts are relative: ours begin at 0xFFFF_FF00 ([`US`]), the peer's at 0xFFFF_FFF0 ([`PEER`]), so that every script crosses the wrap;
 //! [`Script::numbered`] begins elsewhere.
+use super::host::ConnectionOption;
 use super::words;
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
@@ -503,6 +504,18 @@ impl Script {
     pub fn connect(&mut self) -> &mut Self {
         let remote = (PEER_IP, PEER_PORT);
         self.toe.connect(HOST_PORT, remote, Owner::Host);
+        self.settle()
+    }
+
+    /// An option of the connection with the peer, set by the host's application.
+    pub fn option(&mut self, option: ConnectionOption) -> &mut Self {
+        self.option_by(Owner::Host, option)
+    }
+
+    /// The same, set by another.
+    pub fn option_by(&mut self, owner: Owner, option: ConnectionOption) -> &mut Self {
+        let remote = (PEER_IP, PEER_PORT);
+        self.toe.set_option(HOST_PORT, remote, owner, option);
         self.settle()
     }
 

@@ -120,7 +120,12 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(A).br("retransmission_timeout");
     }
     a.ldi(1 << timer::TIME_WAIT).and(RESULT).not_zero(A);
-    a.when(A).br("time_wait_over");
+    if config.complete() {
+        a.when(A).br("third_timer");
+        a.label("third_timer_seen");
+    } else {
+        a.when(A).br("time_wait_over");
+    }
     a.note("released and in TIME-WAIT: begun anew as it expired")
         .ldi(flags::RELEASED)
         .and(FLAGS)
@@ -134,12 +139,27 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.when(B).br("retransmission_timeout");
     a.br("pending.send");
 
+    if config.complete() {
+        a.label("third_timer")
+            .note("TIME-WAIT's, or the user timeout (section 3.10.8), which is of no consequence if something was acknowledged since, or it was turned off");
+        a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
+        a.when(A).br("time_wait_over");
+        a.shl1(k(constant::BIT_16)).and(FLAGS).zero(A);
+        a.ld(TRIES).or_zero(A);
+        a.ldi(state::ESTABLISHED).rsb(STATE).or_sign(A);
+        a.when(A).br("third_timer_seen");
+        a.br("give_up");
+    }
+
     a.label("keepalive")
         .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
     a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
     if config.delayed_ack || config.sack {
-        a.ldi(flags::QUICK).and(FLAGS);
-        a.xor(FLAGS).to(FLAGS);
+        if config.complete() {
+            a.ldi(flags::QUICK).and(FLAGS).xor(FLAGS).to(FLAGS);
+        } else {
+            a.ldi(!flags::QUICK & 0xFFF).and(FLAGS).to(FLAGS);
+        }
     }
     if config.timestamps {
         a.ld(TICK_LONG);
@@ -150,6 +170,11 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ld(SHORT).not_zero(A);
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
     a.timer_set(timer::KEEPALIVE, T0);
+    if config.complete() {
+        a.shl3(k(constant::BIT_16)).and(FLAGS).not_zero(C);
+        a.when(C).br(".option");
+        a.label(".asked");
+    }
     a.note("silence counts only while it is asked about");
     a.unless(A).ld(k(0)).to(QUIET);
     a.unless(A).br("not_probed");
@@ -164,6 +189,26 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.cmd(cmd::POST);
     a.ld(k(constant::CTL_ACK)).to(T_CTL);
     a.br("emit_counted");
+
+    if config.complete() {
+        a.label("keepalive.option")
+            .note("MUST-26: nothing came for so many intervals, and nothing is outstanding: for then it is sent again, and R2 or the user timeout is the end");
+        a.ld(QUIET).zero(C);
+        a.ldi(1).add(IDLE).st(IDLE);
+        a.when(C).br(".heard");
+        a.sub(KEEP).sign(C);
+        a.ld(SND_UNA).xor(SND_MAX).or_not_zero(C);
+        a.unless(C).set(A);
+        a.when(A).br(".asked");
+        a.label("keepalive.silent")
+            .note("silent for an interval, but not asked about: what follows once it is begins with the first probe");
+        a.ldi(1).st(QUIET);
+        a.br("not_probed");
+        a.label("keepalive.heard");
+        a.ldi(0).st(IDLE);
+        a.when(A).br(".asked");
+        a.br(".silent");
+    }
 
     a.label("pending_closed")
         .note("over but for the application");

@@ -55,6 +55,12 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     );
     a.ld(SND_UNA).xor(SND_NXT).zero(A);
     a.when(C).set(A);
+    if config.complete() {
+        a.note("or if the application says so (MUST-17)")
+            .ld(k(flags::NO_DELAY))
+            .and(FLAGS)
+            .or_not_zero(A);
+    }
     a.unless(A).br("acknowledge");
     a.cmd(cmd::TX_CUT);
     a.cmd_a(cmd::TX_PEEK, TX_INDEX);

@@ -12,6 +12,7 @@ mod close_wait;
 mod closed;
 mod closing;
 mod congestion;
+mod connection_options;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;
