@@ -199,6 +199,7 @@ impl ToeConfig {
     /// - RFC 5961 section 5.2: an ACK however old lets its segment's text in.
     /// - The sender's avoidance of silly windows but for Nagle's algorithm (section 3.8.6.2.1, MUST-38): a window smaller than a segment is filled at once when nothing is on its way.
     /// - The limit on challenge ACKs (RFC 5961 section 7).
+    /// - Options of a connection (`tcp::program::host`): Nagle's algorithm is always on, keepalive never, R2 is a number of tries (MUST-17, MUST-24, MUST-21).
     pub fn complete(&self) -> bool {
         self.program_words > 1024
     }

@@ -202,6 +202,7 @@ fn route(a: &mut Asm, config: &ToeConfig) {
 mod tests {
     use super::super::script::*;
     use super::super::words::*;
+    use super::ConnectionOption;
     use crate::config::{Owner, ToeConfig};
     use crate::counters::Cause;
 
@@ -301,5 +302,48 @@ mod tests {
             }
             s.silence().state("CLOSED").slots(0);
         }
+    }
+
+    /// The engine's next event alone, which may take so many cycles.
+    #[track_caller]
+    fn bound(s: &mut Script, what: &str, most: u64) {
+        s.toe.step().expect("no fault");
+        let cycles = s.toe.cost.cycles;
+        println!("{what:44} {cycles:4} cycles of {most}");
+        assert!(cycles <= most, "{what}: {cycles} cycles");
+        s.settle();
+    }
+
+    #[test]
+    fn what_options_cost() {
+        for option in [
+            ConnectionOption::NoDelay(true),
+            ConnectionOption::Keepalive(100),
+            ConnectionOption::UserTimeout(100),
+        ] {
+            let mut s = Script::established();
+            let peer = ([192, 168, 69, 1], PEER_PORT);
+            s.toe.set_option(HOST_PORT, peer, Owner::Host, option);
+            bound(&mut s, &format!("{option:?}"), 120);
+        }
+        // The retransmission of an event of at most 170 cycles, and what the timeout takes, once in a loss.
+        let mut s = Script::established();
+        s.option(ConnectionOption::UserTimeout(100));
+        s.write(&[2; 2000]);
+        let rto = s.word(RTO);
+        for _ in 0..rto {
+            s.toe.tick();
+        }
+        bound(&mut s, "first retransmission under a user timeout", 190);
+        let mut s = Script::established();
+        s.option(ConnectionOption::Keepalive(4));
+        for n in 0..3 {
+            let ticks = s.toe.blocks.timers.next().expect("the interval");
+            for _ in 0..ticks {
+                s.toe.tick();
+            }
+            bound(&mut s, &format!("silent interval {n}, keepalive"), 120);
+        }
+        assert_eq!(s.next().map(|probe| probe.flags), Some(ACK));
     }
 }

@@ -503,6 +503,23 @@ fn it_is_longer_than_the_rto() {
 }
 
 #[test]
+fn the_peer_s_option_changes_nothing() {
+    // RFC 5482: kind 28, of 5 s and of 20 minutes.
+    for timeout in [[28, 4, 0, 5], [28, 4, 0x80, 20]] {
+        let mut s = Script::new();
+        s.inject(seg(SYN, 0, 0).mss(1000).raw(&timeout));
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.option(UserTimeout(10));
+        s.inject(seg(ACK, 1, 1).raw(&timeout)).silence();
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        s.inject(seg(ACK, 1, 1).raw(&timeout));
+        again_for(&mut s, 9_999, 1);
+        given_up(&mut s, 2, 1);
+    }
+}
+
+#[test]
 fn a_fin_has_it_too() {
     for fixture in [
         super::fin_wait_1 as Fixture,
@@ -585,7 +602,8 @@ fn a_shut_window_that_is_answered_may_stay_so() {
     s.write(b"text");
     for _ in 0..300 {
         s.ticks(1_000);
-        while s.next().is_some() {
+        while let Some(out) = s.next() {
+            assert_eq!(out.flags & RST, 0);
             s.inject(seg(ACK, 1, 1).wnd(0));
         }
     }
