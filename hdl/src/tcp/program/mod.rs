@@ -171,6 +171,10 @@ pub mod words {
     pub const IDLE: Operand = Operand::far_state(9, "idle");
     /// How long text may stay unacknowledged, in ticks, if [`super::flags::USER_TIMEOUT`].
     pub const USER_TIMEOUT: Operand = Operand::far_state(10, "user_timeout");
+    /// `snd_max` when what is lost was sent again last: all from here on was sent after it. Only with SACK.
+    pub const RESENT: Operand = Operand::far_state(16, "resent");
+    /// `snd_una` when its segment, sent again, was found to be lost once more; another number says nothing. Only with SACK.
+    pub const LOST_AGAIN: Operand = Operand::far_state(17, "lost_again");
     /// Words used of the 32.
     pub const USED: usize = 32;
 

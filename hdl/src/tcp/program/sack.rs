@@ -3,6 +3,9 @@
 //! The send ring keeps the score, a mark for each segment: sacked, lost, sent again. A segment is lost once three above it are sacked; a timeout makes all lost and forgets
 //! what was sacked (RFC 2018 section 8). While there is anything to make good ([`dup::SCORE`]) every event that may send asks the ring how much is in the network and what is the
 //! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
+//!
+//! **What went again and is lost once more** is known by what was sent after it: once three segments of that are sacked, or all of it, the head goes again, in place of its copy, and `cwnd` is halved once more. One hole a round trip,
+//! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the timer has to find it, as with RACK.
 use super::marks::*;
 use super::probe::{no_probe, probe_anew};
 use super::words::*;
@@ -77,10 +80,7 @@ fn blocks_in(a: &mut Asm) {
     a.clear(C);
     a.when(OK).set(C);
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
-    a.note("in recovery: the next event looks what there is room for")
-        .unless(A)
-        .cmd(cmd::POST);
-    a.unless(A).br("sack_seen");
+    a.unless(A).br(".scored");
     a.note("no: RFC 3042, new text may go beyond cwnd")
         .unless(C)
         .set(LIMITED);
@@ -95,6 +95,32 @@ fn blocks_in(a: &mut Asm) {
     a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
     a.ld(SSTHRESH).to(CWND);
     a.cmd(cmd::POST);
+    a.br("sack_seen");
+
+    a.label("sack_in.scored")
+        .note("in recovery: the next event looks what there is room for")
+        .cmd(cmd::POST);
+    a.note("is the head lost that went again? Not while there is something else to go again");
+    a.when(C).br("sack_seen");
+    a.note("what is sacked, the latest stands in the first block, is all that was sent since (b), or three segments of it (RFC 6675 section 4, IsLost)");
+    a.ld(edges(0).1).xor(SND_MAX).zero(B);
+    a.ld(edges(0).1).sub(RESENT);
+    a.sub(k(0)).sign(A).or_zero(A);
+    a.when(A).clear(B);
+    a.sub(MSS);
+    a.sub(MSS).sign(A).or_zero(A);
+    a.when(B).clear(A);
+    a.when(A).br("sack_seen");
+    a.note(
+        "RFC 5681 section 4.3: the loss of what was sent again lowers cwnd and ssthresh once more",
+    );
+    a.ld(SND_UNA).st(LOST_AGAIN);
+    a.ld(SND_MAX).st(RESENT);
+    a.shl1(MSS).st(T1);
+    a.shr1(SSTHRESH).sub(T1).sign(A);
+    a.when(A).ld(T1);
+    a.st(SSTHRESH);
+    a.st(CWND);
     a.br("sack_seen");
 
     a.label("scored")
@@ -153,6 +179,8 @@ fn output(a: &mut Asm) {
     a.label("again");
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
     a.when(A).br("head_again");
+    a.ld(LOST_AGAIN).xor(SND_UNA).zero(A);
+    a.when(A).br(".head");
     a.note("RFC 6675 section 5, (C): cwnd - pipe >= 1 SMSS")
         .call("pipe");
     a.ld(CWND).sub(RESULT);
@@ -169,6 +197,8 @@ fn output(a: &mut Asm) {
         .note("NextSeg, rule 1: the first that is lost and was not sent again");
     a.shr16(RESULT2).st(T0);
     a.ldi(0x1F).and(RESULT2).st(T1);
+    a.label("again.marked");
+    a.ld(SND_MAX).st(RESENT);
     a.cmd_a(cmd::TX_FREE, SND_UNA);
     none(a, TIMED_AT);
     a.ld(RESULT2).add(T0).to(T_SEQ);
@@ -177,6 +207,13 @@ fn output(a: &mut Asm) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.cmd_a(cmd::TX_PEEK, T1);
     a.br("peeked_again");
+    a.label("again.head")
+        .note("lost once more: the pipe counts it already");
+    a.ldi(1).rsb(SND_UNA);
+    a.st(LOST_AGAIN);
+    a.ld(k(0)).st(T0);
+    a.st(T1);
+    a.br(".marked");
 }
 
 /// T_CTL: ACK, with acc and three more words of options, the edges of a block and what stands before it.
@@ -451,6 +488,73 @@ mod tests {
             .counted(Cause::RtoExpired, 0);
     }
 
+    /// The first of six has gone again, all others are sacked, and two segments of so many bytes of new text followed.
+    fn gone_again(new: usize) -> Script {
+        let mut s = both();
+        s.write(&[7; 6000]);
+        leave(&mut s, &[1, 1001, 2001, 3001, 4001, 5001]);
+        s.inject(ack(1).sack(&[(1001, 6001)]));
+        leave(&mut s, &[1]);
+        assert_eq!(s.word(CWND), 3000);
+        s.toe.host_write(0, &vec![7; new]);
+        s.settle();
+        leave(&mut s, &[6001, 7001]);
+        s
+    }
+
+    #[test]
+    fn what_went_again_is_lost_once_three_sent_after_it_are_sacked() {
+        let mut s = gone_again(32768);
+        s.inject(ack(1).sack(&[(1001, 7001)]));
+        leave(&mut s, &[8001]);
+        s.inject(ack(1).sack(&[(1001, 8001)]));
+        leave(&mut s, &[9001]);
+        assert_eq!(s.word(CWND), 3000);
+        s.inject(ack(1).sack(&[(1001, 9001)]));
+        leave(&mut s, &[1]);
+        // RFC 5681 section 4.3: half once more, two segments at least.
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (2000, 2000));
+        // The timer runs from then on.
+        let rto = s.word(RTO);
+        s.ticks(rto - 1).silence();
+        // What was sent before says nothing of the new copy.
+        s.inject(ack(1).sack(&[(1001, 10_001)]));
+        leave(&mut s, &[10_001]);
+        s.inject(ack(11_001));
+        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (2000, super::dup::GROWS));
+        s.counted(Cause::Retransmit, 2)
+            .counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn or_all_that_was_sent_after_it() {
+        let mut s = gone_again(2000);
+        s.inject(ack(1).sack(&[(1001, 7001)])).silence();
+        s.inject(ack(1).sack(&[(1001, 8001)]));
+        leave(&mut s, &[1]);
+        // Of the third copy nothing is known, whatever is told again.
+        s.inject(ack(1).sack(&[(1001, 8001)])).silence();
+        s.inject(ack(8001)).silence();
+        assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (2000, super::dup::GROWS));
+        s.counted(Cause::Retransmit, 2)
+            .counted(Cause::RtoExpired, 0);
+    }
+
+    #[test]
+    fn what_was_sent_before_it_does_not_say_that_it_is_lost() {
+        let mut s = ten();
+        s.inject(ack(1).sack(&[(1001, 7001)]));
+        leave(&mut s, &[1, 10_001]);
+        // These were on their way before.
+        for right in [8001, 9001, 10_001] {
+            s.inject(ack(1).sack(&[(1001, right)]));
+            while let Some(out) = s.next() {
+                assert_ne!(out.seq, 1, "{right}");
+            }
+        }
+        s.counted(Cause::Retransmit, 1);
+    }
+
     #[test]
     fn of_two_or_three_segments_all_but_one_sacked_make_a_loss() {
         for (segments, sacked) in [(2, 1), (3, 2)] {
@@ -492,6 +596,26 @@ mod tests {
         assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
         s.counted(Cause::RtoExpired, 1)
             .counted(Cause::Retransmit, 10);
+    }
+
+    /// RFC 6675 section 5.1.
+    #[test]
+    fn a_timeout_ends_recovery_and_none_begins_before_all_of_it_is_acknowledged() {
+        let mut s = gone_again(2000);
+        assert_ne!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        leave(&mut s, &[1]);
+        assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        assert_eq!(s.ours(RECOVER), 8002);
+        let ssthresh = s.word(SSTHRESH);
+        s.inject(ack(1).sack(&[(1001, 4001)])).silence();
+        s.inject(ack(4001).sack(&[(5001, 8001)]));
+        leave(&mut s, &[4001]);
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (ssthresh, 2000));
+        assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        s.inject(ack(8001)).silence();
+        assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
     }
 
     /// RFC 2883 section 4: a block below the ACK that comes with it tells of what came twice.
