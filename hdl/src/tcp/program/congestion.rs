@@ -103,7 +103,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.unless(C).set(LIMITED);
     a.unless(C).br("text");
     a.note("RFC 5681 section 3.2, steps 2 and 3: fast retransmit, cwnd = ssthresh + 3 SMSS");
-    a.call("halve");
+    a.call(if config.complete() {
+        "halve_flight"
+    } else {
+        "halve"
+    });
     a.ldi(dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.shl1(MSS).add(MSS).add(SSTHRESH).to(CWND);
@@ -112,9 +116,18 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.set(BUSY);
     a.br("text");
 
+    if config.complete() {
+        a.label("halve_flight")
+            .note("step 2: FlightSize without what limited transmit has sent, which is what cwnd had no room for. (Where the ring is smaller than cwnd there is no such thing.)");
+        a.ld(SND_MAX).sub(SND_UNA).st(T0);
+        a.sub(CWND).sign(A);
+        a.unless(A).ld(CWND).to(T0);
+        a.br("halve.flight");
+    }
     a.label("halve")
         .note("RFC 5681 section 3.1, (4): ssthresh = max (FlightSize / 2, 2 SMSS)");
     a.ld(SND_MAX).sub(SND_UNA).st(T0);
+    a.label("halve.flight");
     a.shl1(MSS).st(T1);
     zero(a, GAIN);
     a.shr1(T0).sub(T1).sign(A);
@@ -237,8 +250,8 @@ mod tests {
         leave(&mut s, 11_001, 1);
         s.inject(ack(1));
         leave(&mut s, 1, 1);
-        // 12,000 are in flight.
-        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (6000, 9000));
+        // 12,000 are in flight, two of them by limited transmit.
+        assert_eq!((s.word(SSTHRESH), s.word(CWND)), (5000, 8000));
         s.counted(Cause::Retransmit, 1);
         s
     }
@@ -246,7 +259,7 @@ mod tests {
     #[test]
     fn fast_recovery_lets_new_data_out_when_half_has_left() {
         let mut s = in_recovery();
-        for _ in 0..3 {
+        for _ in 0..4 {
             s.inject(ack(1)).silence();
         }
         assert_eq!(s.word(CWND), 12_000);
@@ -266,8 +279,8 @@ mod tests {
             s.inject(ack(hole));
             leave(&mut s, hole, 1);
         }
-        // 9,000 - 4,000 + 1,000, then twice - 2,000 + 1,000
-        assert_eq!(s.word(CWND), 4000);
+        // 8,000 - 4,000 + 1,000, then twice - 2,000 + 1,000
+        assert_eq!(s.word(CWND), 3000);
         s.counted(Cause::Retransmit, 4)
             .counted(Cause::RtoExpired, 0);
         s.inject(ack(12_001));
@@ -289,9 +302,9 @@ mod tests {
             while s.next().is_some() {}
             s.word(CWND) / 1000
         });
-        // Slow start from two segments up to ssthresh, then six are acknowledged for each further one.
-        assert_eq!(grown, [3, 4, 5, 6, 6, 6, 6, 6, 6, 7, 7]);
-        assert_eq!(s.word(SSTHRESH), 6000);
+        // Slow start from two segments up to ssthresh, then five are acknowledged for the next one.
+        assert_eq!(grown, [3, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6]);
+        assert_eq!(s.word(SSTHRESH), 5000);
     }
 
     #[test]

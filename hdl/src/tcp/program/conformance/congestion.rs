@@ -72,7 +72,6 @@ fn limited_transmit_keeps_to_the_window() {
 
 /// RFC 5681 section 3.2, step 2.
 #[test]
-#[ignore = "reason: FlightSize counts what limited transmit has sent (RFC 5681 section 3.2, step 2), so ssthresh is half of two segments higher"]
 fn ssthresh_does_not_count_what_limited_transmit_sent() {
     let mut s = flight(60_000);
     for _ in 1..=3 {
