@@ -200,6 +200,7 @@ impl ToeConfig {
     /// - The sender's avoidance of silly windows but for Nagle's algorithm (section 3.8.6.2.1, MUST-38): a window smaller than a segment is filled at once when nothing is on its way.
     /// - The limit on challenge ACKs (RFC 5961 section 7).
     /// - Options of a connection (`tcp::program::host`): Nagle's algorithm is always on, keepalive never, R2 is a number of tries (MUST-17, MUST-24, MUST-21).
+    /// - The restart window after a rest (RFC 5681 section 4.1), and limited transmit's share left out of FlightSize (section 3.2, step 2): with rings of that size `cwnd` limits nothing but after a loss.
     pub fn complete(&self) -> bool {
         self.program_words > 1024
     }

@@ -31,10 +31,14 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.when(C).br("ahead");
     a.label("not_ahead");
     a.when(B).ld(SND_MAX).to(SND_NXT);
-    a.note("RFC 6298 sections 5.2 and 5.3");
-    a.when(B).timer_clear(timer::RETRANSMIT);
-    a.unless(B)
-        .timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
+    if config.complete() {
+        a.note("RFC 6298 section 5.3; and if all is acknowledged, the wait for the restart window (RFC 5681 section 4.1) in place of 5.2");
+        a.timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
+    } else {
+        a.note("RFC 6298 sections 5.2 and 5.3");
+        a.when(B).timer_clear(timer::RETRANSMIT);
+        a.unless(B).timer_set(timer::RETRANSMIT, RTO);
+    }
     zero(a, TRIES);
     a.ld(TIMED_AT).or_sign(A);
     a.unless(A).call("sample");
@@ -94,6 +98,9 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_ACK).xor(SND_MAX).not_zero(A);
     a.ldi(state::OWN_FIN).and(STATE).or_zero(A);
     a.when(A).br("window");
+    if config.complete() {
+        a.timer_clear(timer::RETRANSMIT);
+    }
     a.ldi(state::LAST_ACK).xor(STATE).zero(A);
     a.when(A).br("last_ack_over");
     a.note("FIN-WAIT-1 to FIN-WAIT-2, CLOSING to TIME-WAIT");

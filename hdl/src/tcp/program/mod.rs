@@ -175,6 +175,8 @@ pub mod words {
     pub const RESENT: Operand = Operand::far_state(16, "resent");
     /// `snd_una` when its segment, sent again, was found to be lost once more; another number says nothing. Only with SACK.
     pub const LOST_AGAIN: Operand = Operand::far_state(17, "lost_again");
+    /// `snd_max` when the timer last found nothing outstanding and nothing to send ([`super::retransmit`]). Only with SACK.
+    pub const REST: Operand = Operand::far_state(18, "rest");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -344,7 +346,7 @@ pub mod constant {
 
 /// Timers of a connection.
 pub mod timer {
-    /// Retransmission, SYN, ARP retry, zero-window probe, a small window's override timeout: never two of these at once.
+    /// Retransmission, SYN, ARP retry, zero-window probe, a small window's override timeout, the rest after which `cwnd` is the restart window: never two of these at once.
     pub const RETRANSMIT: u8 = 0;
     /// Keepalive: runs in every connection from ESTABLISHED on.
     pub const KEEPALIVE: u8 = 1;

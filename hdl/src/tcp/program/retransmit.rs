@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, dup, flags, none, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{k, operands::*, Asm};
+use crate::tcp::asm::{flags::OK, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
@@ -87,11 +87,20 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .note("nothing is outstanding: if the window is shut, send one byte into it");
     a.ld(SND_WND).not_zero(A);
     if config.complete() {
+        a.ldi(1).add(SND_MAX);
+        a.xor(TIMED_SEQ).not_zero(B);
+        a.unless(A).br(".shut");
+        a.note("if there is nothing to wait for, the connection has rested")
+            .when(B)
+            .br("rest");
         a.note("if it is small, it was the override timeout: what it takes goes now")
-            .ld(SND_UNA);
-        a.when(A).st(TIMED_SEQ);
-        a.when(A).set(LIMITED);
-        a.when(A).br("output_now");
+            .ld(SND_UNA)
+            .st(TIMED_SEQ);
+        a.set(LIMITED);
+        a.br("output_now");
+        a.label("probe.shut");
+        a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+        a.unless(OK).br("rest");
     } else {
         a.when(A).br("output");
     }
@@ -104,6 +113,10 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br("output");
     a.cmd_a(cmd::TX_RECUT, T0);
     a.br("output");
+
+    if config.complete() {
+        rest(a, config);
+    }
 
     a.label("syn_again");
     none(a, TIMED_AT);
@@ -127,6 +140,30 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.ld(RESULT2).to(SND_NXT);
     a.ret();
+}
+
+/// The timer expired with nothing outstanding and nothing to send. RFC 5681 section 4.1: before a connection sends that has not done so for an RTO, cwnd becomes the restart window, min (IW, cwnd). Judged here, so that what
+/// is sent needs no look at the clock. The timer runs from the ACK of all that was sent, which came a round trip after the last segment had left.
+fn rest(a: &mut Asm, config: &ToeConfig) {
+    a.label("rest");
+    if config.sack {
+        a.note("it ran for PTO, as it does after each ACK; now for what is left of RTO since that segment. The second time nothing has been sent since the first");
+        a.ld(REST).st(T0);
+        a.ld(SND_MAX).st(REST);
+        a.xor(T0).zero(A);
+        a.shr3(SRTT).add(PTO).rsb(RTO).st(T0);
+        a.sub(k(0)).or_sign(A).or_zero(A);
+        a.unless(A).timer_set(super::timer::RETRANSMIT, T0);
+        a.unless(A).br("pending.send");
+    }
+    a.note("IW: RFC 6928");
+    a.shl1(MSS).st(T0);
+    a.shl3(MSS).add(T0).st(T0);
+    a.sub(CWND).sign(A);
+    a.when(A).st(CWND);
+    a.ldi(dup::GROWS).or(DUP_ACKS);
+    a.when(A).st(DUP_ACKS);
+    a.br("pending.send");
 }
 
 #[cfg(test)]
