@@ -146,6 +146,8 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).zero(A);
     a.ld(OUT_PORTS);
     a.cmd_a(cmd::SETCONN, RESULT);
+    a.timer_set(timer::TIME_WAIT, k(constant::TIME_WAIT));
+    a.unless(A).count(Cause::Recycled.number());
     a.or(k(0)).to(OUT_PORTS);
     a.ld(T_SEQ).to(PORTS);
     a.ld(T_CTL).to(IP);
@@ -158,7 +160,7 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
         a.note("no window is shut here").st(SND_UNA);
     }
     a.ld(T1).st(RCV_NXT);
-    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    a.li(config.rx_ring_bytes as u32).add(T1).to(RCV_ADV);
     a.ldi(state::TIME_WAIT).st(STATE);
     if config.timestamps {
         a.ld(T1).st(LAST_ACK);
@@ -172,8 +174,6 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
     } else {
         a.ldi(flags::RELEASED).st(FLAGS);
     }
-    a.timer_set(timer::TIME_WAIT, k(constant::TIME_WAIT));
-    a.unless(A).count(Cause::Recycled.number());
     a.when(ACK_NOW).br("send_ack");
     a.done();
 }

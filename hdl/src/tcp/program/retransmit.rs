@@ -157,8 +157,7 @@ fn rest(a: &mut Asm, config: &ToeConfig) {
         a.unless(A).br("pending.send");
     }
     a.note("IW: RFC 6928");
-    a.shl1(MSS).st(T0);
-    a.shl3(MSS).add(T0).st(T0);
+    a.shl3(MSS).add(MSS).add(MSS).st(T0);
     a.sub(CWND).sign(A);
     a.when(A).st(CWND);
     a.ldi(dup::GROWS).or(DUP_ACKS);

@@ -58,20 +58,9 @@ fn blocks_in(a: &mut Asm) {
                 .sign(A);
             a.when(A).br(".marked");
         }
-        a.note("SND.UNA, SEG.ACK =< left < right =< SND.NXT: what is older tells of a segment that came twice");
         a.ld(left).st(T0);
-        a.sub(SND_UNA).sign(A);
-        a.ld(T0).sub(SEG_ACK).or_sign(A);
         a.ld(right).st(T1);
-        a.rsb(SND_MAX).or_sign(A);
-        a.ldi(1).add(T0).rsb(T1).or_sign(A);
-        if block == 0 {
-            a.when(A).call("void_block");
-        }
-        a.ld(T1);
-        a.unless(A).cmd_a(cmd::TX_SACK, T0);
-        a.unless(OK).set(A);
-        a.unless(A).set(B);
+        a.call(".block");
     }
     a.label("sack_in.marked");
     a.unless(B).br("sack_seen");
@@ -96,6 +85,19 @@ fn blocks_in(a: &mut Asm) {
     a.ld(SSTHRESH).to(CWND);
     a.cmd(cmd::POST);
     a.br("sack_seen");
+
+    a.label("sack_in.block")
+        .note("SND.UNA, SEG.ACK =< left < right =< SND.NXT: what is older tells of a segment that came twice");
+    a.rsb(SND_MAX).sign(A);
+    a.ld(T0).sub(SND_UNA).or_sign(A);
+    a.sub(SEG_ACK).or_sign(A);
+    a.ldi(1).add(T0).rsb(T1).or_sign(A);
+    a.when(A).call("void_block");
+    a.ld(T1);
+    a.unless(A).cmd_a(cmd::TX_SACK, T0);
+    a.unless(OK).set(A);
+    a.unless(A).set(B);
+    a.ret();
 
     a.label("sack_in.scored")
         .note("in recovery: the next event looks what there is room for")
@@ -216,18 +218,10 @@ fn output(a: &mut Asm) {
     a.br(".marked");
 }
 
-/// T_CTL: ACK, with acc and three more words of options, the edges of a block and what stands before it.
-fn words_more(a: &mut Asm) {
-    a.add(kf(3 << 27));
-    a.add(kf(3 << 27));
-    a.add(k(constant::CTL_ACK)).st(T_CTL);
-}
-
 /// An ACK that tells what is held ahead of a gap.
 fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     let block = |a: &mut Asm, n: u8| {
-        a.ld(RESULT).add(RCV_NXT).st(T0);
-        a.ld(RESULT2).add(RCV_NXT).st(T1);
+        a.call("edges");
         a.out(out::OPTION + 1 + 2 * n, T0);
         a.out(out::OPTION + 2 + 2 * n, T1);
     };
@@ -254,23 +248,27 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.unless(DUPLICATE).cmd_imm(cmd::RX_SACK, 2);
     a.unless(OK).br(".two");
     block(a, 2);
-    a.ldi(3 * BLOCK).add(kf(OPTION)).st(T0);
+    a.ldi(3 * BLOCK).st(T0);
     a.ld(kf(1 << 28));
     a.add(kf(3 << 27));
     a.add(kf(3 << 27));
-    words_more(a);
-    a.br(".window");
+    a.br(".words");
     a.label("sack_ack.two");
-    a.ldi(2 * BLOCK).add(kf(OPTION)).st(T0);
+    a.ldi(2 * BLOCK).st(T0);
     a.ld(kf(1 << 28));
     a.add(kf(1 << 28));
-    words_more(a);
-    a.br(".window");
+    a.br(".words");
     a.label("sack_ack.one");
-    a.ldi(BLOCK).add(kf(OPTION)).st(T0);
+    a.ldi(BLOCK).st(T0);
     a.ld(k(0));
-    words_more(a);
-    a.label("sack_ack.window");
+    a.label("sack_ack.words").note(
+        "acc, and three more words of options: the edges of a block and what stands before it",
+    );
+    a.add(kf(3 << 27));
+    a.add(kf(3 << 27));
+    a.add(k(constant::CTL_ACK)).st(T_CTL);
+    a.ld(T0);
+    a.add(kf(OPTION)).st(T0);
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.out(out::OPTION, T0);
     a.or(T_CTL).to(T_CTL);
@@ -283,6 +281,11 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.out(out::OPTION + 2, T1);
     a.cmd_imm(cmd::RX_SACK, 0);
     a.br(".second");
+
+    a.label("edges").note("of the interval that RX_SACK told");
+    a.ld(RESULT).add(RCV_NXT).st(T0);
+    a.ld(RESULT2).add(RCV_NXT).st(T1);
+    a.ret();
 
     a.label("shut_ack");
     a.ld(RCV_ADV).sub(RCV_NXT);

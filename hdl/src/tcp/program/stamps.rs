@@ -237,8 +237,7 @@ fn segment(a: &mut Asm) {
 /// An ACK: timestamps, and what is held ahead of a gap as far as there is room.
 fn blocks_out(a: &mut Asm) {
     let block = |a: &mut Asm, n: u8| {
-        a.ld(RESULT).add(RCV_NXT).st(T0);
-        a.ld(RESULT2).add(RCV_NXT).st(T1);
+        a.call("edges");
         a.out(out::OPTION + 4 + 2 * n, T0);
         a.out(out::OPTION + 5 + 2 * n, T1);
     };
@@ -254,24 +253,22 @@ fn blocks_out(a: &mut Asm) {
     block(a, 0);
     a.cmd_imm(cmd::RX_SACK, 1);
     a.label("stamped_ack.second");
-    a.ldi(super::sack::BLOCK).st(T1);
+    a.ldi(super::sack::BLOCK).st(T2);
     a.unless(OK).br(".one");
-    a.ld(RESULT).add(RCV_NXT).st(T0);
-    a.ld(RESULT2).add(RCV_NXT).st(T1);
-    a.out(out::OPTION + 6, T0);
-    a.out(out::OPTION + 7, T1);
+    block(a, 1);
     a.ld(kf(1 << 28));
     a.add(kf(1 << 28));
     a.add(T_CTL).to(T_CTL);
-    a.ldi(2 * super::sack::BLOCK).st(T1);
+    a.ldi(2 * super::sack::BLOCK).st(T2);
     a.label("stamped_ack.one");
     three_more_words(a);
-    a.ld(T1);
+    a.ld(T2);
     a.add(kf(super::sack::OPTION)).st(T0);
-    a.out(out::OPTION + 3, T0);
     a.label("stamped_ack.window");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(T_CTL).to(T_CTL);
+    a.note("without blocks it is none of the header's")
+        .out(out::OPTION + 3, T0);
     a.br("send_ack_headers");
     a.label("stamped_ack.duplicate")
         .note("RFC 2883 section 4: first what came twice, then what is held");
