@@ -925,7 +925,7 @@ endmodule
         type Make = fn(&ToeConfig) -> String;
         let blocks: [(&str, Make, u64, u64); 6] = [
             ("eth_rx", |c| verilog(EthRx::new(c)), 18, 15),
-            ("eth_tx", |c| verilog(EthTx::new(c)), 0, 10),
+            ("eth_tx", |c| verilog(EthTx::new(c)), 1, 10),
             ("arp", |c| verilog(Arp::new(c)), 16, 15),
             ("icmp", |c| verilog(Icmp::new(c)), 16, 0),
             ("builder", |c| verilog(Builder::new(c.ip, c.vlan)), 16, 0),

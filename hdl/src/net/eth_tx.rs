@@ -187,7 +187,7 @@ impl Logic for EthTx {
                         self.beat_data.next = bits::<8>(6);
                     }
                 }
-                if self.r.q.val().tagged {
+                if self.vlan.val() && self.r.q.val().tagged {
                     if self.r.q.val().index == bits::<4>(12) {
                         self.beat_data.next = bits::<8>(0x81);
                     }
@@ -203,7 +203,7 @@ impl Logic for EthTx {
                 }
                 if self.room.val() {
                     self.r.d.next.index = self.r.q.val().index + bits::<4>(1);
-                    if self.r.q.val().tagged {
+                    if self.vlan.val() && self.r.q.val().tagged {
                         if self.r.q.val().index == bits::<4>(15) {
                             self.r.d.next.tagged = false;
                             self.r.d.next.index = bits::<4>(12);
