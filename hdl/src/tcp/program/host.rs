@@ -3,7 +3,8 @@
 //!
 //! An option is set by the application that owns the connection, from the time that it was opened, or its SYN came, until TIME-WAIT; it lasts as long as the connection. All else is refused
 //! and counted `ConnectRefused`: no connection of that tuple, one that is over or in TIME-WAIT, another application's, an option that there isn't, a value that is too large.
-//! Without [`ToeConfig::complete`] there are no options: then every command is an open.
+//!
+//! A command takes 73 cycles at most; while options are set the common segment takes none more, a tail 2, the first retransmission of a loss up to 20 (under a user timeout). Without [`ToeConfig::complete`] there are no options: then every command is an open.
 use super::handshake::no_peer;
 use super::marks::*;
 use super::words::*;

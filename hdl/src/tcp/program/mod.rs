@@ -142,7 +142,7 @@ pub mod words {
     pub const RECOVER: Operand = Operand::state(25, "recover");
     /// [`super::due`]: an ACK is owed.
     pub const ACK_DUE: Operand = Operand::state(26, "ack_due");
-    /// Keepalive intervals in a row that nothing acceptable came in, counted while connections are probed ([`super::constant::KEEPALIVE_PROBES`]).
+    /// Keepalive intervals in a row that nothing acceptable came in, counted while connections are probed ([`super::constant::KEEPALIVE_PROBES`]); 1 while an application's keepalive waits for enough of them.
     pub const QUIET: Operand = Operand::state(27, "quiet");
     /// RFC 5681 section 2, in bytes. It grows no further once it is as large as the send ring, which limits the flight then.
     /// Zero in a connection whose send side was not yet set up ([`super::handshake`], `send_side`).
@@ -300,7 +300,7 @@ pub mod constant {
     pub const RTO_MAX: u32 = BIT_16;
     /// RFC 6298 section 5.7: RTO after a handshake whose SYN had to be sent again.
     pub const RTO_AFTER_SYN_LOSS: u32 = 3000;
-    /// R2 of RFC 9293 section 3.8.3 (at least 100 s): retransmissions of data before giving up; with RTO_MIN and doubling this is 102 s.
+    /// R2 of RFC 9293 section 3.8.3 (at least 100 s): retransmissions of data before giving up; with RTO_MIN and doubling this is 102 s. An application may set a time in its place ([`super::host::ConnectionOption::UserTimeout`]).
     pub const DATA_TRIES: u32 = 8;
     /// R2 for a SYN (section 3.8.3: at least 3 minutes; deviation for want of slots): 127 s.
     pub const SYN_TRIES: u32 = 6;
@@ -311,7 +311,7 @@ pub mod constant {
     pub const UNREAD: u32 = BIT_16 / 2;
     /// How long an active open waits before it asks the ARP cache for the second time; then twice as long, and so on, [`SYN_TRIES`] times: 12.7 s in all.
     pub const ARP_RETRY: u32 = 100;
-    /// RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6: keepalive must be off unless asked for, and then wait two hours. Here no connection is probed but in FIN-WAIT-2, and
+    /// RFC 9293 section 3.8.4, RFC 1122 section 4.2.3.6: keepalive must be off unless asked for, and then wait two hours. Here no connection is probed but whose application asks for it ([`KEEPALIVE_IDLE`]), in FIN-WAIT-2, and
     /// while slots are short: from the time that a newcomer finds none until the next one gets in. Deviation, for that time: every connection that was silent for a whole
     /// interval is probed at the end of each further one, for a peer that has vanished must not keep a living one out.
     pub const KEEPALIVE_INTERVAL: u32 = 4000;

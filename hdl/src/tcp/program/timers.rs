@@ -152,7 +152,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     }
 
     a.label("keepalive")
-        .note("RFC 9293 section 3.8.4, only while slots are short or in FIN-WAIT-2; what is sent again is probe enough");
+        .note("RFC 9293 section 3.8.4, only while slots are short, in FIN-WAIT-2, or if the application asks for it; what is sent again is probe enough");
     a.ldi(constant::KEEPALIVE_INTERVAL).st(T0);
     if config.delayed_ack || config.sack {
         if config.complete() {

@@ -336,6 +336,15 @@ fn turned_off_it_asks_nobody_even_in_the_midst_of_it() {
 }
 
 #[test]
+fn set_again_the_silence_counts_from_then() {
+    let mut s = at_an_interval_s_end();
+    s.option(Keepalive(8));
+    s.ticks(2 * KEEPALIVE_INTERVAL).silence();
+    s.option(Keepalive(8));
+    assert_eq!(probe(&mut s), 2 * KEEPALIVE_INTERVAL);
+}
+
+#[test]
 fn what_is_outstanding_puts_it_off() {
     // MUST-26. The peer has vanished: it is R2 that ends the connection.
     let mut s = at_an_interval_s_end();
