@@ -906,8 +906,7 @@ endmodule
         assert_eq!(off.registers + 11, on.registers);
     }
 
-    /// The same of tags: the registers that keep them are gone, and with them what is fed by them. (The parser only chooses between wires. Yosys gives the states of `eth_tx` a register each where it is
-    /// built without, so that it has one less to show; LUTs are asked for only where they are more than what ABC finds or not.)
+    /// The same of tags: the registers that keep them are gone, and with them what is fed by them. (The parser only chooses between wires; LUTs are asked for only where they are more than what ABC finds or not.)
     #[test]
     fn without_vlan_none_of_its_logic_is_left() {
         use rust_hdl::prelude::*;

@@ -883,7 +883,12 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_and_its_sender_known() {
-        let mut b = Bench::new();
+        for vlan in [false, true] {
+            is_answered(Bench::with(vlan));
+        }
+    }
+
+    fn is_answered(mut b: Bench) {
         for padding in [0, 1, 18] {
             let mut request = arp(1, mac(9), ip(9), NOBODY, IP);
             request.resize(28 + padding, 0xEE);
