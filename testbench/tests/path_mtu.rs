@@ -14,8 +14,9 @@ use toe_testbench::wire::icmp_error;
 
 /// The path's MTU.
 const MTU: usize = 576;
-/// What may still leave in the old size once the answer is on the line: two segments in the builder, one on the line, and the answer's own way in, in cycles.
-const GRACE: u64 = 3 * 1_538 + 1_000;
+/// What may still leave in the old size once the router has its answer, in cycles: two segments in the builder, one on the line, another while a frame of the peer's that is
+/// on its way in is let past, and the answer's own way in.
+const GRACE: u64 = 4 * 1_538 + 1_000;
 
 /// The router and what is behind it.
 struct Router<L> {

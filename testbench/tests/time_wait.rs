@@ -3,7 +3,7 @@
 use toe_hdl::config::{Listener, Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::asm::{flags, Instruction};
-use toe_hdl::tcp::isa::Op;
+use toe_hdl::tcp::isa::{pending, Op};
 use toe_hdl::tcp::program::program;
 use toe_host::board::Backend;
 use toe_testbench::liveness::{Bench, Client};
@@ -12,23 +12,33 @@ use toe_testbench::wire::*;
 
 const TEXT: usize = 100;
 
-/// The branch that a pending CLOSE takes is taken for WRITTEN.
+/// What a pending CLOSE does is done for WRITTEN: the mask of what is rare has it, and no branch leads around the close.
 fn close_when_written(b: &mut Bench) {
     let program = program(&b.config);
-    let to = program.symbols.address("pending.close").expect("a label");
-    let branches: Vec<_> = (program.words.iter().enumerate())
-        .filter_map(|(at, word)| Some((at, Instruction::decode(*word)?)))
-        .filter(|(_, i)| i.op == Op::Br && i.imm() == to && i.sense)
-        .filter(|(_, i)| i.flag == flags::P_CLOSE.number())
-        .collect();
-    let [(at, branch)] = branches[..] else {
-        panic!("{branches:?}")
+    let address = |label| program.symbols.address(label).expect("a label");
+    let only = |what: &dyn Fn(u16, &Instruction) -> bool| {
+        let found: Vec<_> = (program.words.iter().enumerate())
+            .filter_map(|(at, word)| Some((at as u16, Instruction::decode(*word)?)))
+            .filter(|(at, i)| what(*at, i))
+            .collect();
+        let [(at, word)] = found[..] else {
+            panic!("{found:?}")
+        };
+        (at, word)
     };
+    let (first, end) = (address("pending"), address("pending.after_close"));
+    let (at, mask) = only(&|at, i| (first..end).contains(&at) && i.op == Op::Ldi);
+    let bits = mask.imm() | 1 << pending::WRITTEN;
     let patched = Instruction {
-        flag: flags::P_WRITTEN.number(),
-        ..branch
+        src: (bits >> 6) as u8,
+        dst: (bits & 63) as u8,
+        ..mask
     };
-    b.board.write_program(at as u16, patched.encode());
+    b.board.write_program(at, patched.encode());
+    let (at, _) = only(&|_, i| {
+        i.op == Op::Br && i.imm() == end && i.flag == flags::P_CLOSE.number() && !i.sense
+    });
+    b.board.write_program(at, Instruction::NOP.encode());
 }
 
 /// Sends a segment and gives the answers to this client.
