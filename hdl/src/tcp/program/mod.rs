@@ -1,4 +1,4 @@
-//! TCP as a program for the engine: RFC 9293 in about eleven hundred words, a file a topic.
+//! TCP as a program for the engine: RFC 9293 in a thousand words, or two thousand with all there is, a file a topic.
 //!
 //! | file | topic |
 //! |---|---|
@@ -621,6 +621,52 @@ mod cycles {
         let second = seg(SYN, 0, 0).with_source(1000);
         bound(&mut s, "SYN beyond the backlog", Some(second), 170);
         s.counted(Cause::Recycled, 1);
+    }
+
+    /// Beyond the bounds of the others: what a connection with timestamps pays for them.
+    #[test]
+    fn what_timestamps_cost() {
+        let mut s = Script::new();
+        s.arrive(seg(SYN, 0, 0).mss(1012).sack_permitted().stamps(1, 0));
+        s.toe.step().expect("no fault");
+        println!("SYN: {} cycles", s.toe.cost.cycles);
+        assert!(s.toe.cost.cycles <= 190, "SYN: {}", s.toe.cost.cycles);
+        s.settle();
+        let first = s.next().expect("a SYN-ACK").stamps.expect("timestamps").0;
+        let seg = |seq, ack, n| seg(ACK, seq, ack).stamps(n, first);
+        bound(&mut s, "ACK of our SYN", Some(seg(1, 1, 2)), 210);
+        bound(
+            &mut s,
+            "text in order, ACK sent",
+            Some(seg(1, 1, 3).data(&[1; 100])),
+            165,
+        );
+        bound(
+            &mut s,
+            "text ahead of a gap",
+            Some(seg(201, 1, 4).data(&[1; 100])),
+            250,
+        );
+        bound(
+            &mut s,
+            "text that fills a gap",
+            Some(seg(101, 1, 5).data(&[1; 100])),
+            170,
+        );
+        s.toe.host_write(0, &[2; 2500]);
+        bound(&mut s, "segment sent", None, 170);
+        bound(
+            &mut s,
+            "pure ACK with a sample",
+            Some(seg(301, 2001, 6)),
+            190,
+        );
+        s.inject(seg(301, 2501, 6));
+        s.toe.host_write(0, &[2; 2000]);
+        s.settle();
+        while s.next().is_some() {}
+        s.toe.machine.state[0][21] = u32::MAX; // none is timed
+        bound(&mut s, "pure ACK", Some(seg(301, 3501, 7)), 120);
     }
 
     use super::words;

@@ -17,13 +17,12 @@ pub(super) fn segment(a: &mut Asm, config: &ToeConfig) {
     a.when(UNCOMMON).br("stale");
     a.ldi(state::ESTABLISHED).xor(STATE).not_zero(UNCOMMON);
     a.ld(SEG_SEQ).xor(RCV_NXT).or_not_zero(UNCOMMON);
-    if config.timestamps {
-        a.note("with timestamps none is common")
-            .ld(FLAGS)
-            .or_sign(UNCOMMON);
-    }
     a.when(ODD).br("uncommon");
     a.when(UNCOMMON).br("uncommon");
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br("stamped");
+    }
 }
 
 /// Seventh and eighth check: the segment text and FIN. Falls into `output`.

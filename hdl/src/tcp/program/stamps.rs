@@ -1,7 +1,6 @@
 //! Timestamps and protection against wrapped sequence numbers (RFC 7323). Only where [`crate::config::ToeConfig::timestamps`] is set, and only on connections whose both ends do them.
 //!
-//! `flags`' sign tells such a connection ([`super::flags::STAMPED`]); it is set by the peer's SYN. Each segment of one is uncommon, so that others pay one cycle for the question; here
-//! what is in order is looked at for its timestamp alone and goes on as if it were common. What is sent finds its way here through [`SACK_ACK`], which events of these connections set.
+//! `flags`' sign tells such a connection ([`super::flags::STAMPED`]); it is set by the peer's SYN. Others pay two cycles a segment for the question, and one each for pending events and what is sent. What is sent finds its way here through [`SACK_ACK`], which events of these connections set.
 //!
 //! **The clock** is the engine's tick, a millisecond (section 5.4 allows 1 ms to 1 s), in 32 bits, and for each connection the keyed hash of its tuple more (section 5.4; RFC 6528's of an address that no peer has, so that it says nothing
 //! of first sequence numbers): a later connection of the same tuple goes on above (RFC 6191), and nobody else knows. Without the hash the clock is bare.
@@ -189,7 +188,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     blocks_out(a);
 }
 
-/// A segment of a connection with timestamps, in SYN-RECEIVED and later: sections 4.3 and 5.3, rules R1 to R3.
+/// A segment of a connection with timestamps, the common one and all others in SYN-RECEIVED and later: sections 4.3 and 5.3, rules R1 to R3.
 fn segment(a: &mut Asm) {
     a.label("stamped");
     a.when(RST).br("unstamped");
@@ -213,14 +212,7 @@ fn segment(a: &mut Asm) {
     a.when(A).br(".kept");
     a.ld(SEG_TSVAL).st(TS_RECENT);
     a.ld(TICK_LONG).to(TS_AGE);
-    a.label("stamped.kept")
-        .note("common, but for its timestamp?");
-    a.ldi(state::ESTABLISHED).xor(STATE).not_zero(A);
-    a.unless(B).set(A);
-    a.when(ODD).set(A);
-    a.when(NOT_PLACED).set(A);
-    a.when(A).br("unstamped");
-    a.clear(UNCOMMON);
+    a.label("stamped.kept").when(UNCOMMON).br("unstamped");
     a.set(SACK_ACK);
     a.br("acknowledgement");
 
