@@ -172,6 +172,8 @@ pub struct TcpOptions {
     /// other: one that comes late and says that the window is shut, while something is in flight, makes its timer expire once, send nothing, and
     /// never run again.
     pub keep_alive: Option<Duration>,
+    /// Timestamps (RFC 7323 section 3), if the other end has them: those of all sockets of a thread count up together, one with each segment.
+    pub timestamps: bool,
 }
 
 impl Default for TcpOptions {
@@ -182,8 +184,18 @@ impl Default for TcpOptions {
             nagle: true,
             ack_delay: Some(Duration::from_millis(10)),
             keep_alive: None,
+            timestamps: false,
         }
     }
+}
+
+/// The clock of timestamps. smoltcp asks a function without arguments.
+fn stamp() -> u32 {
+    thread_local! { static LAST: std::cell::Cell<u32> = const { std::cell::Cell::new(0xFFFF_FF00) } }
+    LAST.with(|last| {
+        last.set(last.get().wrapping_add(1));
+        last.get()
+    })
 }
 
 impl TcpOptions {
@@ -195,6 +207,9 @@ impl TcpOptions {
         socket.set_nagle_enabled(self.nagle);
         socket.set_ack_delay(self.ack_delay);
         socket.set_keep_alive(self.keep_alive);
+        if self.timestamps {
+            socket.set_tsval_generator(Some(stamp));
+        }
         socket
     }
 }
@@ -1526,6 +1541,7 @@ mod tests {
             nagle: false,
             ack_delay: None,
             keep_alive: None,
+            timestamps: false,
         };
         let mut client = peer(A, Medium::Ethernet, 1);
         let data = bytes(30_001);

@@ -232,7 +232,7 @@ impl Builder {
     /// `SEND`: the packet, with the payload's sum as the engine says it. The words are used up.
     ///
     /// # Errors
-    /// Names a header word that was not written since the last SEND, or twice (its sum is taken as it comes), or a data offset below 5.
+    /// Names a header word that was not written since the last SEND, or twice, or one beyond the header (its sum is taken as it comes), or a data offset below 5.
     pub fn send(
         &mut self,
         own_ip: u32,
@@ -256,6 +256,9 @@ impl Builder {
         let last = out::OPTION + (offset - 5) as u8;
         if let Some(n) = (out::IP..last).find(|n| *n > 15 || written >> n & 1 == 0) {
             return Err(format!("SEND without OUT {n}"));
+        }
+        if let Some(n) = (last..16).find(|n| written >> n & 1 == 1) {
+            return Err(format!("OUT {n} is none of the header's words"));
         }
 
         let tcp_length = offset as usize * 4 + payload.len();

@@ -256,11 +256,13 @@ fn blocks_out(a: &mut Asm) {
     three_more_words(a);
     a.ld(T2);
     a.add(kf(super::sack::OPTION)).st(T0);
+    a.ld(RCV_ADV).sub(RCV_NXT);
+    a.or(T_CTL).to(T_CTL);
+    a.out(out::OPTION + 3, T0);
+    a.br("send_ack_headers");
     a.label("stamped_ack.window");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(T_CTL).to(T_CTL);
-    a.note("without blocks it is none of the header's")
-        .out(out::OPTION + 3, T0);
     a.br("send_ack_headers");
     a.label("stamped_ack.duplicate")
         .note("RFC 2883 section 4: first what came twice, then what is held");
