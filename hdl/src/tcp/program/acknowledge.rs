@@ -155,6 +155,8 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.shr3(SRTT);
     if config.sack {
         a.st(T0);
+        a.note("here, where the first measurement does not pass")
+            .nop();
         a.label("known.srtt");
     }
     a.add(RTTVAR).st(RTO);

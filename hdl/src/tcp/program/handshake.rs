@@ -93,10 +93,12 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.shl8(T2).st(FLAGS);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
-    a.call("peer_syn_known");
     if config.complete() {
+        peer_syn_known(a, config);
         a.note("the send side has time until the SYN-ACK is acknowledged, and an event of its own")
             .cmd(cmd::POST);
+    } else {
+        a.call("peer_syn_known");
     }
     a.unless(C).done();
     a.cmd(cmd::EVICTED);
@@ -301,6 +303,21 @@ pub(super) fn first_number<'a>(a: &'a mut Asm, config: &ToeConfig) -> Ins<'a> {
     }
 }
 
+/// What the SYN says of the window, and of its options; RCV.NXT is known.
+fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
+    a.ld(SEG_WND).to(SND_WND);
+    if !config.complete() {
+        a.shl16(SEG_MSSOPT).st(T0);
+        a.ld(SEG_SEQ).to(SND_WL1);
+        a.ld(SEG_ACK).to(SND_WL2);
+    }
+    a.cmd_a(cmd::RX_INIT, RCV_NXT);
+    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    if config.complete() {
+        a.ld(SEG_MSSOPT).to(MSS);
+    }
+}
+
 /// What several of them share.
 pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_connection")
@@ -346,17 +363,11 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     if config.timestamps {
         super::stamps::peer_syn(a);
     }
-    a.label("peer_syn_known");
-    a.ld(SEG_WND).to(SND_WND);
     if !config.complete() {
-        a.shl16(SEG_MSSOPT).st(T0);
-        a.ld(SEG_SEQ).to(SND_WL1);
-        a.ld(SEG_ACK).to(SND_WL2);
+        a.label("peer_syn_known");
     }
-    a.cmd_a(cmd::RX_INIT, RCV_NXT);
-    a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
+    peer_syn_known(a, config);
     if config.complete() {
-        a.ld(SEG_MSSOPT).to(MSS);
         a.ret();
     }
 
