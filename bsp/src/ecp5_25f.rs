@@ -1,6 +1,6 @@
 //! The bare engine on an ECP5, for area and timing: no board is meant, so no pins are fixed and no bitstream is made.
 //!
-//! An LFE5U-25F of the slowest grade (6) in the CABGA381 package, whose 197 pins are enough for GMII, the host's ports and the counters: 172 are used. Every
+//! An LFE5U-25F of the slowest grade (6) in the CABGA381 package, whose 197 pins are enough for GMII, the host's ports and the counters: 177 are used. Every
 //! pin but the clock goes through a register of its own, so that each path into, through and out of the engine is one between registers and counts for Fmax,
 //! and nothing can be optimised away but what watches the engine in simulation (the trace ports, which no pin carries).
 //! The clock is GMII's, [`CLOCK_HZ`]: a byte a cycle is 1 Gb/s.
@@ -60,7 +60,7 @@ struct Outputs {
     any_open: Bit,
 }
 
-/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 12 fewer than all ports would take: so `key_data` comes over those of `command_ip`, and
+/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 36 fewer than all ports would take: so `key_data` comes over those of `command_ip`, and
 /// `command_option` over those of `program_data`.
 #[derive(LogicBlock)]
 pub struct Ecp5Bare {
