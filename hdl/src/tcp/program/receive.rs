@@ -201,6 +201,7 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         .note("RFC 5961 sections 3.2 and 4.2: SYN, or RST not exactly at rcv_nxt, is answered with an ACK");
     if config.timestamps {
         a.ld(FLAGS).sign(SACK_ACK);
+        a.clear(DUPLICATE);
     } else if config.sack {
         a.clear(SACK_ACK);
     }

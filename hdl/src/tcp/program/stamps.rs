@@ -5,7 +5,7 @@
 //! **The clock** is the engine's tick, a millisecond (section 5.4 allows 1 ms to 1 s), in 32 bits, and for each connection the keyed hash of its tuple more (section 5.4; RFC 6528's of an address that no peer has, so that it says nothing
 //! of first sequence numbers): a later connection of the same tuple goes on above (RFC 6191), and nobody else knows. Without the hash the clock is bare.
 //!
-//! **Round trips** are taken from the timestamp that comes back, once a round trip as without (section 4.2), and of what was sent again, too (RFC 6298 section 3): so an RTO that was doubled is right again with the next ACK.
+//! **Round trips** are taken from the timestamp that comes back, once a round trip as without (section 4.2), and of what was sent again, too (RFC 6298 section 3): so an RTO that was doubled is right again once all that was on its way then is acknowledged.
 //!
 //! **Deviations.** A RST carries none (section 3.2 has SHOULD). A SYN within a connection is challenged whatever its timestamp.
 use super::marks::*;
@@ -109,7 +109,6 @@ pub(super) fn reuse(a: &mut Asm) {
     a.rsb(TS_RECENT).sign(B);
     a.when(A).clear(B);
     a.when(B).clear(C);
-    a.ld(SEG_TSVAL);
     a.sub(TS_RECENT).sign(B);
     a.when(A).clear(B);
     a.when(B).set(C);
@@ -163,14 +162,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(A);
     a.ld(FLAGS).or_not_sign(A);
     a.when(A).br("emit_plain");
-    a.note("Karn's algorithm (RFC 6298 section 3) is for those without timestamps: if nothing is timed, text that goes again is, by the next ACK")
+    a.note("Karn's algorithm (RFC 6298 section 3) is for those without timestamps: if nothing is timed, text that goes again is, by the ACK of all that was on its way when it was lost: `sample` has RECOVER follow, which an earlier one may not")
         .ld(TIMED_AT)
         .not_sign(A);
     a.ld(T_LEN).or_zero(A);
     three_more_words(a);
     a.ld(TICK);
     a.unless(A).st(TIMED_AT);
-    a.ldi(1).add(SND_UNA);
+    a.ldi(1).rsb(RECOVER);
     a.unless(A).st(TIMED_SEQ);
     a.call("stamp");
     a.br("emit_plain");

@@ -1,7 +1,7 @@
 //! Timestamps and PAWS (RFC 7323), and what they do for TIME-WAIT (RFC 6191).
 use super::super::script::*;
 use super::super::words::*;
-use super::super::{constant, state};
+use super::super::{constant, dup, state};
 use super::FAR;
 use crate::config::{Owner, ToeConfig};
 use crate::counters::Cause;
@@ -249,6 +249,34 @@ fn beside_them_two_blocks_have_room() {
 }
 
 #[test]
+fn what_came_twice_is_told_of_without_a_gap() {
+    let mut c = Stamped::new();
+    c.s.inject(c.seg(ACK, 1, 1, 1).data(b"abcd"));
+    assert_eq!(c.s.expect(ACK, 1, 5, 0).sack, []);
+    c.s.inject(c.seg(ACK, 1, 1, 2).data(b"abcd"));
+    assert_eq!(c.s.expect(ACK, 1, 5, 0).sack, [(1, 5)]);
+    c.s.inject(c.seg(ACK, 0, 1, 3));
+    assert_eq!(c.s.expect(ACK, 1, 5, 0).sack, []);
+}
+
+#[test]
+fn what_the_receive_ring_did_not_place_is_not_acknowledged() {
+    // All in the queue before there is a connection: the text has to come again.
+    let mut s = Script::new();
+    s.arrive(seg(SYN, 0, 0).mss(1000).stamps(T, 0));
+    s.arrive(seg(ACK, 1, 1).stamps(T, 0));
+    s.arrive(seg(ACK, 1, 1).stamps(at(1), 0).data(b"text"));
+    s.settle().expect(SYN | ACK, 0, 1, 0);
+    assert_eq!(s.expect(ACK, 1, 1, 0).stamps.map(|t| t.1), Some(at(1)));
+    s.silence()
+        .state("ESTABLISHED")
+        .counted(Cause::OutOfOrder, 0);
+    s.inject(seg(ACK, 1, 1).stamps(at(2), 0).data(b"text"));
+    assert_eq!(s.expect(ACK, 1, 5, 0).stamps.map(|t| t.1), Some(at(2)));
+    assert_eq!(s.read(), b"text");
+}
+
+#[test]
 fn without_sack_there_are_timestamps_alone() {
     let mut c = Stamped::with(config(), seg(SYN, 0, 0).mss(1000));
     c.s.inject(c.seg(ACK, 11, 1, 1).data(b"x"));
@@ -422,6 +450,128 @@ fn one_measurement_a_round_trip() {
     assert_eq!(last, srtt_after(srtt, &[24]));
 }
 
+/// Ten segments of 1,000 bytes are on their way.
+fn ten(sack: bool) -> Stamped {
+    let config = ToeConfig {
+        tx_ring_bytes: 32768,
+        ..config()
+    };
+    let mut syn = seg(SYN, 0, 0).mss(1012).wnd(60_000);
+    syn.sack_permitted = sack;
+    let mut c = Stamped::with(config, syn);
+    c.s.toe.host_write(0, &[7; 10_000]);
+    c.s.settle();
+    for n in 0..10 {
+        c.s.expect(ACK, 1 + n * 1000, 1, 1000);
+    }
+    c.s.silence().ticks(20);
+    c
+}
+
+impl Stamped {
+    /// An ACK of number `n`, and blocks; what it echoes was sent 20 ms ago.
+    fn ack(&mut self, n: u32, blocks: &[(u32, u32)]) -> &mut Script {
+        let now = self.s.toe.blocks.timers.clock();
+        let sent = self.s.word(TS_OFFSET).wrapping_add(now).wrapping_sub(20);
+        let ack = seg(ACK, 1, n).wnd(60_000).sack(blocks);
+        self.s.inject(ack.stamps(at(20), sent))
+    }
+}
+
+#[test]
+fn a_hole_that_is_filled_does_not_end_recovery() {
+    // RFC 6582 section 3.2, step 3: three of ten are lost, one partial ACK brings the next.
+    let mut c = ten(false);
+    for _ in 0..7 {
+        c.ack(1, &[]);
+    }
+    c.s.expect(ACK, 1, 1, 1000);
+    for (n, next) in [(2001, 2001), (4001, 4001), (6001, 6001)] {
+        c.s.silence();
+        c.ack(n, &[]).expect(ACK, next, 1, 1000);
+        assert_eq!(c.s.ours(RECOVER), 10_002);
+        assert_ne!(c.s.word(DUP_ACKS) & dup::RECOVERY, 0);
+    }
+    let srtt = c.s.word(SRTT);
+    c.ack(10_001, &[]).silence();
+    assert_eq!(c.s.word(DUP_ACKS) & dup::RECOVERY, 0);
+    assert_eq!(c.s.word(SRTT), srtt_after(srtt, &[20]));
+    c.s.counted(Cause::Retransmit, 4);
+}
+
+#[test]
+fn nor_does_it_with_sack() {
+    let mut c = ten(true);
+    let blocks = [(5001, 10_001), (3001, 4001), (1001, 2001)];
+    c.ack(1, &blocks[2..]);
+    c.ack(1, &blocks[1..]);
+    c.ack(1, &blocks);
+    for hole in [1, 2001, 4001] {
+        c.s.expect(ACK, hole, 1, 1000);
+    }
+    c.s.silence();
+    let (cwnd, srtt) = (c.s.word(CWND), c.s.word(SRTT));
+    for (n, left) in [(2001, 2), (4001, 1)] {
+        c.ack(n, &blocks[..left]).silence();
+        assert_eq!(c.s.ours(RECOVER), 10_002);
+        assert_ne!(c.s.word(DUP_ACKS) & dup::SCORE, 0);
+        assert_eq!((c.s.word(CWND), c.s.word(SRTT)), (cwnd, srtt));
+    }
+    c.ack(10_001, &[]).silence();
+    assert_eq!(c.s.word(DUP_ACKS) & dup::SCORE, 0);
+    assert_eq!(c.s.word(SRTT), srtt_after(srtt, &[20]));
+    c.s.counted(Cause::Retransmit, 3);
+}
+
+#[test]
+fn after_a_timeout_duplicates_of_the_same_loss_say_nothing() {
+    // RFC 6582 section 3.2, step 1 and section 4: what the peer has already comes again, and each draws a duplicate.
+    let mut c = ten(false);
+    let rto = c.s.word(RTO);
+    c.s.ticks(rto);
+    c.s.expect(ACK, 1, 1, 1000);
+    let halved = c.s.word(SSTHRESH);
+    c.ack(1001, &[]);
+    for _ in 0..5 {
+        c.ack(1001, &[]);
+    }
+    while let Some(s) = c.s.next() {
+        assert_eq!(s.seq % 1000, 1);
+    }
+    assert_eq!(c.s.word(DUP_ACKS) & dup::RECOVERY, 0);
+    assert_eq!((c.s.word(SSTHRESH), c.s.ours(RECOVER)), (halved, 10_002));
+}
+
+#[test]
+fn a_reset_that_is_challenged_is_told_of_in_no_block() {
+    for data in [&b""[..], b"why"] {
+        let mut c = Stamped::new();
+        c.s.inject(c.seg(RST, 5, 0, 3).data(data));
+        let ack = c.s.expect(ACK, 1, 1, 0);
+        assert_eq!((ack.sack, ack.stamps), (vec![], Some((c.first, T))));
+        // Nor with what is held ahead of a gap.
+        c.s.inject(c.seg(ACK, 11, 1, 3).data(b"x"));
+        assert_eq!(c.s.expect(ACK, 1, 1, 0).sack, [(11, 12)]);
+        c.s.inject(c.seg(RST, 5, 0, 3).data(data));
+        assert_eq!(c.s.expect(ACK, 1, 1, 0).sack, [(11, 12)]);
+    }
+}
+
+#[test]
+fn a_probe_without_text_is_not_timed() {
+    // Of a small window's wait the same words tell.
+    let mut c = Stamped::new();
+    c.s.close();
+    c.echoes(FIN | ACK, 1, 1, 0);
+    c.s.ticks(20);
+    c.s.inject(c.seg(ACK, 1, 2, 1)).silence();
+    let before = (c.s.word(TIMED_AT), c.s.word(TIMED_SEQ));
+    assert_eq!(before.0, u32::MAX);
+    c.s.ticks(2 * constant::KEEPALIVE_INTERVAL);
+    c.echoes(ACK, 1, 1, 0);
+    assert_eq!((c.s.word(TIMED_AT), c.s.word(TIMED_SEQ)), before);
+}
+
 // ---- section 5: PAWS ----------------------------------------------------------------------------
 
 #[test]
@@ -506,6 +656,19 @@ fn after_24_days_of_silence_any_timestamp_will_do() {
         let echo = c.echoes(ACK, 1, if old { 2 } else { 3 }, 0);
         assert_eq!(echo, if old { 100 } else { 7 });
     }
+}
+
+#[test]
+fn the_age_begins_with_each_that_is_kept() {
+    let mut c = Stamped::new();
+    let now = c.s.toe.blocks.timers.clock();
+    c.s.toe.machine.state[0][32 + 4] = now.wrapping_sub(FAR - 1);
+    c.s.inject(c.seg(ACK, 1, 1, 100).data(b"a"));
+    assert_eq!(c.echoes(ACK, 1, 2, 0), 100);
+    c.s.ticks(5);
+    c.s.inject(c.seg(ACK, 2, 1, 99).data(b"b"));
+    assert_eq!(c.echoes(ACK, 1, 2, 0), 100);
+    c.s.counted(Cause::OldTimestamp, 1);
 }
 
 #[test]
@@ -678,6 +841,32 @@ fn in_time_wait_a_later_timestamp_opens_anew_and_an_earlier_one_does_not() {
 }
 
 #[test]
+fn timestamps_of_one_connection_alone_are_not_compared() {
+    // The SYN has none, where zero would be later than what the connection had; or the connection had none, and its slot some of an earlier one.
+    let half = FAR.wrapping_add(100).wrapping_sub(T);
+    let mut c = Stamped::new();
+    c.s.inject(c.seg(ACK, 1, 1, FAR - 1)).silence();
+    c.s.inject(c.seg(ACK, 1, 1, half)).silence();
+    assert_eq!(c.s.word(TS_RECENT), FAR + 100);
+    c.s.close();
+    c.echoes(FIN | ACK, 1, 1, 0);
+    c.s.inject(c.seg(ACK | FIN, 1, 2, half));
+    c.echoes(ACK, 2, 2, 0);
+    c.s.waiting(1).ticks(10).inject(seg(SYN, 1, 0).mss(1000));
+    c.s.expect(ACK, 2, 2, 0);
+    c.s.waiting(1);
+
+    let mut s = Script::established();
+    s.toe.machine.state[0][32 + 2] = at(1000);
+    s.close().expect(FIN | ACK, 1, 1, 0);
+    s.inject(seg(ACK | FIN, 1, 2)).expect(ACK, 2, 2, 0);
+    s.waiting(1)
+        .ticks(10)
+        .inject(seg(SYN, 1, 0).stamps(at(9), 0));
+    assert_eq!(s.next().map(|s| s.flags), Some(SYN | ACK));
+}
+
+#[test]
 fn our_timestamps_of_a_tuple_go_on_above_those_of_the_connection_before() {
     let mut s = Script::new();
     let mut last = None;
@@ -748,4 +937,87 @@ fn two_connections_have_clocks_of_their_own() {
     }
     let owner = s.toe.blocks.attached[1].owner;
     assert_eq!(owner, Some(Owner::Host as u8));
+}
+
+/// All that leaves in a few connections with timestamps, one after the other, if that is what is in the far words of each slot, and of each entry of TIME-WAIT, before.
+fn dialogues(left: u32) -> Vec<Seg> {
+    let mut all = vec![];
+    for opening in ["passive", "active", "simultaneous"] {
+        let mut s = Script::new();
+        s.toe.set_isn(US);
+        for words in &mut s.toe.machine.state {
+            words[32..].fill(left);
+        }
+        let mut came = vec![];
+        match opening {
+            "passive" => {
+                came.push(seg(SYN, 0, 0).mss(1000).sack_permitted().stamps(T, 0));
+                came.push(seg(ACK, 1, 1).stamps(at(0).wrapping_sub(1), 0));
+            }
+            "active" => {
+                s.connect();
+                let answer = seg(SYN | ACK, 0, 1).mss(1000).sack_permitted();
+                came.push(answer.stamps(T, 0));
+            }
+            _ => {
+                s.connect();
+                came.push(seg(SYN, 0, 0).mss(1000).stamps(T, 0));
+                came.push(seg(ACK, 1, 1).stamps(at(3), 0));
+            }
+        }
+        // Old, later, old, ahead of a gap, and what fills it.
+        came.push(seg(ACK, 1, 1).stamps(at(0).wrapping_sub(1), 0).data(b"a"));
+        came.push(seg(ACK, 1, 1).stamps(at(5), 0).data(b"a"));
+        came.push(seg(ACK, 2, 1).stamps(at(4), 0).data(b"b"));
+        came.push(seg(ACK, 3, 1).stamps(at(7), 0).data(b"c"));
+        came.push(seg(ACK, 2, 1).stamps(at(6), 0).data(b"b"));
+        let mut take = |s: &mut Script| all.extend(std::iter::from_fn(|| s.next()));
+        for segment in came {
+            take(s.inject(segment));
+        }
+        s.state("ESTABLISHED");
+        take(s.write(b"text"));
+        // Goes again twice, and all is well then.
+        let rto = s.word(RTO);
+        take(s.ticks(4 * rto));
+        take(s.inject(seg(ACK, 4, 5).stamps(at(8), 0)));
+        s.read();
+        take(s.close());
+        take(s.inject(seg(ACK | FIN, 4, 6).stamps(at(9), 0)));
+        s.waiting(1);
+        // TIME-WAIT: a later one to echo, an old FIN, or the other way round, the FIN, and a SYN that is too early.
+        let mut last = [
+            seg(ACK, 5, 6).stamps(at(20), 0),
+            seg(ACK | FIN, 4, 6).stamps(at(8), 0),
+            seg(ACK | FIN, 4, 6).stamps(at(20), 0),
+            seg(SYN, 5, 0).mss(1000).stamps(at(19), 0),
+        ];
+        if opening == "active" {
+            last.swap(0, 1);
+        }
+        for segment in last {
+            take(s.inject(segment));
+        }
+        s.waiting(1).counted(
+            Cause::OldTimestamp,
+            if opening == "passive" { 4 } else { 3 },
+        );
+        // And from there anew.
+        take(s.inject(seg(SYN, 5, 0).mss(1000).stamps(at(21), 0)));
+        s.state("SYN-RECEIVED");
+    }
+    all
+}
+
+#[test]
+fn what_a_slot_s_last_connection_left_says_nothing() {
+    let fresh = dialogues(0);
+    assert!(fresh.len() > 30);
+    for left in [FAR / 2, FAR, FAR + FAR / 2, u32::MAX] {
+        let others = dialogues(left);
+        assert_eq!(others.len(), fresh.len(), "{left:x} left");
+        for (n, pair) in fresh.iter().zip(others).enumerate() {
+            assert_eq!(*pair.0, pair.1, "segment {n}, {left:x} left");
+        }
+    }
 }
