@@ -208,6 +208,11 @@ fn segment(a: &mut Asm) {
     a.rsb(RCV_NXT).not_sign(C);
     a.when(B).clear(C);
     a.when(C).set(A);
+    a.note("and its ACK is none that was guessed (RFC 5961 section 5.2): or whoever hits the window once makes all that the peer sends old")
+        .ld(SEG_ACK);
+    a.rsb(SND_MAX).or_sign(A);
+    a.add(k(constant::BIT_16));
+    a.rsb(SND_UNA).or_not_sign(A);
     a.when(A).br(".kept");
     a.ld(SEG_TSVAL).st(TS_RECENT);
     a.ld(TICK_LONG).to(TS_AGE);

@@ -558,6 +558,34 @@ fn a_reset_that_is_challenged_is_told_of_in_no_block() {
 }
 
 #[test]
+fn a_guessed_ack_s_timestamp_is_not_kept() {
+    // RFC 5961 section 5.2: from less than 65,536 below SND.UNA to SND.NXT.
+    for (ack, kept) in [
+        (3, false),
+        (FAR, false),
+        (2, true),
+        (1, true),
+        (2u32.wrapping_sub(65_535), true),
+        (2u32.wrapping_sub(65_537), false),
+        (2u32.wrapping_sub(FAR), false),
+    ] {
+        let mut c = Stamped::new();
+        c.s.write(b"a");
+        c.s.expect(ACK, 1, 1, 1);
+        c.s.inject(c.seg(ACK, 1, 2, 1)).silence();
+        c.s.inject(c.seg(ACK, 1, ack, 0x7000_0000).data(b"forged"));
+        while c.s.next().is_some() {}
+        let recent = c.s.word(TS_RECENT).wrapping_sub(T);
+        assert_eq!(recent, if kept { 0x7000_0000 } else { 1 }, "{ack}");
+        if !kept {
+            c.s.inject(c.seg(ACK, 1, 2, 2).data(b"x"));
+            assert_eq!(c.echoes(ACK, 2, 2, 0), 2);
+            assert_eq!(c.s.read(), b"x");
+        }
+    }
+}
+
+#[test]
 fn a_probe_without_text_is_not_timed() {
     // Of a small window's wait the same words tell.
     let mut c = Stamped::new();
