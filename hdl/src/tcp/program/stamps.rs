@@ -205,7 +205,11 @@ fn segment(a: &mut Asm) {
     a.rsb(LAST_ACK).sign(A);
     a.sub(RCV_NXT).zero(B);
     a.add(SEG_LEN);
-    a.rsb(RCV_NXT).not_sign(C);
+    a.note("a FIN that stands there reaches beyond, too")
+        .unless(FIN)
+        .rsb(RCV_NXT)
+        .not_sign(C);
+    a.sub(RCV_NXT).or_sign(C);
     a.when(B).clear(C);
     a.when(C).set(A);
     a.note("and its ACK is none that was guessed (RFC 5961 section 5.2): or whoever hits the window once makes all that the peer sends old")

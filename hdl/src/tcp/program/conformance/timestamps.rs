@@ -349,6 +349,23 @@ fn what_is_kept_comes_from_acceptable_segments_and_never_decreases() {
 }
 
 #[test]
+fn a_fin_behind_text_that_came_before_is_kept_once() {
+    let mut c = Stamped::new();
+    c.s.inject(c.seg(ACK, 1, 1, 10).data(b"abcd"));
+    assert_eq!(c.echoes(ACK, 1, 5, 0), 10);
+    for (seq, length, n, ack, echo) in [
+        (1, 3, 50, 5, 10),
+        (1, 4, 50, 6, 50),
+        (1, 4, 60, 6, 50),
+        (1 + FAR, 4, 60, 6, 50),
+        (6, 0, 60, 6, 60),
+    ] {
+        c.s.inject(c.seg(ACK | FIN, seq, 1, n).data(&vec![b'x'; length]));
+        assert_eq!(c.echoes(ACK, 1, ack, 0), echo, "{length} bytes at {seq}");
+    }
+}
+
+#[test]
 fn a_late_segment_that_completes_the_handshake_counts() {
     let mut s = Script::new();
     s.inject(seg(SYN, 0, 0).mss(1000).stamps(T, 0));
