@@ -3,7 +3,7 @@
 //! `flags`' sign tells such a connection ([`super::flags::STAMPED`]); it is set by the peer's SYN. Others pay two cycles a segment for the question, and one each for pending events and what is sent. What is sent finds its way here through [`SACK_ACK`], which events of these connections set.
 //!
 //! **The clock** is the engine's tick, a millisecond (section 5.4 allows 1 ms to 1 s), in 32 bits, and for each connection the keyed hash of its tuple more (section 5.4; RFC 6528's of an address that no peer has, so that it says nothing
-//! of first sequence numbers): a later connection of the same tuple goes on above (RFC 6191), and nobody else knows. Without the hash the clock is bare.
+//! of first sequence numbers): a later connection of the same tuple goes on above (RFC 6191), and whoever has no address that differs in its first three bits alone learns nothing of it. Without the hash the clock is bare.
 //!
 //! **Round trips** are taken from the timestamp that comes back, once a round trip as without (section 4.2), and of what was sent again, too (RFC 6298 section 3): so an RTO that was doubled is right again once all that was on its way then is acknowledged.
 //!
@@ -221,6 +221,7 @@ fn segment(a: &mut Asm) {
     a.ld(SEG_TSVAL).st(TS_RECENT);
     a.ld(TICK_LONG).to(TS_AGE);
     a.label("stamped.kept").when(UNCOMMON).br("unstamped");
+    a.when(ODD).br("unstamped");
     a.set(SACK_ACK);
     a.br("acknowledgement");
 
@@ -229,9 +230,9 @@ fn segment(a: &mut Asm) {
     a.ld(TICK_LONG);
     a.sub(TS_AGE).sign(A);
     a.when(A).br(".fresh");
-    a.count(Cause::OldTimestamp.number());
-    a.set(SACK_ACK);
-    a.br("unacceptable.answer");
+    a.note("an ACK, as for a challenge and limited like one: two ends that hold each other's for old must not go on answering")
+        .count(Cause::OldTimestamp.number());
+    a.br("challenge");
 }
 
 /// An ACK: timestamps, and what is held ahead of a gap as far as there is room.
@@ -264,10 +265,7 @@ fn blocks_out(a: &mut Asm) {
     three_more_words(a);
     a.ld(T2);
     a.add(kf(super::sack::OPTION)).st(T0);
-    a.ld(RCV_ADV).sub(RCV_NXT);
-    a.or(T_CTL).to(T_CTL);
     a.out(out::OPTION + 3, T0);
-    a.br("send_ack_headers");
     a.label("stamped_ack.window");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(T_CTL).to(T_CTL);

@@ -58,15 +58,6 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.done();
     }
 
-    if config.complete() {
-        a.label(".rare");
-        a.when(P_RELEASED).br(".released");
-        a.label(".after_released");
-        a.when(P_ABORT).br("abort");
-        a.unless(P_CLOSE).br(".after_close");
-        a.br(".close");
-    }
-
     a.label(".released")
         .note("section 3.10.5: an ABORT ends TIME-WAIT, too; else its slot, or all of it, may be taken from now on");
     a.ldi(flags::RELEASED).or(FLAGS).to(FLAGS);
@@ -81,6 +72,14 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(A).cmd_imm(cmd::RECYCLABLE, 1);
     }
     a.br(".after_released");
+
+    if config.complete() {
+        a.label(".rare");
+        a.when(P_RELEASED).br(".released");
+        a.label(".after_released");
+        a.when(P_ABORT).br("abort");
+        a.unless(P_CLOSE).br(".after_close");
+    }
 
     a.label(".close")
         .note("section 3.10.4: a FIN behind the last byte; SYN-SENT just ends");
