@@ -348,6 +348,39 @@ mod tests {
         assert_eq!(ToeConfig::default().check(), Ok(()));
     }
 
+    /// Whatever is switched on or off the program is sound, and with 2,048 words it fits; with 1,024 it does or is told.
+    #[test]
+    fn every_mix_of_switches_has_a_program_or_is_told() {
+        let mut small = 0;
+        for mix in 0..128u32 {
+            let on = |bit: u32| mix >> bit & 1 == 1;
+            for program_words in [1024, 2048] {
+                let c = ToeConfig {
+                    program_words,
+                    sack: on(0),
+                    timestamps: on(0) && on(1),
+                    icmp_errors: on(2),
+                    isn_hash: on(3),
+                    delayed_ack: on(4),
+                    ethernet: on(5),
+                    vlan: on(5) && on(6),
+                    gateway: [192, 168, 69, 1],
+                    ..ToeConfig::default()
+                };
+                match c.check() {
+                    Ok(()) => {
+                        assert!(program::program(&c).words.len() <= program_words);
+                        small += usize::from(program_words == 1024);
+                    }
+                    Err(e) => {
+                        assert_eq!((e.field, program_words), ("program_words", 1024), "{c:?}")
+                    }
+                }
+            }
+        }
+        assert!(small > 0);
+    }
+
     #[test]
     fn a_bad_value_is_named_with_its_limit() {
         let c = ToeConfig {

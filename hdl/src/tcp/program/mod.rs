@@ -400,9 +400,13 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     }
 }
 
-/// Words of the program for a configuration, whatever its memory holds.
+/// Words of the program for a configuration, whatever its memory holds. What only the large program has needs all of that.
 pub fn length(config: &ToeConfig) -> usize {
-    assemble(config, 4096).words.len()
+    let mut config = config.clone();
+    if config.sack || config.icmp_errors {
+        config.program_words = config.program_words.max(2048);
+    }
+    assemble(&config, 4096).words.len()
 }
 
 /// The entries: four words for each but the last, which goes straight on.
@@ -452,6 +456,7 @@ mod tests {
             (256, 256, 576, [0; 4], false),
             (32768, 32768, 1500, [192, 168, 69, 1], true),
             (8192, 8192, 1500, [10, 0, 0, 1], true),
+            (8192, 8192, 1500, [10, 0, 0, 1], false),
         ] {
             let config = ToeConfig {
                 rx_ring_bytes: rx,

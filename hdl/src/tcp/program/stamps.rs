@@ -105,13 +105,13 @@ pub(super) fn reuse(a: &mut Asm) {
     a.when(A).set(B);
     a.unless(B).clear(C);
     a.ld(FLAGS).or_not_sign(A);
+    a.when(A).br(".by_number");
     a.ld(SEG_TSVAL);
     a.rsb(TS_RECENT).sign(B);
-    a.when(A).clear(B);
     a.when(B).clear(C);
     a.sub(TS_RECENT).sign(B);
-    a.when(A).clear(B);
     a.when(B).set(C);
+    a.label(".by_number");
 }
 
 /// Our SYN, and a SYN-ACK but for the first: on to `emit_counted`, or `send_syn.unstamped`.
