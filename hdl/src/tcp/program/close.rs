@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify, out};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
@@ -168,7 +168,7 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
         a.ld(T_RECENT).to(TS_RECENT);
         a.ld(T_OFFSET).to(TS_OFFSET);
         a.ld(TICK_LONG).to(TS_AGE);
-        a.shl3(kf(1 << 28));
+        super::stamps::stamped(a);
         a.unless(B).ld(k(0));
         a.or(T_LEN).to(FLAGS);
     } else {

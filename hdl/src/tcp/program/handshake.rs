@@ -58,10 +58,9 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::ACK, RCV_NXT);
     a.out(out::OPTION, k(mss_option(config)));
     if config.timestamps {
-        a.note("RFC 7323 section 3.2: timestamps likewise")
-            .shr1(kf(1 << 27))
-            .and(SEG_MSSOPT)
-            .not_zero(B);
+        a.note("RFC 7323 section 3.2: timestamps likewise");
+        super::stamps::stamps_in(a);
+        a.and(SEG_MSSOPT).not_zero(B);
         a.when(B).br(".stamps");
     }
     if config.sack {

@@ -300,7 +300,7 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.br("send_ack_rest");
     if config.timestamps {
         a.label("shut_stamped");
-        a.shl1(kf(3 << 27)).add(T_CTL).to(T_CTL);
+        super::stamps::three_more_words(a);
         a.call("stamp");
         a.br("shut_headers");
     }

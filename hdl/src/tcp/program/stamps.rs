@@ -26,17 +26,17 @@ pub(super) const BYTES: u32 = 12;
 const NO_PEER: u32 = 0xE000_0000;
 
 /// acc: the bit of SEG_MSSOPT that tells of timestamps.
-fn stamps_in(a: &mut Asm) {
+pub(super) fn stamps_in(a: &mut Asm) {
     a.shr1(kf(1 << 27));
 }
 
 /// acc = [`flags::STAMPED`]
-fn stamped(a: &mut Asm) {
+pub(super) fn stamped(a: &mut Asm) {
     a.shl3(kf(1 << 28));
 }
 
 /// T_CTL has the three words more.
-fn three_more_words(a: &mut Asm) {
+pub(super) fn three_more_words(a: &mut Asm) {
     a.shl1(kf(3 << 27)).add(T_CTL).to(T_CTL);
 }
 
