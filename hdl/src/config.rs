@@ -6,6 +6,9 @@ use crate::tcp::{parser::LOOK_UP_CYCLES, program, table::longest_look_up};
 /// The largest number of connections: what a connection's number of 10 bits can tell apart.
 pub const MAX_CONNECTIONS: usize = 1024;
 
+/// How many words a program memory may have: powers of two, and those with a second bank above 2,048, for which an ECP5 needs one or two block RAMs more.
+pub const PROGRAM_WORDS: [usize; 5] = [1024, 2048, 2560, 3072, 4096];
+
 // The connection table's longest look-up is over before the parser's payload queue must give up.
 const _: () = assert!(longest_look_up() <= LOOK_UP_CYCLES);
 
@@ -83,7 +86,7 @@ pub struct ToeConfig {
     pub isn_hash: bool,
     /// Key of that hash at first: for it holds what is said of `hash_key`. Two engines that a peer might take for one have different ones.
     pub isn_key: u64,
-    /// Words of the engine's program memory: a power of two, 1,024 (what an HX8K has room for) to 4,096. With 1,024 the program leaves out what [`ToeConfig::complete`]
+    /// Words of the engine's program memory: one of [`PROGRAM_WORDS`], of which the first is what an HX8K has room for. With 1,024 the program leaves out what [`ToeConfig::complete`]
     /// lists. A configuration whose program is longer is refused.
     pub program_words: usize,
     /// Text is acknowledged with data, with the second segment, or 40 ms late (RFC 9293 section 3.8.6.3); else every segment at once.
@@ -126,7 +129,7 @@ impl Default for ToeConfig {
             hash_key: 0x5DEE_CE66_D1CE_4E5B,
             isn_hash: true,
             isn_key: 0xB5AD_4ECE_DA1C_E2A9,
-            program_words: 2048,
+            program_words: 3072,
             delayed_ack: true,
             tick_cycles: 125_000,
             sack: true,
@@ -236,7 +239,13 @@ impl ToeConfig {
         power("rx_ring_bytes", self.rx_ring_bytes, 256, 32768)?;
         power("tx_ring_bytes", self.tx_ring_bytes, 256, 32768)?;
         power("icmp_bytes", self.icmp_bytes, 64, 2048)?;
-        power("program_words", self.program_words, 1024, 4096)?;
+        if !PROGRAM_WORDS.contains(&self.program_words) {
+            return Err(ConfigError {
+                field: "program_words",
+                value: self.program_words.to_string(),
+                limit: "1024, 2048, 2560, 3072 or 4096".into(),
+            });
+        }
         // Four timers, three cycles each, and a third as much again for the commands between them.
         let scan = 16 * self.entries();
         if self.tick_cycles < scan {
@@ -296,7 +305,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("2048 or more: what this configuration asks for takes a program of {length} words. Or leave out timestamps, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP"),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out timestamps, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -348,13 +357,13 @@ mod tests {
         assert_eq!(ToeConfig::default().check(), Ok(()));
     }
 
-    /// Whatever is switched on or off the program is sound, and with 2,048 words it fits; with 1,024 it does or is told.
+    /// Whatever is switched on or off the program is sound, and with 3,072 words it fits; with 1,024 it does or is told.
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let mut small = 0;
         for mix in 0..128u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
-            for program_words in [1024, 2048] {
+            for program_words in [1024, 3072] {
                 let c = ToeConfig {
                     program_words,
                     sack: on(0),

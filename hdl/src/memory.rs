@@ -11,21 +11,24 @@ use rust_hdl::prelude::*;
 const LARGE: usize = 2048;
 /// Words of such a piece.
 const PIECE: usize = 64;
-/// Bits up to which a memory goes into LUTs on an ECP5 (`TOE_ECP5`): 2,048 take 32 small RAMs of 16 x 4 bits. Of block RAMs, each of which they would fill to an eighth, that device has the fewest; on the HX8K,
+/// Bits up to which a memory goes into LUTs on an ECP5 (`TOE_ECP5`): 3,584 take 56 small RAMs of 16 x 4 bits. Of block RAMs, each of which they would fill to a fifth, that device has the fewest; on the HX8K,
 /// which has no such small RAM, a memory stays where Yosys puts it.
-const SMALL: usize = 2048;
+const SMALL: usize = 3584;
 
-/// The Verilog of a memory's words, `memory`, with their first values: zero where `image`, which gives indices and values, has none.
+/// The Verilog of a memory's words, `name`, with their first values: zero where `image`, which gives indices and values, has none.
 ///
 /// A large one reads quickly where `TOE_ZEROED` is defined: the first zeros are left out then, and whoever defines it sees to it that every memory with the attribute
 /// `zeroed` begins with zeros where it has no other value. So do the flows of `toe_sim` and `toe_bsp`.
-pub(crate) fn words(width: usize, depth: usize, image: &[(usize, String)]) -> String {
+pub(crate) fn words(name: &str, width: usize, depth: usize, image: &[(usize, String)]) -> String {
     let top = depth - 1;
-    let range = format!("reg [{}:0] memory [{top}:0];\ninteger i;\n", width - 1);
+    let range = format!(
+        "reg [{}:0] {name} [{top}:0];\ninteger {name}_i;\n",
+        width - 1
+    );
     let given = |from: usize, to: usize| -> String {
         (image.iter())
             .filter(|(i, _)| (from..to).contains(i))
-            .map(|(i, word)| format!("    memory[{i}] = {word};\n"))
+            .map(|(i, word)| format!("    {name}[{i}] = {word};\n"))
             .collect()
     };
     if depth < LARGE {
@@ -36,7 +39,7 @@ pub(crate) fn words(width: usize, depth: usize, image: &[(usize, String)]) -> St
             ""
         };
         return format!(
-            "{small}(* no_rw_check *) {range}initial begin\n    for (i = 0; i <= {top}; i = i + 1) memory[i] = 0;\n{image}end\n"
+            "{small}(* no_rw_check *) {range}initial begin\n    for ({name}_i = 0; {name}_i <= {top}; {name}_i = {name}_i + 1) {name}[{name}_i] = 0;\n{image}end\n"
         );
     }
     let mut text = format!("(* no_rw_check, zeroed *) {range}");
@@ -52,10 +55,10 @@ pub(crate) fn words(width: usize, depth: usize, image: &[(usize, String)]) -> St
             text += &format!(
                 "\
 `ifndef TOE_ZEROED
-genvar from_{plain};
-generate for (from_{plain} = {plain}; from_{plain} < {from}; from_{plain} = from_{plain} + {PIECE}) begin : zeros_{plain}
+genvar {name}_{plain};
+generate for ({name}_{plain} = {plain}; {name}_{plain} < {from}; {name}_{plain} = {name}_{plain} + {PIECE}) begin : {name}_zeros_{plain}
     integer i;
-    initial for (i = from_{plain}; i < from_{plain} + {PIECE}; i = i + 1) memory[i] = 0;
+    initial for (i = {name}_{plain}; i < {name}_{plain} + {PIECE}; i = i + 1) {name}[i] = 0;
 end endgenerate
 `endif
 "
@@ -64,7 +67,7 @@ end endgenerate
         if from < depth {
             let to = from + PIECE;
             text += &format!(
-                "initial begin\n    for (i = {from}; i < {to}; i = i + 1) memory[i] = 0;\n{own}end\n"
+                "initial begin\n    for ({name}_i = {from}; {name}_i < {to}; {name}_i = {name}_i + 1) {name}[{name}_i] = 0;\n{own}end\n"
             );
         }
         plain = from + PIECE;
@@ -156,7 +159,7 @@ impl<D: Synth, const A: usize> Logic for Memory<D, A> {
     if (write_enable) memory[write_address[{high}:0]] <= write_data;
 end
 ",
-            words = words(D::BITS, self._words.len(), &image(&self._words)),
+            words = words("memory", D::BITS, self._words.len(), &image(&self._words)),
             high = self._words.len().ilog2() - 1,
         ))
     }
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn the_verilog_of_a_large_memory_clears_each_word_once() {
         let image = [(0, "8'h1".to_string()), (4000, "8'h2".to_string())];
-        let text = words(8, 4096, &image);
+        let text = words("memory", 8, 4096, &image);
         let mut cleared = vec![0; 4096];
         let number = |text: &str| -> usize {
             let digits = text.split(|c: char| !c.is_ascii_digit()).next();
@@ -263,7 +266,7 @@ mod tests {
         };
         for line in text.lines().map(str::trim) {
             let mut loop_of = None;
-            if line.starts_with("generate") || line.starts_with("for (i = ") {
+            if line.starts_with("generate") || line.starts_with("for (memory_i = ") {
                 let (_, from) = line.split_once(" = ").unwrap();
                 let (_, to) = line.split_once(" < ").unwrap();
                 loop_of = Some(number(from)..number(to));

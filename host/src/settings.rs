@@ -317,7 +317,7 @@ vlan = {}
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
 ethernet = {}
-# Words of the engine's program memory: 1024, 2048 or 4096. 1024 do without Ethernet, SACK, timestamps and the keyed hash.
+# Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps and the keyed hash.
 program_words = {}
 ",
         c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.vlan, c.delayed_ack, c.ethernet,

@@ -362,7 +362,7 @@ impl Engine {
     /// as first contents of operands 48 to 63 and, with `has_far`, of those of the far bank.
     ///
     /// # Panics
-    /// If `connections` is not 1 to 1024, `program_words` is not a power of two from 16 to 4096, or the program is longer than that or holds a word of more than 24 bits.
+    /// If `connections` is not 1 to 1024, `program_words` is not from 16 to 4096 and what a [`HoldMemory`] may have, or the program is longer than that or holds a word of more than 24 bits.
     pub fn new(
         connections: usize,
         program_words: usize,
@@ -375,8 +375,8 @@ impl Engine {
             "Engine: connections is {connections}, but must be from 1 to 1024"
         );
         assert!(
-            program_words.is_power_of_two() && (16..=4096).contains(&program_words),
-            "Engine: program_words is {program_words}, but must be a power of two from 16 to 4096"
+            (16..=4096).contains(&program_words),
+            "Engine: program_words is {program_words}, but must be from 16 to 4096"
         );
         assert!(
             program.len() <= program_words,

@@ -9,6 +9,9 @@ use crate::memory;
 
 /// As [`crate::memory::Memory`], with a read enable: while it is low, `read_data` keeps its word, so a pipeline can stand still.
 ///
+/// A depth that is the sum of two powers of two has a second bank for the smaller one, above the first: 2,048 and 1,024 words of 24 bits take five block RAMs of an ECP5, 4,096 would take six. What chooses
+/// between them stands behind the words that they show.
+///
 /// The same promise: a word read at the edge that writes it is undefined on hardware. And `read_data` means nothing before the first read: a first
 /// value would cost a cell a bit.
 #[derive(LogicBlock, Debug)]
@@ -27,11 +30,11 @@ impl<D: Synth, const A: usize> HoldMemory<D, A> {
     /// A RAM of `depth` words that begins with `image`; what the image leaves over is zero.
     ///
     /// # Panics
-    /// If `depth` is not a power of two of at least 2, does not fit `A` address bits, or is less than the image.
+    /// If `depth` is not a power of two of at least 2 or the sum of two different ones, does not fit `A` address bits, or is less than the image.
     pub fn with_image(depth: usize, image: &[D]) -> Self {
         assert!(
-            depth.is_power_of_two() && depth >= 2 && depth.ilog2() as usize <= A,
-            "HoldMemory: depth {depth} must be a power of two, 2 to 2^{A}"
+            Self::is_depth(depth) && depth <= 1 << A,
+            "HoldMemory: depth {depth} must be a power of two or the sum of two, 2 to 2^{A}"
         );
         assert!(
             image.len() <= depth,
@@ -52,6 +55,28 @@ impl<D: Synth, const A: usize> HoldMemory<D, A> {
         }
     }
 
+    /// A power of two of at least 2, or the sum of two different ones.
+    const fn is_depth(depth: usize) -> bool {
+        depth.count_ones() <= 2 && depth >= 2 && depth & 1 == 0
+    }
+
+    /// Words of the first bank, the larger one, and of the second.
+    fn banks(&self) -> (usize, usize) {
+        let first = 1 << self._words.len().ilog2();
+        (first, self._words.len() - first)
+    }
+
+    /// Which word an address means: bits above what a bank needs are ignored.
+    fn index(&self, address: u64) -> usize {
+        let (first, second) = self.banks();
+        let address = address as usize;
+        if second != 0 && address & first != 0 {
+            first + (address & (second - 1))
+        } else {
+            address & (first - 1)
+        }
+    }
+
     /// What the simulated RAM holds, for tests and export.
     pub fn words(&self) -> &[D] {
         &self._words
@@ -61,14 +86,13 @@ impl<D: Synth, const A: usize> HoldMemory<D, A> {
 impl<D: Synth, const A: usize> Logic for HoldMemory<D, A> {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let mask = self._words.len() - 1;
             if self.read_enable.val() {
-                let read: u64 = self.read_address.val().to_u64();
-                self.read_data.next = self._words[read as usize & mask];
+                let read = self.index(self.read_address.val().to_u64());
+                self.read_data.next = self._words[read];
             }
             if self.write_enable.val() {
-                let write: u64 = self.write_address.val().to_u64();
-                self._words[write as usize & mask] = self.write_data.val();
+                let write = self.index(self.write_address.val().to_u64());
+                self._words[write] = self.write_data.val();
             }
         }
     }
@@ -78,15 +102,42 @@ impl<D: Synth, const A: usize> Logic for HoldMemory<D, A> {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(format!(
-            "\
-{words}always @(posedge clock) begin
+        let (first, second) = self.banks();
+        let words = |name: &str, from: usize, depth: usize| {
+            let image = memory::image(&self._words[from..from + depth]);
+            memory::words(name, D::BITS, depth, &image)
+        };
+        let low = words("memory", 0, first);
+        let high = first.ilog2() - 1;
+        if second == 0 {
+            return Verilog::Custom(format!(
+                "\
+{low}always @(posedge clock) begin
     if (read_enable) read_data <= memory[read_address[{high}:0]];
     if (write_enable) memory[write_address[{high}:0]] <= write_data;
 end
+"
+            ));
+        }
+        Verilog::Custom(format!(
+            "\
+{low}{above}reg [{top}:0] low_word, above_word;
+reg is_above;
+always @(posedge clock) begin
+    if (read_enable) begin
+        low_word <= memory[read_address[{high}:0]];
+        above_word <= above[read_address[{above_high}:0]];
+        is_above <= read_address[{bank}];
+    end
+    if (write_enable && !write_address[{bank}]) memory[write_address[{high}:0]] <= write_data;
+    if (write_enable && write_address[{bank}]) above[write_address[{above_high}:0]] <= write_data;
+end
+always @(*) read_data = is_above ? above_word : low_word;
 ",
-            words = memory::words(D::BITS, self._words.len(), &memory::image(&self._words)),
-            high = self._words.len().ilog2() - 1,
+            above = words("above", first, second),
+            top = D::BITS - 1,
+            above_high = second.ilog2() - 1,
+            bank = high + 1,
         ))
     }
 
@@ -702,50 +753,65 @@ mod tests {
     /// A word is read one cycle after its address if enabled, and else stands; every word has its own place; high bits of addresses are ignored.
     #[test]
     fn hold_memory_keeps_its_word_and_equals_its_verilog() {
-        let image: Vec<Bits<8>> = [0x12, 0x00, 0xFF, 0x80].map(bits).to_vec();
-        let mut model = [0; 16];
-        model[..4].copy_from_slice(&[0x12, 0, 0xFF, 0x80]);
-        let state = std::cell::RefCell::new((model, None, 0));
-        let report = toe_sim::lockstep::lockstep_observed(
-            "hold_memory",
-            || HoldMemory::<Bits<8>, 6>::with_image(16, &image),
-            |uut, clk| uut.clock.next = Clock { clk },
-            10_000,
-            3,
-            |uut, cycle, rng| {
-                let read = rng.random_range(0..64_u64);
-                uut.read_address.next = read.to_bits();
-                uut.read_enable.next = cycle == 0 || rng.random_bool(0.5);
-                let write = (read + rng.random_range(1..16)) % 64;
-                uut.write_address.next = write.to_bits();
-                uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
-                // The first cycles read the image.
-                uut.write_enable.next = cycle >= 100 && rng.random_bool(0.5);
-            },
-            |uut, cycle| {
-                let (model, standing, held) = &mut *state.borrow_mut();
-                if let Some(word) = *standing {
-                    assert_eq!(uut.read_data.val().to_u64(), word, "cycle {cycle}");
-                }
-                if uut.read_enable.val() {
-                    *standing = Some(model[uut.read_address.val().to_u64() as usize % 16]);
-                } else {
-                    *held += 1;
-                }
-                if uut.write_enable.val() {
-                    let at = uut.write_address.val().to_u64() as usize % 16;
-                    model[at] = uut.write_data.val().to_u64();
-                }
-            },
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
-        report.assert_active();
-        assert!(state.borrow().2 > 1000, "it hardly ever held");
+        // One bank of 16 words, whose addresses of six bits come four times; 16 and 4, whose upper ones come four times in each upper half.
+        let one = |at: u64| at as usize % 16;
+        let two = |at: u64| match at % 32 {
+            low @ 0..16 => low as usize,
+            high => 16 + high as usize % 4,
+        };
+        for (depth, place) in [(16, &one as &dyn Fn(u64) -> usize), (20, &two)] {
+            let mut model = [0; 20];
+            model[..4].copy_from_slice(&[0x12, 0, 0xFF, 0x80]);
+            model[depth - 3] = 0x5A;
+            let image: Vec<Bits<8>> = (model[..depth].iter())
+                .map(|word: &u64| word.to_bits())
+                .collect();
+            let state = std::cell::RefCell::new((model, None, 0));
+            let report = toe_sim::lockstep::lockstep_observed(
+                &format!("hold_memory_{depth}"),
+                || HoldMemory::<Bits<8>, 6>::with_image(depth, &image),
+                |uut, clk| uut.clock.next = Clock { clk },
+                10_000,
+                3,
+                |uut, cycle, rng| {
+                    let read = rng.random_range(0..64_u64);
+                    uut.read_address.next = read.to_bits();
+                    uut.read_enable.next = cycle == 0 || rng.random_bool(0.5);
+                    let mut write = rng.random_range(0..64_u64);
+                    while place(write) == place(read) {
+                        write = rng.random_range(0..64);
+                    }
+                    uut.write_address.next = write.to_bits();
+                    uut.write_data.next = u64::from(rng.random::<u8>()).to_bits();
+                    // The first cycles read the image.
+                    uut.write_enable.next = cycle >= 200 && rng.random_bool(0.5);
+                },
+                |uut, cycle| {
+                    let (model, standing, held) = &mut *state.borrow_mut();
+                    if let Some(word) = *standing {
+                        assert_eq!(uut.read_data.val().to_u64(), word, "cycle {cycle}");
+                    }
+                    if uut.read_enable.val() {
+                        *standing = Some(model[place(uut.read_address.val().to_u64())]);
+                    } else {
+                        *held += 1;
+                    }
+                    if uut.write_enable.val() {
+                        let at = place(uut.write_address.val().to_u64());
+                        model[at] = uut.write_data.val().to_u64();
+                    }
+                },
+            )
+            .unwrap_or_else(|error| panic!("{error}"));
+            report.assert_active();
+            assert!(state.borrow().2 > 1000, "it hardly ever held");
+        }
     }
 
     #[test]
-    #[should_panic(expected = "depth 48 must be a power of two")]
-    fn depth_is_a_power_of_two() {
+    #[should_panic(expected = "depth 56 must be a power of two or the sum of two")]
+    fn depth_is_a_power_of_two_or_the_sum_of_two() {
         let _ = HoldMemory::<Bits<8>, 6>::with_image(48, &[]);
+        let _ = HoldMemory::<Bits<8>, 6>::with_image(56, &[]);
     }
 }
