@@ -178,6 +178,9 @@ pub mod pending {
     pub const AGAIN: u8 = 7;
 }
 
+/// A threshold of `TX_PIPE` that is none: all is lost that was neither sacked nor sent again.
+pub const PIPE_ALL: u8 = 32;
+
 /// Where the program starts for each kind of event.
 pub mod vector {
     /// a segment of no connection

@@ -27,7 +27,7 @@
 //! One that is cut, first or again, has none. `TX_SACK` marks S each descriptor that lies wholly inside `[a, b)`. Of both edges the distance from the head's first byte is taken, modulo 2^16, and no byte of a
 //! descriptor is further than 32,768 from there: so nothing wraps in what is compared, whatever a peer makes up. An edge below the head seems to lie above all descriptors: a left one marks none, a right one bounds
 //! none. `TX_PIPE` (b descriptors are sent, `imm` is the threshold) goes from the last one sent down to the head and counts those with S: what has neither S nor R and as many with S above it as the threshold says gets L; a
-//! threshold of 0 is a timeout: each gets L and loses S and R (RFC 2018 section 8). It adds up what is on its way (neither S, nor L without R), and ends with the lowest one that has L alone: the next to be sent again.
+//! threshold of 0 is a timeout: each gets L and loses S and R (RFC 2018 section 8). Of the threshold the lower five bits count, so that with [`isa::PIPE_ALL`](super::isa::PIPE_ALL) each that has neither S nor R gets L. It adds up what is on its way (neither S, nor L without R), and ends with the lowest one that has L alone: the next to be sent again.
 //! `TX_MARK` marks it R.
 //!
 //! **Latency.** Query 5 cycles, start to the first byte 6, last byte to `burst_done` 3 (4 if it closes a segment), each behind at most one command. `TX_PEEK` 4, `TX_INIT` 3, `TX_CUT` 5,
@@ -777,7 +777,7 @@ impl Logic for TxRing {
         self.used_down.next = self.r.q.val().used - bits::<5>(1);
         self.above_sent.next = self.r.q.val().top_read + self.b_five.val();
         self.threshold.next = bit_cast::<7, 6>(self.command.imm.val());
-        self.minus_threshold.next = bits::<7>(0) - self.threshold.val();
+        self.minus_threshold.next = bits::<7>(0) - (self.threshold.val() & bits::<7>(31));
         self.margin.next = self.r.q.val().margin;
         self.margin_up.next = self.r.q.val().margin + bits::<7>(1);
         self.sacked.next = self.top.val().get_bit(1);
@@ -1333,7 +1333,7 @@ impl Logic for TxRing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::isa::cmd;
+    use super::super::isa::{cmd, PIPE_ALL};
     use super::*;
     use rand::{rngs::StdRng, Rng, SeedableRng};
     use std::collections::VecDeque;
@@ -1411,7 +1411,7 @@ mod tests {
             for n in 0..sent {
                 let above = marks[n + 1..sent].iter().filter(|said| said.sacked).count();
                 let said = &mut marks[n];
-                if threshold > 0 && !said.sacked && !said.again && above >= threshold {
+                if threshold > 0 && !said.sacked && !said.again && above >= threshold & 31 {
                     said.lost = true;
                 }
             }
@@ -1558,6 +1558,7 @@ mod tests {
                         imm = match rng.random_range(0..20) {
                             0 => 0,
                             1 => rng.random_range(0..64),
+                            2 | 3 => PIPE_ALL.into(),
                             _ => rng.random_range(1..4),
                         };
                         b = rng.random_range(0..=used) as u32;
@@ -1957,6 +1958,7 @@ mod tests {
                     assert_eq!(result2, (from << 16 | next.unwrap_or(0)) as u64, "{at}");
                     match (imm, next) {
                         (0, _) => "pipe after a timeout",
+                        (32, Some(_)) => "pipe, all is lost that is not sacked",
                         (_, Some(0)) => "pipe, the head is due",
                         (_, Some(_)) => "pipe, another is due",
                         (_, None) => "pipe, none is due",
@@ -2058,6 +2060,7 @@ mod tests {
             "sack",
             "sack, nothing new",
             "pipe after a timeout",
+            "pipe, all is lost that is not sacked",
             "pipe, the head is due",
             "pipe, another is due",
             "pipe, none is due",
@@ -2313,6 +2316,19 @@ mod tests {
         );
     }
 
+    /// RFC 8985's rule without its times: what was neither sacked nor sent again is lost.
+    #[test]
+    fn all_that_is_not_sacked_may_be_lost() {
+        let mut uut = eight(true);
+        command(&mut uut, cmd::TX_MARK, 0, 0);
+        command(&mut uut, cmd::TX_SACK, 1020, 1050);
+        edge(&mut uut);
+        assert_eq!(pipe(&mut uut, 32), (6 + 8, true, 10, 10 << 16 | 1));
+        edge(&mut uut);
+        command(&mut uut, cmd::TX_MARK, 1, 0);
+        assert_eq!(pipe(&mut uut, 3), (6 + 8, true, 20, 50 << 16 | 5));
+    }
+
     /// A burst that closes a segment costs these commands one cycle, wherever it comes, and nothing else.
     #[test]
     fn a_burst_makes_the_scoreboard_stand_still_for_a_cycle() {
@@ -2446,7 +2462,10 @@ mod tests {
                     }
                     8 => {
                         let sent = rng.random_range(0..=used);
-                        let threshold = rng.random_range(0..4) * rng.random_range(0..2);
+                        let threshold = match rng.random_range(0..9) {
+                            0 => PIPE_ALL,
+                            n => n % 2 * rng.random_range(0..4),
+                        };
                         uut.command.imm.next = u64::from(threshold).into();
                         let got = command(&mut uut, cmd::TX_PIPE, 0, u64::from(sent));
                         let pipe = model.pipe(0, sent, threshold);

@@ -255,7 +255,7 @@ impl TxRing {
             }
             if threshold == 0 {
                 (d.sacked, d.lost, d.again) = (false, true, false);
-            } else if !d.sacked && !d.again && above >= usize::from(threshold) {
+            } else if !d.sacked && !d.again && above >= usize::from(threshold & 31) {
                 d.lost = true;
             }
             if !d.sacked && (!d.lost || d.again) {

@@ -177,6 +177,9 @@ pub mod words {
     pub const LOST_AGAIN: Operand = Operand::far_state(17, "lost_again");
     /// `snd_max` when the timer last found nothing outstanding and nothing to send ([`super::retransmit`]). Only with SACK.
     pub const REST: Operand = Operand::far_state(18, "rest");
+    /// `snd_una` when what is lost was sent again last, and the time. Only with SACK.
+    pub const RESENT_UNA: Operand = Operand::far_state(29, "resent_una");
+    pub const RESENT_AT: Operand = Operand::far_state(30, "resent_at");
     /// Words used of the 32.
     pub const USED: usize = 32;
 

@@ -12,7 +12,7 @@ use super::words::*;
 use super::{constant, dup, flags, none, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Operand};
-use crate::tcp::isa::{cmd, out, seg};
+use crate::tcp::isa::{cmd, out, seg, PIPE_ALL};
 
 /// RFC 6675 section 2, DupThresh.
 const DUP_THRESH: u8 = 3;
@@ -194,13 +194,28 @@ fn output(a: &mut Asm) {
     a.note("nothing is lost: new text (NextSeg, rule 2), whatever the flight; by force, the FIN");
     a.when(FORCE).br("head_again");
     a.set(LIMITED);
-    a.br("output_now");
+    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.when(OK).br("output_now");
+    a.note("neither is there new text. What went again has come (SND.UNA moved on, no sooner than half a round trip after it), and nothing new was sent since: all that was sent before it is lost (RFC 8985 section 6.2, step 5)");
+    a.shr3(SRTT).st(T1);
+    a.ld(RESENT).xor(SND_MAX).not_zero(A);
+    a.ld(RESENT_UNA).xor(SND_UNA).or_zero(A);
+    a.shr1(T1).st(T1);
+    a.ld(TICK_LONG).sub(RESENT_AT).sub(T1).or_sign(A);
+    a.ld(TX_INDEX);
+    a.unless(A).cmd_imm(cmd::TX_PIPE, PIPE_ALL);
+    a.note("else what lies below something sacked (NextSeg, rule 3)")
+        .when(A)
+        .cmd_imm(cmd::TX_PIPE, 1);
+    a.unless(OK).br("output_now");
     a.label("again.lost")
         .note("NextSeg, rule 1: the first that is lost and was not sent again");
     a.shr16(RESULT2).st(T0);
     a.ldi(0x1F).and(RESULT2).st(T1);
     a.label("again.marked");
     a.ld(SND_MAX).st(RESENT);
+    a.ld(SND_UNA).st(RESENT_UNA);
+    a.ld(TICK_LONG).st(RESENT_AT);
     a.cmd_a(cmd::TX_FREE, SND_UNA);
     none(a, TIMED_AT);
     a.ld(RESULT2).add(T0).to(T_SEQ);
@@ -556,6 +571,82 @@ mod tests {
                 assert_ne!(out.seq, 1, "{right}");
             }
         }
+        s.counted(Cause::Retransmit, 1);
+    }
+
+    /// RFC 6675 section 4, NextSeg, rule 3: a second hole, above which only one segment is sacked, goes as soon as there is room and nothing else to send.
+    #[test]
+    fn a_hole_below_something_sacked_goes_when_there_is_no_new_text() {
+        let mut s = both();
+        s.write(&[7; 8000]);
+        for n in 0..8 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        // 1 is lost, 6,001 is not yet: cwnd 4, in the pipe 6,001 and the first's copy.
+        s.inject(ack(1).sack(&[(1001, 6001)]));
+        leave(&mut s, &[1]);
+        s.inject(ack(1).sack(&[(7001, 8001), (1001, 6001)]));
+        leave(&mut s, &[6001]);
+        s.inject(ack(8001)).silence();
+        s.counted(Cause::Retransmit, 2)
+            .counted(Cause::RtoExpired, 0);
+        // New text comes first (rule 2).
+        let mut s = both();
+        s.write(&[7; 8000]);
+        for n in 0..8 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        s.inject(ack(1).sack(&[(1001, 6001)]));
+        leave(&mut s, &[1]);
+        s.toe.host_write(0, &[7; 2000]);
+        s.inject(ack(1).sack(&[(7001, 8001), (1001, 6001)]));
+        leave(&mut s, &[8001, 9001]);
+    }
+
+    /// The first and the last two of six are lost: the copy of the first has come, and no SACK tells of the others.
+    fn tail_lost(rtt: u32) -> Script {
+        let mut s = both();
+        for n in 1..20 {
+            s.write(b"x");
+            s.expect(ACK, n, 1, 1);
+            s.ticks(20).inject(ack(n + 1)).silence();
+        }
+        s.write(&[7; 6000]);
+        leave(&mut s, &[20, 1020, 2020, 3020, 4020, 5020]);
+        s.ticks(20).inject(ack(20).sack(&[(1020, 4020)]));
+        leave(&mut s, &[20]);
+        assert_ne!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+        s.ticks(rtt).inject(ack(4020));
+        s
+    }
+
+    /// RFC 8985 section 6.2, step 5, as far as it goes without a time for each segment.
+    #[test]
+    fn what_was_sent_before_a_copy_that_has_come_is_lost() {
+        let mut s = tail_lost(20);
+        leave(&mut s, &[4020, 5020]);
+        s.inject(ack(6020)).silence();
+        assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
+        s.counted(Cause::Retransmit, 3)
+            .counted(Cause::RtoExpired, 0);
+    }
+
+    /// An ACK sooner than half a round trip after the copy speaks of what was only late.
+    #[test]
+    fn an_early_ack_is_not_that_of_the_copy() {
+        let mut s = tail_lost(8);
+        s.silence();
+        s.counted(Cause::Retransmit, 1);
+    }
+
+    #[test]
+    fn and_neither_is_one_that_acknowledges_nothing_or_where_new_text_went_since() {
+        let mut s = tail_lost(0);
+        // SND.UNA has not moved since the copy left.
+        s.ticks(20).inject(ack(4020)).silence();
+        s.counted(Cause::Retransmit, 1);
+        let mut s = gone_again(2000);
+        s.ticks(30).inject(ack(6001)).silence();
         s.counted(Cause::Retransmit, 1);
     }
 
