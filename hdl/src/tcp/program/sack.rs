@@ -130,14 +130,14 @@ fn blocks_in(a: &mut Asm) {
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
     a.when(A).br("probed");
     a.set(BUSY);
-    a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
-    a.unless(A).br(".over");
-    a.note("after a timeout, not in recovery: slow start");
+    a.note("after a timeout, not in recovery: slow start, by the last ACK of that, too");
     a.ldi(dup::RECOVERY).and(DUP_ACKS).zero(B);
     a.ld(T_ACKED).sub(MSS).sign(A);
     a.unless(A).ld(MSS);
     a.add(CWND);
     a.when(B).st(CWND);
+    a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
+    a.unless(A).br(".over");
     a.ld(SEG_ACK);
     a.br("grown");
     a.label("scored.over")
@@ -723,6 +723,24 @@ mod tests {
         assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
         s.inject(ack(8001)).silence();
         assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
+    }
+
+    /// RFC 5681 section 3.1: the ACK of what the timer sent again is one of slow start, and two segments go: one alone would wait for the peer's delayed ACK.
+    #[test]
+    fn the_last_ack_after_a_timeout_counts_in_slow_start() {
+        let mut s = gone_again(2000);
+        let rto = s.word(RTO);
+        s.ticks(rto);
+        leave(&mut s, &[1]);
+        assert_eq!(s.word(CWND), 1000);
+        s.inject(ack(8001)).silence();
+        assert_eq!(s.word(CWND), 2000);
+        s.write(&[7; 3000]);
+        leave(&mut s, &[8001, 9001]);
+        // In recovery none counts.
+        let mut s = gone_again(2000);
+        s.inject(ack(8001)).silence();
+        assert_eq!(s.word(CWND), 3000);
     }
 
     /// RFC 2883 section 4: a block below the ACK that comes with it tells of what came twice.
