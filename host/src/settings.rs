@@ -28,6 +28,7 @@ struct Settings {
     netmask: Ipv4Addr,
     #[serde(deserialize_with = "parsed")]
     gateway: Ipv4Addr,
+    ttl: u8,
     listeners: Vec<Listener>,
     icmp_bytes: usize,
     #[serde(deserialize_with = "parsed")]
@@ -116,6 +117,7 @@ impl Default for Settings {
             ip: c.ip.into(),
             netmask: c.netmask.into(),
             gateway: c.gateway.into(),
+            ttl: c.ttl,
             listeners: listeners
                 .map(|l| Listener {
                     port: l.port,
@@ -156,6 +158,7 @@ impl From<Settings> for ToeConfig {
             ip: s.ip.octets(),
             netmask: s.netmask.octets(),
             gateway: s.gateway.octets(),
+            ttl: s.ttl,
             listeners: (s.listeners.iter())
                 .map(|l| config::Listener {
                     port: l.port,
@@ -291,6 +294,8 @@ mac = \"{mac}\"
 ip = \"{ip}\"
 netmask = \"{netmask}\"
 gateway = \"{gateway}\"
+# Time to live of what is sent, 1 to 255.
+ttl = {}
 # Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen. `backlog = 2` beside them bounds its half-open
 # connections to 2, the oldest of which gives way to a third; left out, there may be as many as there are connections.
 listeners = [
@@ -320,7 +325,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.vlan, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.icmp_errors, c.vlan, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -338,7 +343,7 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
-            mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\n\
+            mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
             icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nicmp_errors = false\nvlan = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
@@ -351,6 +356,7 @@ mod tests {
             ip: [10, 1, 2, 3],
             netmask: [255, 0, 0, 0],
             gateway: [10, 0, 0, 1],
+            ttl: 9,
             listeners: vec![
                 config::Listener::new(80, Owner::Discard),
                 config::Listener::new(81, Owner::Chargen).backlog(3),
@@ -384,6 +390,7 @@ mod tests {
             ("conections = 4", &["conections", "connections"]),
             ("mtu = \"big\"", &["mtu", "big", "u16"]),
             ("mtu = 70000", &["mtu", "70000", "u16"]),
+            ("ttl = 0", &["ttl", "1 to 255"]),
             ("rx_ring_bytes = -1", &["rx_ring_bytes", "-1"]),
             ("mac = \"02:00:00\"", &["mac", "02:00:00", "six octets"]),
             ("mac = \"03:00:00:00:00:01\"", &["mac", "unicast"]),

@@ -1,6 +1,6 @@
 //! Puts the IPv4 header before a payload (RFC 791) and takes turns between two sources, a packet each.
 //!
-//! The header is 20 bytes: don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), time to live 64. Its checksum is summed while the first ten bytes leave.
+//! The header is 20 bytes: don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), the configuration's time to live. Its checksum is summed while the first ten bytes leave.
 //!
 //! Latency: the first byte is offered 1 cycle after the source's `valid`. Throughput: a byte a cycle; one idle cycle between packets.
 //!
@@ -78,7 +78,7 @@ impl Ipv4Tx {
             (5, 0),
             (6, 0x40),
             (7, 0),
-            (8, 64),
+            (8, config.ttl),
         ] {
             fixed[at] = Some(byte);
         }
@@ -248,8 +248,9 @@ mod tests {
     /// Payload, protocol, destination; MAC and tag are made of the destination.
     type Packet = (Vec<u8>, u8, [u8; 4]);
 
-    fn expected((payload, protocol, dst): &Packet) -> Vec<u8> {
+    fn expected((payload, protocol, dst): &Packet, ttl: u8) -> Vec<u8> {
         let mut ip = Ip::to_us(*protocol, payload);
+        ip.ttl = ttl;
         ip.src = IP;
         ip.dst = *dst;
         ip.build()
@@ -273,8 +274,16 @@ mod tests {
 
     /// Sends both lists; packets in the order they left, and the cycle of each beat.
     fn run(a: &[Packet], b: &[Packet], ready: f64) -> (Vec<Vec<u8>>, Vec<usize>) {
+        run_with(a, b, ready, 64)
+    }
+
+    /// The same with a time to live.
+    fn run_with(a: &[Packet], b: &[Packet], ready: f64, ttl: u8) -> (Vec<Vec<u8>>, Vec<usize>) {
         let mut rng = rand::rngs::StdRng::seed_from_u64(791);
-        let mut uut = Ipv4Tx::new(&ToeConfig::default());
+        let mut uut = Ipv4Tx::new(&ToeConfig {
+            ttl,
+            ..ToeConfig::default()
+        });
         uut.connect_all();
         let (mut out, mut beats) = (Collector::default(), vec![]);
         let (mut ai, mut at, mut bi, mut bt) = (0, 0, 0, 0);
@@ -325,7 +334,7 @@ mod tests {
     #[test]
     fn headers_and_sums_at_every_length() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-        for ready in [1.0, 0.4] {
+        for (ready, ttl) in [(1.0, 64), (0.4, 64), (1.0, 1), (1.0, 255)] {
             let packets: Vec<Packet> = [1, 2, 3, 235, 236, 237, 1479, 1480]
                 .into_iter()
                 .chain((0..60).map(|i| 1 + i % 7))
@@ -336,8 +345,8 @@ mod tests {
                     (random_bytes(&mut rng, n), protocol, dst)
                 })
                 .collect();
-            let (sent, _) = run(&packets, &[], ready);
-            let right: Vec<_> = packets.iter().map(expected).collect();
+            let (sent, _) = run_with(&packets, &[], ready, ttl);
+            let right: Vec<_> = packets.iter().map(|p| expected(p, ttl)).collect();
             assert_eq!(sent, right);
         }
     }
@@ -350,7 +359,7 @@ mod tests {
         let (sent, _) = run(&a, &b, 1.0);
         let order: Vec<_> = sent.iter().map(|p| p[20]).collect();
         assert_eq!(order, [11, 1, 12, 2, 3]);
-        assert_eq!(sent[0], expected(&b[0]));
+        assert_eq!(sent[0], expected(&b[0], 64));
     }
 
     #[test]

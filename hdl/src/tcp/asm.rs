@@ -396,6 +396,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::TX_SACK => ("tx_sack", true),
         cmd::TX_PIPE => ("tx_pipe", false),
         cmd::TX_MARK => ("tx_mark", true),
+        cmd::REPORT => ("report", false),
         0x20..=0x2F => {
             return Some(Command {
                 name: format!("out{}", code - cmd::OUT),

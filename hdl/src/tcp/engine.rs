@@ -632,10 +632,11 @@ impl Logic for Engine {
         self.event_vector.next = bits::<12>(12);
         self.event_conn.next = self.segment_conn.val();
         self.preset.from.next = self.segment_flags.val() & self.preset_mask.val();
-        // SYN, RST, no ACK, or the parser's word that there are SACK blocks.
+        // SYN, RST, URG, no ACK, or the parser's word that there are SACK blocks.
         self.odd.next = self.segment_flags.val().get_bit(1)
             | self.segment_flags.val().get_bit(2)
             | self.segment_flags.val().get_bit(3)
+            | self.segment_flags.val().get_bit(5)
             | !self.segment_flags.val().get_bit(4);
         if self.odd.val() {
             self.preset.from.next =

@@ -20,7 +20,7 @@
 //! those of the near bank and 64 ([`FAR`]). So an instruction that touches a far word can't have a predicate, and all it touches is far.
 //!
 //! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`preset`]: without PSH and URG,
-//! which no program needs; in place of PSH: SYN, RST, no ACK, or SACK blocks), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
+//! which no program needs; in place of PSH: SYN, RST, URG, no ACK, or SACK blocks), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
 //!
 //! Carry: ADD: out of bit 31. SUB, RSB: set when there is no borrow.
 
@@ -99,12 +99,12 @@ pub const FLAG_INVERT: u8 = 1 << 5;
 
 /// The TCP flags of a segment that its event begins with; the others are clear, but for [`ODD`].
 pub const PRESET: u8 = !(1 << 3 | 1 << 5);
-/// PSH's place: set as a segment's event begins if it has SYN, RST, no ACK, or SACK blocks.
+/// PSH's place: set as a segment's event begins if it has SYN, RST, URG, no ACK, or SACK blocks.
 pub const ODD: u8 = 1 << 3;
 
 /// The flags that the event of a segment with these begins with. Bit 3, PSH's, stands in a record for SACK blocks.
 pub const fn preset(flags: u8) -> u8 {
-    let plain = flags & (1 << 1 | 1 << 2 | 1 << 3 | 1 << 4) == 1 << 4;
+    let plain = flags & (1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5) == 1 << 4;
     flags & PRESET | if plain { 0 } else { ODD }
 }
 
@@ -229,6 +229,8 @@ pub mod cmd {
     pub const TIMER_SET: u8 = 0x30;
     /// `TIMER_CLEAR + t`.
     pub const TIMER_CLEAR: u8 = 0x34;
+    /// Tells whoever owns the connection something that asks for no answer: `imm` is one of [`super::report`], b its value.
+    pub const REPORT: u8 = 0x38;
 }
 
 /// Header words of a segment being made (`cmd::OUT + n`).
@@ -253,6 +255,16 @@ pub mod notify {
     pub const PEER_FIN: u8 = 1;
     pub const CLOSED: u8 = 2;
     pub const RESET: u8 = 3;
+}
+
+/// What the port `report_kind` says: kinds of [`notify`], as the engine gives them, or of `cmd::REPORT` (its `imm`), the asynchronous reports of RFC 9293 section 3.9.1.8.
+pub mod report {
+    /// Urgent text: `value` bytes from what had come in order before to its end (MUST-32, MUST-33).
+    pub const URGENT: u8 = 8;
+    /// An ICMP error that ends nothing: `value` is type << 8, code (MUST-47, SHLD-25).
+    pub const SOFT_ERROR: u8 = 9;
+    /// So many times (`value`) in a row was something sent again, or a shut window probed, without progress: from R1 on, once in a keepalive interval (SHLD-9).
+    pub const RETRYING: u8 = 10;
 }
 
 /// What the pipeline needs between two instructions; the assembler keeps these distances (next instruction = 1).

@@ -236,6 +236,7 @@ impl Builder {
     pub fn send(
         &mut self,
         own_ip: u32,
+        ttl: u8,
         payload: &[u8],
         payload_sum: u16,
     ) -> Result<PacketOut, String> {
@@ -282,7 +283,7 @@ impl Builder {
         // RFC 791: version 4, no options; RFC 6864: DF set, identification 0.
         let mut bytes = vec![0x45, 0];
         bytes.extend((20 + tcp_length as u16).to_be_bytes());
-        bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        bytes.extend([0, 0, 0x40, 0, ttl, 6, 0, 0]);
         bytes.extend(own_ip.to_be_bytes());
         bytes.extend(remote.to_be_bytes());
         let checksum = !sum_of(&bytes);
@@ -822,7 +823,7 @@ mod tests {
         for (n, word) in options.iter().enumerate() {
             b.word(out::OPTION + n as u8, *word);
         }
-        b.send(PEER, payload, sum_of(payload)).unwrap().bytes
+        b.send(PEER, 64, payload, sum_of(payload)).unwrap().bytes
     }
 
     #[test]
@@ -925,15 +926,15 @@ mod tests {
         let mut b = Builder::default();
         b.word(out::CTL, 4 << 28);
         assert_eq!(
-            b.send(OWN, &[], 0).unwrap_err(),
+            b.send(OWN, 64, &[], 0).unwrap_err(),
             "SEND with a data offset of 4"
         );
         for n in out::IP..=out::CTL {
             b.word(n, 5 << 28);
         }
-        assert!(b.send(OWN, &[], 0).is_ok());
+        assert!(b.send(OWN, 64, &[], 0).is_ok());
         b.word(out::CTL, 5 << 28);
-        assert_eq!(b.send(OWN, &[], 0).unwrap_err(), "SEND without OUT 2");
+        assert_eq!(b.send(OWN, 64, &[], 0).unwrap_err(), "SEND without OUT 2");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Blocks {
     pub events: Events,
     pub records: Records,
     builder: Builder,
+    ttl: u8,
     packets: VecDeque<PacketOut>,
     /// What the application switch knows, by connection.
     pub attached: Vec<Attached>,
@@ -42,6 +43,8 @@ pub struct Blocks {
     pub arp_requests: Vec<u32>,
     /// Counters by [`Cause`] number.
     pub counters: [u64; 64],
+    /// What applications were told.
+    pub reports: Vec<Report>,
     /// What the program asked of a block that makes no sense: must stay empty.
     pub complaints: Vec<String>,
     isn: u32,
@@ -64,6 +67,14 @@ fn yes(result: u32, result2: u32) -> Answer {
 
 fn no() -> Answer {
     Answer::default()
+}
+
+/// What an application is told without having asked ([`crate::tcp::isa::report`], [`crate::tcp::isa::notify`]), as the ports `report_…` say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub conn: u16,
+    pub kind: u8,
+    pub value: u32,
 }
 
 impl Coprocessors for Blocks {
@@ -99,7 +110,14 @@ impl Coprocessors for Blocks {
             }
             cmd::TIMER_TAKE => yes(u32::from(self.timers.take(conn)), 0),
             cmd::SEND => self.send(conn, a, b),
-            cmd::NOTIFY => self.notify(imm, conn, b),
+            cmd::NOTIFY => {
+                self.report(imm, conn, b);
+                self.notify(imm, conn, b)
+            }
+            cmd::REPORT => {
+                self.report(imm, conn, b);
+                no()
+            }
             cmd::ARP => match self.neighbours.get(&a) {
                 Some(mac) => yes(
                     u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]),
@@ -298,7 +316,7 @@ impl Blocks {
             0 => Vec::new(),
             length => self.tx.payload(conn, self.builder.seq(), length),
         };
-        match self.builder.send(self.own_ip, &payload, b as u16) {
+        match self.builder.send(self.own_ip, self.ttl, &payload, b as u16) {
             Ok(packet) => {
                 self.packets.push_back(packet);
                 self.count(Cause::FrameOut);
@@ -306,6 +324,10 @@ impl Blocks {
             Err(complaint) => self.complaints.push(complaint),
         }
         no()
+    }
+
+    fn report(&mut self, kind: u8, conn: u16, value: u32) {
+        self.reports.push(Report { conn, kind, value });
     }
 
     fn notify(&mut self, kind: u8, conn: u16, b: u32) -> Answer {
@@ -402,12 +424,14 @@ impl ModelToe {
                 events: Events::new(entries),
                 records: Records::default(),
                 builder: Builder::default(),
+                ttl: config.ttl,
                 packets: VecDeque::new(),
                 attached: vec![Attached::default(); n],
                 neighbours: BTreeMap::new(),
                 neighbour_tags: BTreeMap::new(),
                 arp_requests: Vec::new(),
                 counters: [0; 64],
+                reports: Vec::new(),
                 complaints: Vec::new(),
                 isn: 0,
                 isn_key: config.isn_hash.then_some(config.isn_key),
@@ -737,7 +761,7 @@ mod tests {
         b.word(out::SEQ, seq);
         b.word(out::ACK, 77);
         b.word(out::CTL, 5 << 28 | flags << 16 | 500);
-        b.send(u32::from_be_bytes(PEER), payload, sum_of(payload))
+        b.send(u32::from_be_bytes(PEER), 64, payload, sum_of(payload))
             .unwrap()
             .bytes
     }

@@ -396,6 +396,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     }
     if config.complete() {
         a.ld(SND_WND).st(MAX_WND);
+        a.ld(RCV_NXT).st(RCV_UP);
     }
     if config.sack {
         a.ld(RTO).to(PTO);

@@ -343,7 +343,7 @@ mod tests {
             for _ in 0..ticks {
                 s.toe.tick();
             }
-            bound(&mut s, &format!("silent interval {n}, keepalive"), 120);
+            bound(&mut s, &format!("silent interval {n}, keepalive"), 125);
         }
         assert_eq!(s.next().map(|probe| probe.flags), Some(ACK));
     }

@@ -12,6 +12,7 @@
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
 //! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
+//! | [`urgent`] | urgent text is told of (section 3.8.5) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
 //! | [`host`] | the host's commands: active open (section 3.10.1), options of a connection |
@@ -51,6 +52,7 @@ mod script;
 pub mod stamps;
 pub mod timers;
 pub mod transmit;
+pub mod urgent;
 
 /// States of RFC 9293 section 3.3.2, numbered so that each question is one bit: bit 3, the peer's FIN has come; bit 2, our FIN has been sent;
 /// bits 2 and 0, it has been acknowledged. LISTEN is no state: a listener has no connection yet.
@@ -180,6 +182,8 @@ pub mod words {
     /// `snd_una` when what is lost was sent again last, and the time. Only with SACK.
     pub const RESENT_UNA: Operand = Operand::far_state(29, "resent_una");
     pub const RESENT_AT: Operand = Operand::far_state(30, "resent_at");
+    /// RFC 9293 section 3.8.5: one past the urgent text that was told of last. Only in the large program.
+    pub const RCV_UP: Operand = Operand::far_state(31, "rcv_up");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -338,6 +342,8 @@ pub mod constant {
     pub const FIRST_FLIGHT: u32 = 24;
     /// In its place where no probe is to be sent, without SACK, in recovery and after a probe: more than RTO ever is.
     pub const NO_PROBE: u32 = CTL_ACK;
+    /// R1 of RFC 9293 section 3.8.3 (at least 3 retransmissions): the application is told, at the end of each keepalive interval.
+    pub const R1: u32 = 3;
     /// How long new text waits for more than a small window (RFC 9293 section 3.8.6.2.1, MUST-38: 0.1 to 1 s).
     pub const OVERRIDE: u32 = 200;
     /// RFC 5961 section 7: challenge ACKs of all connections together are so many ticks apart in the long run ...
@@ -395,6 +401,9 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     }
     if config.timestamps {
         stamps::code(&mut a, config);
+    }
+    if config.complete() {
+        urgent::code(&mut a, config);
     }
     host::command(&mut a, config);
     match a.assemble() {

@@ -22,7 +22,7 @@ use super::{constant, state, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
-use crate::tcp::isa::cmd;
+use crate::tcp::isa::{cmd, report};
 
 /// The headers of a segment with text: IPv4 and TCP, without options ([`BYTES`]).
 const HEADERS: u32 = 40;
@@ -66,6 +66,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.unless(B).clear(A);
     a.when(A).br(".refused");
     a.count(Cause::IcmpSoft.number());
+    a.note("MUST-47")
+        .ld(T0)
+        .cmd_imm(cmd::REPORT, report::SOFT_ERROR);
     a.done();
 
     a.label("icmp_error.outside");

@@ -102,8 +102,8 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     super::stamps::mark(a, config);
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).br("time_wait");
-    if config.sack {
-        a.when(ODD).br("sack_in");
+    if config.complete() {
+        a.when(ODD).br("odd");
         a.label("sack_seen");
     }
     a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);

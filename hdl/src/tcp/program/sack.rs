@@ -43,6 +43,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 
 /// What an ACK's blocks say.
 fn blocks_in(a: &mut Asm) {
+    super::urgent::check(a);
     a.label("sack_in")
         .note("are there blocks, and were they agreed on?");
     a.ld(kf(1 << 27)).rsb(SEG_MSSOPT).sign(A);

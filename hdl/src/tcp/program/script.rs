@@ -8,7 +8,7 @@ use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Operand;
 use crate::tcp::isa::FAR;
-use crate::tcp::model::toe::ModelToe;
+use crate::tcp::model::toe::{ModelToe, Report};
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
@@ -557,6 +557,11 @@ impl Script {
     pub fn counted(&mut self, cause: Cause, times: u64) -> &mut Self {
         assert_eq!(self.toe.counter(cause), times, "{}", cause.name());
         self
+    }
+
+    /// What applications were told since the last time.
+    pub fn reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.toe.blocks.reports)
     }
 
     /// The host writes.

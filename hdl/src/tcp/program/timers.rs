@@ -4,7 +4,7 @@ use super::words::*;
 use super::{constant, due, dup, flags, state, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
-use crate::tcp::isa::{cmd, pending};
+use crate::tcp::isa::{cmd, pending, report};
 
 /// The bits of the mask that come once or twice in a connection's life.
 const RARE: u32 = 1 << pending::RELEASED | 1 << pending::ABORT | 1 << pending::CLOSE;
@@ -170,6 +170,12 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
     a.timer_set(timer::KEEPALIVE, T0);
     if config.complete() {
+        a.note("section 3.8.3: from R1 on the application is told, once an interval (SHLD-9)")
+            .ldi(constant::R1 - 1)
+            .sub(TRIES)
+            .sign(C);
+        a.ld(TRIES);
+        a.when(C).cmd_imm(cmd::REPORT, report::RETRYING);
         a.shl3(k(constant::BIT_16)).and(FLAGS).not_zero(C);
         a.when(C).br(".option");
         a.label(".asked");

@@ -21,6 +21,7 @@ mod icmp;
 mod last_ack;
 mod listen;
 mod options;
+mod reports;
 mod rto;
 mod syn_received;
 mod syn_sent;
