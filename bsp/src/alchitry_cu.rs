@@ -36,6 +36,7 @@ pub fn config() -> ToeConfig {
         // No cells are left for it.
         sack: false,
         timestamps: false,
+        window_scale: false,
         icmp_errors: false,
         isn_hash: false,
         ..ToeConfig::default()

@@ -890,7 +890,7 @@ endmodule
             synthesise(Device::Lfe5u25f, verilog, dir.path()).unwrap()
         };
         let [off, on] = [false, true].map(|errors| {
-            let mut uut = Parser::new([192, 168, 69, 2], true, errors, false);
+            let mut uut = Parser::new([192, 168, 69, 2], true, errors, false, true);
             uut.connect_all();
             cost(&generate_verilog(&uut))
         });
@@ -930,7 +930,7 @@ endmodule
             ("builder", |c| verilog(Builder::new(c.ip, c.vlan)), 16, 0),
             (
                 "parser",
-                |c| verilog(Parser::new(c.ip, true, true, c.vlan)),
+                |c| verilog(Parser::new(c.ip, true, true, c.vlan, true)),
                 0,
                 0,
             ),
@@ -948,6 +948,38 @@ endmodule
             assert_eq!(off.registers + registers, on.registers, "{name}");
             assert!(luts == 0 || off.luts + luts <= on.luts, "{name}");
         }
+    }
+
+    /// And of window scales: of the block nothing is left, its memory neither, and of the parser's part the register that waits for the look-up is gone.
+    #[test]
+    fn without_window_scale_none_of_its_logic_is_left() {
+        use rust_hdl::prelude::*;
+        use toe_hdl::tcp::{parser::Parser, scale::Scale};
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let cost = |device: Device, verilog: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            synthesise(device, verilog, dir.path()).unwrap()
+        };
+        for device in [Device::Hx8k, Device::Lfe5u25f] {
+            let [off, on] = [false, true].map(|scale| {
+                let mut uut = Scale::new(31, scale);
+                uut.connect_all();
+                cost(device, &generate_verilog(&uut))
+            });
+            println!("scale: {off:?} without, {on:?} with");
+            assert_eq!((off.registers, off.luts, off.block_rams), (0, 0, 0));
+            assert!(on.luts > 30 && on.registers >= 22);
+        }
+        let [off, on] = [false, true].map(|scale| {
+            let mut uut = Parser::new([192, 168, 69, 2], true, true, false, scale);
+            uut.connect_all();
+            cost(Device::Lfe5u25f, &generate_verilog(&uut))
+        });
+        println!("parser: {off:?} without, {on:?} with");
+        assert_eq!(off.registers + 1, on.registers);
     }
 
     /// The counters' RAM, and one of twice as many bits: what an ECP5 has the fewest of is kept for those that fill it.

@@ -29,6 +29,7 @@ use crate::tcp::parser::Parser;
 use crate::tcp::program;
 use crate::tcp::records::Records;
 use crate::tcp::rx_ring::RxRing;
+use crate::tcp::scale::Scale;
 use crate::tcp::table::Table;
 use crate::tcp::timers::Timers;
 use crate::tcp::tx_ring::TxRing;
@@ -115,6 +116,7 @@ pub struct Endpoint {
     parser: Parser,
     table: Table,
     keyed_hash: KeyedHash,
+    scale: Scale,
     rx_ring: RxRing,
     records: Records,
     events: Events,
@@ -192,9 +194,16 @@ impl Endpoint {
             trace_data: Default::default(),
             ipv4_rx: Ipv4Rx::new(config),
             icmp: Icmp::new(config),
-            parser: Parser::new(config.ip, config.sack, config.icmp_errors, config.vlan),
+            parser: Parser::new(
+                config.ip,
+                config.sack,
+                config.icmp_errors,
+                config.vlan,
+                config.window_scale,
+            ),
             table: Table::new(config),
             keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
+            scale: Scale::new(config.entries(), config.window_scale),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
             records: Records::default(),
             events: Events::new(config.entries()),
@@ -234,7 +243,7 @@ impl Logic for Endpoint {
     fn update(&mut self) {
         // ------------------------------------------------------------ clock, reset, tick
         clock!(
-            self, clock, ipv4_rx, icmp, parser, table, keyed_hash, rx_ring, records, events,
+            self, clock, ipv4_rx, icmp, parser, table, keyed_hash, scale, rx_ring, records, events,
             timers, engine, switch, chargen, tx_ring, builder, ipv4_tx, counters
         );
         self.ipv4_rx.reset.next = self.reset.val();
@@ -286,6 +295,13 @@ impl Logic for Endpoint {
         self.parser.lookup_done.next = self.table.lookup_done.val();
         self.parser.lookup_hit.next = self.table.lookup_hit.val();
         self.parser.lookup_conn.next = self.table.lookup_conn.val();
+        self.scale.take.next = self.parser.scale_take.val();
+        self.scale.window.next = self.parser.scale_window.val();
+        self.scale.go.next = self.parser.scale_go.val();
+        self.scale.plain.next = self.parser.scale_plain.val();
+        self.scale.conn.next = self.parser.record_conn.val();
+        self.parser.scale_busy.next = self.scale.busy.val();
+        self.parser.scaled.next = self.scale.scaled.val();
         self.parser.slot_free.next = !self.records.full.val();
         self.parser.slot.next = self.records.tail_slot.val();
         self.records.write.next = self.parser.record_write.val();
@@ -362,6 +378,13 @@ impl Logic for Endpoint {
         self.keyed_hash.command.a.next = self.engine.command.a.val();
         self.keyed_hash.command.b.next = self.engine.command.b.val();
         self.keyed_hash.looked_up.next = self.table.command.done.val();
+        self.scale.command.valid.next = self.engine.command.valid.val();
+        self.scale.command.code.next = self.engine.command.code.val();
+        self.scale.command.imm.next = self.engine.command.imm.val();
+        self.scale.command.conn.next = self.engine.command.conn.val();
+        self.scale.command.slot.next = self.engine.command.slot.val();
+        self.scale.command.a.next = self.engine.command.a.val();
+        self.scale.command.b.next = self.engine.command.b.val();
         self.rx_ring.command.valid.next = self.engine.command.valid.val();
         self.rx_ring.command.code.next = self.engine.command.code.val();
         self.rx_ring.command.imm.next = self.engine.command.imm.val();
@@ -409,6 +432,7 @@ impl Logic for Endpoint {
             & (self.engine.command.code.val() == self.report_code.val());
         self.engine.command.done.next = self.table.command.done.val()
             | self.keyed_hash.command.done.val()
+            | self.scale.command.done.val()
             | self.rx_ring.command.done.val()
             | self.tx_ring.command.done.val()
             | self.builder.command.done.val()
@@ -418,6 +442,7 @@ impl Logic for Endpoint {
             | self.arp.done.val();
         self.engine.command.ok.next = self.table.command.ok.val()
             | self.keyed_hash.command.ok.val()
+            | self.scale.command.ok.val()
             | self.rx_ring.command.ok.val()
             | self.tx_ring.command.ok.val()
             | self.builder.command.ok.val()
@@ -426,6 +451,7 @@ impl Logic for Endpoint {
             | self.arp.ok.val();
         self.engine.command.result.next = self.table.command.result.val()
             | self.keyed_hash.command.result.val()
+            | self.scale.command.result.val()
             | self.rx_ring.command.result.val()
             | self.tx_ring.command.result.val()
             | self.builder.command.result.val()
@@ -434,6 +460,7 @@ impl Logic for Endpoint {
             | self.arp.result.val();
         self.engine.command.result2.next = self.table.command.result2.val()
             | self.keyed_hash.command.result2.val()
+            | self.scale.command.result2.val()
             | self.rx_ring.command.result2.val()
             | self.tx_ring.command.result2.val()
             | self.builder.command.result2.val()

@@ -16,6 +16,7 @@ use toe_hdl::counters::Cause;
 use toe_hdl::tcp::asm::Program;
 use toe_hdl::tcp::parser::{Parser, LOOK_UP_CYCLES};
 use toe_hdl::tcp::program::program;
+use toe_hdl::tcp::scale::LONGEST;
 use toe_host::board::{Backend, SimulatedBoard};
 use toe_host::demo::CYCLES_PER_TICK;
 use toe_sim::gmii::GmiiPort;
@@ -411,7 +412,13 @@ struct Around {
 impl ParserBench {
     fn new() -> Self {
         let config = ToeConfig::default();
-        let mut uut = Parser::new(config.ip, config.sack, config.icmp_errors, config.vlan);
+        let mut uut = Parser::new(
+            config.ip,
+            config.sack,
+            config.icmp_errors,
+            config.vlan,
+            config.window_scale,
+        );
         uut.connect_all();
         Self { uut, config }
     }
@@ -466,6 +473,9 @@ impl ParserBench {
         let mut words = [0u32; 32];
         let mut payload: Vec<u8> = vec![];
         let (mut ends, mut looked, mut answered) = (0, None, false);
+        // What a shift is here, the window that it is done to, and how long it takes.
+        const SHIFT: u32 = 0x8421;
+        let (mut window, mut plain, mut shifting) = (0, true, 0);
         let mut asked = 0;
         // What was placed, and cycles since all of it was there.
         let mut placed: Option<[u64; 5]> = None;
@@ -488,6 +498,14 @@ impl ParserBench {
             self.uut.lookup_conn.next = 3.into();
             let busy = placed.is_some() && at_rest <= around.ring;
             self.uut.placed.next = !busy;
+            self.uut.scale_busy.next = shifting > 0;
+            self.uut.scaled.next = match (shifting, plain) {
+                (0, false) => window ^ u64::from(SHIFT),
+                (0, true) => window,
+                _ => 0,
+            }
+            .into();
+            shifting = shifting.saturating_sub(1);
             self.settle();
 
             // ---- what it says in this cycle ----
@@ -503,6 +521,15 @@ impl ParserBench {
                 assert!(looked.is_none() || answered, "the look-up was let go");
             }
             answered |= done;
+            if u.scale_take.val() {
+                window = u.scale_window.val().to_u64();
+            }
+            if u.scale_go.val() {
+                assert!(answered, "nobody has said whose window it is");
+                plain = u.scale_plain.val();
+                let most = usize::from(!plain) * LONGEST;
+                shifting = usize::from(around.idle).min(most).max(most.min(1));
+            }
             let place = [
                 u.place_conn.val().to_u64(),
                 u64::from(u.place_hit.val()),
@@ -576,7 +603,9 @@ impl ParserBench {
         }
         if good {
             let header = usize::from(bytes[12] >> 4) * 4;
-            let (first, edges) = words_of(bytes);
+            let (mut first, edges) = words_of(bytes);
+            let shifted = around.hit && bytes[13] & SYN == 0;
+            first[11] ^= SHIFT * u32::from(shifted);
             assert_eq!(words[..12], first, "the record");
             assert_eq!(words[16..16 + edges.len()], edges, "the edges");
             assert_eq!(payload, bytes[header..], "the payload");

@@ -154,6 +154,7 @@ pub mod seg {
     pub const LEN: u8 = 8;
     pub const TSVAL: u8 = 9;
     pub const TSECR: u8 = 10;
+    /// The window: shifted by the peer's scale, as far as 16 bits hold that ([`crate::tcp::scale`]).
     pub const WND: u8 = 11;
     /// The left edge of the first SACK block, behind it its right edge, then those of the others: words of the record without operand addresses.
     pub const EDGES: u8 = 16;
@@ -223,6 +224,8 @@ pub mod cmd {
     pub const TX_SACK: u8 = 0x1D;
     pub const TX_PIPE: u8 = 0x1E;
     pub const TX_MARK: u8 = 0x1F;
+    /// What the peer's SYN says of its window scale.
+    pub const SCALE: u8 = 0x39;
     /// `OUT + n` writes header word n.
     pub const OUT: u8 = 0x20;
     /// `TIMER_SET + t`.

@@ -14,6 +14,7 @@ pub mod program;
 pub mod records;
 pub mod ring_memory;
 pub mod rx_ring;
+pub mod scale;
 pub mod table;
 pub mod timers;
 pub mod toeplitz;

@@ -9,7 +9,10 @@
 //! (`record_hit` is low), with flags FIN, SYN and RST and bit 31 of `SEG_MSSOPT`, which no segment has: see [`super::isa::seg::QUOTED`]. Source quench (type 4) and all other messages pass by (RFC 9293 section 3.9.2.2, MUST-55).
 //! `error_taken` tells `net/icmp`, in the cycle after the last byte, that the message is counted here; a wrong sum and what is shorter than 8 bytes are counted there.
 //!
-//! **Latency.** The record is pushed 6 cycles after the last byte's cycle, or as soon as look-up and ring are done: at full rate with nothing held at most 12.
+//! **The window** goes to [`super::scale`], if the parser is built for it, and comes back as `SEG_WND` in the cycle of the push. It is shifted once the look-up says whose it is, in at most 7 cycles ([`super::scale::LONGEST`]): a look-up that is
+//! answered two cycles before the last byte or earlier, as always at full rate on Ethernet unless it had to wait, puts nothing off.
+//!
+//! **Latency.** The record is pushed 6 cycles after the last byte's cycle, or as soon as look-up, window and ring are done: at full rate with nothing held at most 12.
 //! **Throughput.** A byte each cycle; a segment whose first byte comes before the last record was pushed is dropped whole, as if no slot were free.
 //! **Overflow.** Payload bytes that come before the look-up is done wait in the receive ring's queue. If 128 wait and one more comes, the look-up took longer
 //! than [`LOOK_UP_CYCLES`]: the frame is dropped whole, counted as if no slot were free, and the queue is ended by a `bytes_last` of its own.
@@ -183,6 +186,8 @@ struct Segment {
     quote: Bit,
     /// It is none of ours to count: no error, or broken.
     silent: Bit,
+    /// The window is in, and nobody has said yet whose it is.
+    unscaled: Bit,
     /// A frame that came too early is passing by; one has passed and is still to be counted.
     skipping: Bit,
     skipped: Bit,
@@ -230,6 +235,13 @@ pub struct Parser {
     pub bytes_data: Signal<Out, Bits<8>>,
     pub bytes_last: Signal<Out, Bit>,
     pub placed: Signal<In, Bit>,
+    /// The window's shift, as [`super::scale`] says; `record_conn` is whose it is.
+    pub scale_take: Signal<Out, Bit>,
+    pub scale_window: Signal<Out, Bits<16>>,
+    pub scale_go: Signal<Out, Bit>,
+    pub scale_plain: Signal<Out, Bit>,
+    pub scale_busy: Signal<In, Bit>,
+    pub scaled: Signal<In, Bits<16>>,
     /// One cause a segment.
     pub count: Signal<Out, Bit>,
     pub cause: Signal<Out, Bits<6>>,
@@ -284,6 +296,7 @@ pub struct Parser {
     with_sack: Constant<Bit>,
     with_errors: Constant<Bit>,
     with_tags: Constant<Bit>,
+    with_scale: Constant<Bit>,
     /// What takes the pseudo header's constant part out of a sum again.
     no_pseudo: Constant<Bits<16>>,
     own0: Constant<Bits<8>>,
@@ -295,8 +308,8 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser for segments to `ip`, which reads SACK options or steps over them, takes ICMP errors or lets them pass by, and tells of tags in the urgent pointer's place or not.
-    pub fn new(ip: [u8; 4], sack: bool, errors: bool, vlan: bool) -> Self {
+    /// A parser for segments to `ip`, which reads SACK options or steps over them, takes ICMP errors or lets them pass by, tells of tags in the urgent pointer's place or not, and has windows shifted or not.
+    pub fn new(ip: [u8; 4], sack: bool, errors: bool, vlan: bool, scale: bool) -> Self {
         let half = |i: usize| u32::from(u16::from_be_bytes([ip[i], ip[i + 1]]));
         // Own address and protocol: the part of the pseudo header that never changes.
         let sum = half(0) + half(2) + 6;
@@ -338,6 +351,12 @@ impl Parser {
             bytes_data: Default::default(),
             bytes_last: Default::default(),
             placed: Default::default(),
+            scale_take: Default::default(),
+            scale_window: Default::default(),
+            scale_go: Default::default(),
+            scale_plain: Default::default(),
+            scale_busy: Default::default(),
+            scaled: Default::default(),
             count: Default::default(),
             cause: Default::default(),
             error_taken: Default::default(),
@@ -387,6 +406,7 @@ impl Parser {
             with_sack: Constant::new(sack),
             with_errors: Constant::new(errors),
             with_tags: Constant::new(vlan),
+            with_scale: Constant::new(scale),
             no_pseudo: Constant::new((0xFFFF - sum as u64).into()),
             own0: Constant::new(u64::from(ip[0]).into()),
             own1: Constant::new(u64::from(ip[1]).into()),
@@ -516,6 +536,18 @@ impl Logic for Parser {
             self.s.d.next.place = false;
         }
         self.finished.next = !self.s.q.val().place && !self.s.q.val().looking && self.placed.val();
+        if self.with_scale.val() && (self.s.q.val().unscaled || self.scale_busy.val()) {
+            self.finished.next = false;
+        }
+
+        // ---- the window: it goes as soon as the look-up is done, and a SYN's is never scaled ----
+        self.scale_take.next = false;
+        self.scale_window.next = self.pair.high.val();
+        self.scale_go.next = self.s.q.val().unscaled && !self.s.q.val().looking;
+        self.scale_plain.next = !self.s.q.val().hit || ((self.s.q.val().flags & 2) != 0);
+        if self.scale_go.val() {
+            self.s.d.next.unscaled = false;
+        }
 
         // ---- bytes of the segment ----
         if self.taking.val() {
@@ -589,6 +621,8 @@ impl Logic for Parser {
                         self.record_word.next = 11.into();
                         self.word.high.next = 0.into();
                         self.word.low.next = self.pair.high.val();
+                        self.scale_take.next = self.with_scale.val();
+                        self.s.d.next.unscaled = self.with_scale.val();
                     }
                     if self.at.val() == 17 {
                         self.record_word.next = 8.into();
@@ -759,6 +793,12 @@ impl Logic for Parser {
                 if self.finished.val() {
                     self.count.next = self.s.q.val().whole && !self.s.q.val().silent;
                     self.record_push.next = self.s.q.val().whole && !self.s.q.val().bad;
+                    if self.with_scale.val() && !self.s.q.val().quote {
+                        self.record_write.next = self.s.q.val().whole && !self.s.q.val().bad;
+                        self.record_word.next = 11.into();
+                        self.word.high.next = 0.into();
+                        self.word.low.next = self.scaled.val();
+                    }
                     self.s.d.next.phase = Phase::Header;
                 }
             }
@@ -952,6 +992,7 @@ impl Logic for Parser {
             self.s.d.next.whole = false;
             self.s.d.next.place = false;
             self.s.d.next.looking = false;
+            self.s.d.next.unscaled = false;
             self.s.d.next.skipping = false;
             self.s.d.next.skipped = false;
         }
@@ -965,6 +1006,9 @@ mod tests {
     use std::collections::VecDeque;
 
     const IP: [u8; 4] = [192, 168, 69, 2];
+
+    /// What the bench does to a window in place of a shift.
+    const SHIFTED: u32 = 0x8421;
 
     #[derive(Clone, Debug, Default)]
     struct Frame {
@@ -1267,6 +1311,15 @@ mod tests {
         no_sack: bool,
         /// Tags are told of.
         vlan: bool,
+        /// Windows come as they are.
+        no_scale: bool,
+        /// The window that was taken, that it is nobody's or a SYN's, and cycles until it is shifted.
+        window: u64,
+        plain: bool,
+        shifting: usize,
+        /// What the table said last, and windows that were shifted for it.
+        hit: bool,
+        shifted: usize,
         /// ICMP messages among the segments, taken or not.
         messages: bool,
         no_errors: bool,
@@ -1298,6 +1351,7 @@ mod tests {
             self.icmp = false;
             self.gap = 20;
             self.look = 0;
+            self.shifting = 0;
             self.placed_wait = 0;
             self.place = None;
             self.payload.clear();
@@ -1318,6 +1372,10 @@ mod tests {
             if uut.bytes_valid.val() {
                 let byte: u64 = uut.bytes_data.val().to_u64();
                 self.payload.push(byte as u8);
+            }
+            if uut.scale_take.val() {
+                assert!(!self.no_scale && !self.icmp);
+                self.window = uut.scale_window.val().to_u64();
             }
             if uut.record_write.val() {
                 let (n, data): (u64, u64) = (
@@ -1366,6 +1424,12 @@ mod tests {
                         assert_eq!(self.written, 0xFFF | ((1 << (2 * blocks)) - 1) << 16);
                         self.blocks[blocks] += 1;
                     }
+                    // The window as it was: shifted it is another.
+                    if !self.icmp && !self.no_scale {
+                        assert_eq!(self.plain, !self.hit || flags & 2 != 0);
+                        self.words[11] ^= SHIFTED * u32::from(!self.plain);
+                        self.shifted += usize::from(!self.plain);
+                    }
                     let words = [&self.words[..12], &edges].concat();
                     assert_eq!(flags >> 3 & 1, u64::from(blocks > 0));
                     (words, flags as u8 & !8, self.payload.clone())
@@ -1384,12 +1448,30 @@ mod tests {
             if uut.lookup_valid.val() {
                 if self.look == 0 {
                     uut.lookup_done.next = true;
-                    uut.lookup_hit.next = rng.random_bool(0.8);
+                    self.hit = rng.random_bool(0.8);
+                    uut.lookup_hit.next = self.hit;
                     uut.lookup_conn.next = rng.random_range(0u64..1024).into();
                     self.look = rng.random_range(0..9);
                 } else {
                     self.look -= 1;
                 }
+            }
+            // The window is shifted some cycles after it was known whose it is; until then it is anything.
+            uut.scale_busy.next = self.shifting > 0;
+            let shifted = self.window ^ u64::from(SHIFTED) * u64::from(!self.plain);
+            uut.scaled.next = if self.shifting > 0 {
+                rng.random_range(0..0x1_0000_u64).into()
+            } else {
+                shifted.into()
+            };
+            self.shifting = self.shifting.saturating_sub(1);
+            if uut.scale_go.val() {
+                self.plain = uut.scale_plain.val();
+                self.shifting = if self.plain {
+                    0
+                } else {
+                    rng.random_range(1..=super::super::scale::LONGEST)
+                };
             }
             // The ring is done some cycles after the last byte.
             let all = self.place.is_some_and(|p| self.payload.len() >= p.1) || self.frame.is_none();
@@ -1494,7 +1576,8 @@ mod tests {
         use rand::SeedableRng;
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
-        let mut uut = Parser::new(IP, !world.no_sack, !world.no_errors, world.vlan);
+        let (sack, errors) = (!world.no_sack, !world.no_errors);
+        let mut uut = Parser::new(IP, sack, errors, world.vlan, !world.no_scale);
         uut.connect_all();
         for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
@@ -1518,6 +1601,7 @@ mod tests {
         assert!(world.frames > 1500, "{}", world.frames);
         assert!(world.full_frames > 50, "{}", world.full_frames);
         assert!(world.blocks.iter().all(|n| *n > 20), "{:?}", world.blocks);
+        assert!(world.shifted > 300, "{}", world.shifted);
     }
 
     /// ICMP errors among them: each that quotes the beginning of a segment of ours becomes a record, all other messages none; and none is mistaken for a segment, or a segment for one.
@@ -1591,6 +1675,17 @@ mod tests {
         }
         run(&mut world, 200_000, 11, usize::MAX);
         assert!(world.queue.is_empty(), "{} frames left", world.queue.len());
+    }
+
+    /// A parser that is built without it gives windows as they come, once, and waits for nothing.
+    #[test]
+    fn without_scale_windows_come_as_they_are() {
+        let mut world = World {
+            no_scale: true,
+            ..World::default()
+        };
+        run(&mut world, 100_000, 13, usize::MAX);
+        assert!(world.blocks.iter().sum::<usize>() > 300);
     }
 
     /// A parser that is built without it steps over SACK options, and writes no word for them.
@@ -1769,7 +1864,7 @@ mod tests {
 
     #[test]
     fn a_look_up_that_takes_too_long_costs_the_frame_and_no_more() {
-        let mut uut = Parser::new(IP, true, true, false);
+        let mut uut = Parser::new(IP, true, true, false, true);
         uut.connect_all();
         let good = u64::from(Cause::TcpIn.number());
         let full = u64::from(Cause::RecordQueueFull.number());
@@ -1808,6 +1903,7 @@ mod tests {
                 no_sack: !sack,
                 messages: true,
                 no_errors: !sack,
+                no_scale: !sack,
                 vlan: !sack,
                 ..World::default()
             };
@@ -1815,7 +1911,7 @@ mod tests {
             let name = if sack { "parser" } else { "parser_vlan" };
             toe_sim::lockstep!(
                 name,
-                Parser::new(IP, sack, sack, !sack),
+                Parser::new(IP, sack, sack, !sack, sack),
                 30_000,
                 |uut, _cycle, rng| {
                     // Coverage only: expectations are held by the other tests, which see settled outputs.

@@ -12,6 +12,7 @@ use crate::tcp::asm::Program;
 use crate::tcp::isa::{cmd, notify, pending, seg};
 use crate::tcp::keyed_hash;
 use crate::tcp::program::host::ConnectionOption;
+use crate::tcp::scale;
 use std::collections::{BTreeMap, VecDeque};
 
 /// All that the engine commands. Waits are what the blocks' doc comments plan, to the cycle only where hardware was compared.
@@ -54,6 +55,8 @@ pub struct Blocks {
     isn_hash: bool,
     /// Ports and address of the last LOOKUP.
     looked_up: (u32, u32),
+    /// The shifts of the peers' windows by connection, where they are built in.
+    shifts: Option<Vec<u32>>,
 }
 
 fn yes(result: u32, result2: u32) -> Answer {
@@ -100,6 +103,13 @@ impl Coprocessors for Blocks {
             return no();
         }
         match code {
+            cmd::SCALE => {
+                match &mut self.shifts {
+                    Some(shifts) => shifts[conn as usize] = scale::shift(a),
+                    None => self.complaints.push("SCALE without a window scale".into()),
+                }
+                no()
+            }
             cmd::COUNT => {
                 self.counters[imm as usize & 63] += 1;
                 no()
@@ -437,6 +447,7 @@ impl ModelToe {
                 isn_key: config.isn_hash.then_some(config.isn_key),
                 isn_hash: config.isn_hash,
                 looked_up: (0, 0),
+                shifts: config.window_scale.then(|| vec![0; entries]),
             },
             commands: VecDeque::new(),
             segment_was_last: false,
@@ -473,7 +484,7 @@ impl ModelToe {
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
         let parsed = quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.sack));
-        let segment = match parsed {
+        let mut segment = match parsed {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
         };
@@ -493,6 +504,11 @@ impl ModelToe {
         b.count(Cause::TcpIn);
         let word = |n: u8| segment.record[n as usize];
         let conn = b.table.lookup(word(seg::PORTS), word(seg::IP));
+        if let (Some(conn), Some(shifts), 0) = (conn, &b.shifts, segment.flags & 0b10) {
+            let window = &mut segment.record[seg::WND as usize];
+            *window = scale::scaled(*window as u16, shifts[usize::from(conn)]).into();
+        }
+        let word = |n: u8| segment.record[n as usize];
         // SYN and RST are never placed.
         let buffered = conn.filter(|c| usize::from(*c) < b.attached.len());
         if let (Some(conn), false, 0) =

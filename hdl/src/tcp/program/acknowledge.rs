@@ -80,7 +80,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
 
     if config.complete() {
         a.label("old_ack")
-            .note("RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK, or who sent it has guessed; without scales no window is larger than 65,535");
+            .note("RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK, or who sent it has guessed; the ring keeps what is on its way below 65,536, whatever window the peer has");
         a.add(k(constant::BIT_16)).rsb(SND_UNA).sign(A);
         a.when(A).br("text");
     }

@@ -65,14 +65,18 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
     if config.sack {
         a.note("RFC 2018 section 2: SACK-permitted, if the peer's SYN has it");
-        a.ld(kf(SACK_PERMITTED)).st(T0);
+        sack_permitted(a, config);
+        a.st(T0);
         sack_permitted_in(a);
         a.and(SEG_MSSOPT).zero(B);
         a.ld(kf(OPTION_WORD)).add(T_CTL);
         a.unless(B).st(T_CTL);
         a.unless(B).out(out::OPTION + 1, T0);
     }
-    if config.timestamps {
+    if config.window_scale {
+        super::scale::passive_open(a, config);
+    }
+    if config.timestamps || config.window_scale {
         a.label(".options");
     }
     a.ld(k(0));
@@ -107,7 +111,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.done();
 
     if config.timestamps {
-        super::stamps::passive_open(a);
+        super::stamps::passive_open(a, config);
     }
 
     a.label(".refused");
@@ -278,13 +282,23 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// One more word in a data offset.
-const OPTION_WORD: u32 = 1 << 28;
+pub(super) const OPTION_WORD: u32 = 1 << 28;
 /// acc: where a record says that its segment has the option SACK-permitted. No constant of its own: half of it is `net(1)`.
 fn sack_permitted_in(a: &mut Asm) {
     a.shl1(kf(1 << 24));
 }
 /// RFC 2018 section 2: kind 4, length 2, behind two no-operations as Linux has them.
 const SACK_PERMITTED: u32 = 0x0101_0402;
+
+/// acc = that option. Where all of them are built in it is made of the timestamps', so that the row has room for the window scale's.
+fn sack_permitted(a: &mut Asm, config: &ToeConfig) {
+    if config.timestamps && config.window_scale {
+        a.ldi(super::stamps::OPTION - SACK_PERMITTED);
+        a.rsb(kf(super::stamps::OPTION));
+    } else {
+        a.ld(kf(SACK_PERMITTED));
+    }
+}
 
 /// The MSS option of our SYN: kind 2, length 4 (RFC 9293 section 3.7.1).
 fn mss_option(config: &ToeConfig) -> u32 {
@@ -313,7 +327,8 @@ fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(RCV_NXT).to(RCV_ADV);
     if config.complete() {
-        a.ld(SEG_MSSOPT).to(MSS);
+        a.ld(SEG_MSSOPT).st(MSS);
+        super::scale::peer_syn(a, config);
     }
 }
 
@@ -328,6 +343,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.call("stamp_offset");
         a.ld(k(0)).st(TS_RECENT);
     }
+    super::scale::unknown(a, config);
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
@@ -446,16 +462,26 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(SND_UNA).to(T_SEQ);
     a.out(out::OPTION, k(mss_option(config)));
+    super::scale::wanted(a, config);
     if config.timestamps {
-        super::stamps::syn_out(a);
+        super::stamps::syn_out(a, config);
     }
     if config.sack {
         a.note("SACK-permitted: in a SYN always, in a SYN-ACK if the peer's SYN had it");
         a.ldi(state::SYN_SENT).xor(STATE).zero(A);
         a.ldi(flags::SACK).and(FLAGS).or_not_zero(A);
-        a.unless(A).br("emit_counted");
+        a.unless(A).br(if config.window_scale {
+            "send_syn.plain"
+        } else {
+            "emit_counted"
+        });
+        sack_permitted(a, config);
+        a.st(T0);
         a.ld(kf(OPTION_WORD)).add(T_CTL).to(T_CTL);
-        a.out(out::OPTION + 1, kf(SACK_PERMITTED));
+        a.out(out::OPTION + 1, T0);
+    }
+    if config.window_scale {
+        super::scale::syn_out(a, config);
     }
     a.br("emit_counted");
 }

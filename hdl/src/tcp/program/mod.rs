@@ -13,6 +13,7 @@
 //! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
 //! | [`urgent`] | urgent text is told of (section 3.8.5) |
+//! | [`scale`] | the window scale (RFC 7323 section 2) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
 //! | [`timers`] | pending events: timers and the application's wishes |
 //! | [`host`] | the host's commands: active open (section 3.10.1), options of a connection |
@@ -47,6 +48,7 @@ pub mod probe;
 pub mod receive;
 pub mod retransmit;
 pub mod sack;
+pub mod scale;
 #[cfg(test)]
 mod script;
 pub mod stamps;
@@ -177,6 +179,8 @@ pub mod words {
     pub const RESENT: Operand = Operand::far_state(16, "resent");
     /// `snd_una` when its segment, sent again, was found to be lost once more; another number says nothing. Only with SACK.
     pub const LOST_AGAIN: Operand = Operand::far_state(17, "lost_again");
+    /// What the record of the peer's SYN says of its options: bit 24, it has a window scale. Only with that.
+    pub const PEER_OPTIONS: Operand = Operand::far_state(28, "peer_options");
     /// `snd_max` when the timer last found nothing outstanding and nothing to send ([`super::retransmit`]). Only with SACK.
     pub const REST: Operand = Operand::far_state(18, "rest");
     /// `snd_una` when what is lost was sent again last, and the time. Only with SACK.
@@ -405,6 +409,9 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     if config.complete() {
         urgent::code(&mut a, config);
     }
+    if config.window_scale {
+        scale::code(&mut a, config);
+    }
     host::command(&mut a, config);
     match a.assemble() {
         Ok(program) => program,
@@ -415,7 +422,7 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
 /// Words of the program for a configuration, whatever its memory holds. What only the large program has needs all of that.
 pub fn length(config: &ToeConfig) -> usize {
     let mut config = config.clone();
-    if config.sack || config.icmp_errors {
+    if config.sack || config.icmp_errors || config.window_scale {
         config.program_words = config.program_words.max(2048);
     }
     assemble(&config, 4096).words.len()
@@ -504,6 +511,7 @@ mod tests {
             program_words: 1024,
             sack: false,
             timestamps: false,
+            window_scale: false,
             icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()

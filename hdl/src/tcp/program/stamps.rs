@@ -17,7 +17,7 @@ use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, out};
 
 /// Section 3.2: kind 8, length 10, behind two no-operations (appendix A).
-const OPTION: u32 = 0x0101_080A;
+pub(super) const OPTION: u32 = 0x0101_080A;
 /// In a SYN SACK-permitted stands in their place, as Linux has it.
 const WITH_SACK_PERMITTED: u32 = 0x0402_080A;
 /// More bytes of header in each segment.
@@ -60,7 +60,7 @@ pub(super) fn mark(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// The options of a SYN-ACK whose SYN had timestamps; T_CTL has one word of options. On to `no_connection.options`.
-pub(super) fn passive_open(a: &mut Asm) {
+pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_connection.stamps");
     a.ld(SEG_TSVAL).st(TS_RECENT);
     a.call("stamp_offset");
@@ -79,7 +79,7 @@ pub(super) fn passive_open(a: &mut Asm) {
     three_more_words(a);
     a.out(out::OPTION + 3, SEG_TSVAL);
     a.out(out::OPTION + 1, T1);
-    a.br("no_connection.options");
+    super::scale::passive_open_stamped(a, config);
 }
 
 /// Does the peer's SYN have timestamps? Of SYN and SYN-ACK in SYN-SENT.
@@ -115,7 +115,7 @@ pub(super) fn reuse(a: &mut Asm) {
 }
 
 /// Our SYN, and a SYN-ACK but for the first: on to `emit_counted`, or `send_syn.unstamped`.
-pub(super) fn syn_out(a: &mut Asm) {
+pub(super) fn syn_out(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::SYN_SENT).xor(STATE).zero(B);
     a.ld(FLAGS).sign(A);
     a.when(B).set(A);
@@ -131,7 +131,7 @@ pub(super) fn syn_out(a: &mut Asm) {
     a.ld(RCV_NXT).st(LAST_ACK);
     a.out(out::OPTION + 1, T1);
     a.out(out::OPTION + 2, T0);
-    a.br("emit_counted");
+    super::scale::syn_out_stamped(a, config);
     a.label("send_syn.unstamped");
 }
 

@@ -23,6 +23,7 @@ mod listen;
 mod options;
 mod reports;
 mod rto;
+mod scale;
 mod syn_received;
 mod syn_sent;
 mod tags;
