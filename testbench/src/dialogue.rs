@@ -292,6 +292,9 @@ pub fn converse<E: Engine>(engine: &mut E, input: &[u8]) -> BTreeSet<&'static st
                 if kind & 2 != 0 {
                     t.options[2..4].copy_from_slice(&200u16.to_be_bytes());
                 }
+                if kind & 4 != 0 {
+                    t.options.extend([1, 3, 3, kind >> 3]);
+                }
             }
             4 => {
                 talk.lose = r.byte() & 7;
@@ -538,6 +541,33 @@ pub fn beginnings() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
             "small-windows",
             of(&[POUR, &[5, 2, 12, 4, 6, 0x3F, 6, 0x44, 12, 2, 5, 3, 12, 2]]),
             &["ESTABLISHED"],
+        ),
+        // Windows of 100 and of 8,192 times eight, of one byte times 2^14, and shut, with something lost.
+        (
+            "scaled-windows",
+            of(&[
+                &[11, 0x20, 3, 4 | 3 << 3, 0, 5, 2, 12, 4, 5, 6, 4, 1, 12, 6],
+                &[5, 0, 12, 2, 6, 0xBF, 0, 5, 6, 12, 3],
+                &[
+                    11,
+                    0x21,
+                    3,
+                    5 | 31 << 3,
+                    0,
+                    5,
+                    1,
+                    12,
+                    4,
+                    4,
+                    1,
+                    0,
+                    14,
+                    5,
+                    12,
+                    4,
+                ],
+            ]),
+            &["SACK recovery", "zero-window probe"],
         ),
         (
             "gaps",

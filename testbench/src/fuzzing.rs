@@ -475,7 +475,7 @@ impl ParserBench {
         let (mut ends, mut looked, mut answered) = (0, None, false);
         // What a shift is here, the window that it is done to, and how long it takes.
         const SHIFT: u32 = 0x8421;
-        let (mut window, mut plain, mut shifting) = (0, true, 0);
+        let (mut window, mut plain, mut shifting) = (0, true, 0_usize);
         let mut asked = 0;
         // What was placed, and cycles since all of it was there.
         let mut placed: Option<[u64; 5]> = None;

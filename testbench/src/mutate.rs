@@ -132,6 +132,10 @@ impl Mutator {
         let r = &mut self.rng;
         if self.recent.is_empty() || r.random_bool(0.08) {
             let mss: u16 = [0, 1, 88, 536, 1460, 1460, 9000, 65535][r.random_range(0..8)];
+            let mut options = [&[2, 4][..], &mss.to_be_bytes()].concat();
+            if r.random_bool(0.5) {
+                options.extend([1, 3, 3, r.random_range(0..20)]);
+            }
             return Tcp {
                 ports: (
                     10_000 + r.random_range(0..PORTS),
@@ -144,7 +148,7 @@ impl Mutator {
                 },
                 flags: SYN,
                 wnd: [0, 500, 8192, 65535][r.random_range(0..4)],
-                options: [&[2, 4][..], &mss.to_be_bytes()].concat(),
+                options,
                 ..Tcp::default()
             };
         }

@@ -88,16 +88,19 @@ fn tcp(config: &ToeConfig, t: &Tcp) -> Vec<u8> {
     s.extend(t.remote.to_be_bytes());
     s.extend(t.seq.to_be_bytes());
     s.extend(t.ack.to_be_bytes());
+    // Each connection has a window scale of its own (RFC 7323 section 2), with which its window is some 4 KiB.
+    let shift = t.local as u8 & 15;
     let options: &[u8] = if t.flags & SYN == 0 {
         &[]
     } else {
-        &[2, 4, 1, 0, 1, 3, 3, 0]
+        &[2, 4, 1, 0, 1, 3, 3, shift]
     };
+    let window = (0x1000_u16 >> shift.min(14)).max(1).to_be_bytes();
     s.extend([
         (5 + options.len() as u8 / 4) << 4,
         t.flags,
-        0x10,
-        0,
+        window[0],
+        window[1],
         0,
         0,
         0,

@@ -648,6 +648,16 @@ mod cycles {
         s.counted(Cause::Recycled, 1);
     }
 
+    /// A SYN with every option takes no longer than any other event may.
+    #[test]
+    fn what_every_option_of_a_syn_costs() {
+        let mut s = Script::new();
+        let syn = seg(SYN, 0, 0).mss(1012).sack_permitted().stamps(1, 0);
+        bound(&mut s, "SYN with every option", Some(syn.scale(7)), 170);
+        let plain = seg(SYN, 0, 0).with_source(1).sack_permitted().scale(7);
+        bound(&mut s, "the same without timestamps", Some(plain), 170);
+    }
+
     /// Beyond the bounds of the others: what a connection with timestamps pays for them.
     #[test]
     fn what_timestamps_cost() {
