@@ -1458,7 +1458,7 @@ mod tests {
             }
             // The window is shifted some cycles after it was known whose it is; until then it is anything.
             uut.scale_busy.next = self.shifting > 0;
-            let shifted = self.window ^ u64::from(SHIFTED) * u64::from(!self.plain);
+            let shifted = self.window ^ (u64::from(SHIFTED) * u64::from(!self.plain));
             uut.scaled.next = if self.shifting > 0 {
                 rng.random_range(0..0x1_0000_u64).into()
             } else {
@@ -1893,6 +1893,64 @@ mod tests {
             assert_eq!(got, want, "{payload} bytes, {look_up} cycles");
             let got = send(&mut uut, &plain(300), 9);
             assert_eq!(got, (good, true, 300, true), "the frame after it");
+        }
+    }
+
+    /// The look-up answered in each cycle, the window then shifted as late as it may be: the record is pushed with what became of it, 6 cycles behind the last byte, or as soon as it is there.
+    #[test]
+    fn a_push_waits_for_its_window_and_only_if_the_look_up_was_late() {
+        use super::super::scale::LONGEST;
+        for look_up in 0..60 {
+            let mut uut = Parser::new(IP, true, true, false, true);
+            uut.connect_all();
+            uut.slot_free.next = true;
+            uut.placed.next = true;
+            uut.lookup_hit.next = true;
+            uut.info_protocol.next = 6.into();
+            for _ in 0..20 {
+                for level in [true, false] {
+                    uut.clock.next = Clock::from(level);
+                    settle(&mut uut);
+                }
+            }
+            let frame = plain(0);
+            let last = frame.bytes.len() - 1;
+            uut.info_src.next = u64::from(frame.src).into();
+            uut.info_length.next = (frame.bytes.len() as u64).into();
+            let (mut looked, mut answered, mut busy, mut window) = (0, 0, 0, 0);
+            let pushed = (0..200).find(|cycle| {
+                uut.payload.valid.next = *cycle <= last;
+                if let Some(byte) = frame.bytes.get(*cycle) {
+                    uut.payload.data.next = u64::from(*byte).into();
+                }
+                uut.payload.last.next = *cycle == last;
+                uut.scale_busy.next = busy > 0;
+                uut.scaled.next = if busy > 0 { 0xBAD0 } else { 0x1234 }.into();
+                settle(&mut uut);
+                let done = uut.lookup_valid.val() && looked == look_up;
+                uut.lookup_done.next = done;
+                looked += usize::from(uut.lookup_valid.val());
+                answered = if done { *cycle } else { answered };
+                settle(&mut uut);
+                busy = match uut.scale_go.val() {
+                    true => LONGEST,
+                    false => busy.saturating_sub(1),
+                };
+                if uut.record_write.val() && uut.record_word.val().to_u64() == 11 {
+                    window = uut.record_data.val().to_u64();
+                }
+                let push = uut.record_push.val();
+                for level in [true, false] {
+                    uut.clock.next = Clock::from(level);
+                    settle(&mut uut);
+                }
+                push
+            });
+            // It goes in the cycle behind the answer, and one more shows that nothing is left to do.
+            let due = (last + 6).max(answered + LONGEST + 2);
+            assert_eq!(pushed, Some(due), "answered in cycle {answered}");
+            assert_eq!(due == last + 6, answered + 2 <= last);
+            assert_eq!(window, 0x1234);
         }
     }
 

@@ -378,6 +378,27 @@ fn the_next_connection_of_a_number_has_its_own_shift() {
 }
 
 #[test]
+fn a_syn_s_window_stays_as_it_is_whatever_the_last_connection_of_its_tuple_had() {
+    // Looked up while that is in TIME-WAIT, without entries of its own.
+    let config = ToeConfig {
+        time_wait: Some(0),
+        ..config()
+    };
+    let mut s = Script::established_with(config, seg(SYN, 0, 0).mss(1000).scale(9));
+    s.close();
+    s.expect(ACK | FIN, 1, 1, 0);
+    s.inject(seg(ACK | FIN, 1, 2));
+    s.expect(ACK, 2, 2, 0);
+    s.state("TIME-WAIT");
+    s.toe.set_isn(US.wrapping_add(1000));
+    s.inject(seg(SYN, 100, 0).mss(1000).wnd(50));
+    s.expect(SYN | ACK, 1000, 101, 0);
+    assert_eq!(s.state("SYN-RECEIVED").word(SND_WND), 50);
+    s.inject(seg(ACK, 101, 1001).wnd(60)).silence();
+    assert_eq!(s.word(SND_WND), 60);
+}
+
+#[test]
 fn connections_have_their_shifts_side_by_side() {
     let mut s = Script::new();
     for (n, shift) in [3, 0, 6, 1].into_iter().enumerate() {
