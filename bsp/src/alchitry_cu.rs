@@ -37,6 +37,7 @@ pub fn config() -> ToeConfig {
         sack: false,
         timestamps: false,
         window_scale: false,
+        cubic: false,
         icmp_errors: false,
         isn_hash: false,
         ..ToeConfig::default()

@@ -104,6 +104,8 @@ pub struct ToeConfig {
     /// ICMP errors about segments that are on their way are heard (RFC 1122 section 4.2.3.9, RFC 5927): they lower the path MTU (RFC 1191) and end an active open that is refused.
     /// Else they are counted and passed over.
     pub icmp_errors: bool,
+    /// Congestion control is CUBIC (RFC 9438) where the application does not choose NewReno for its connection; else NewReno's (RFC 5681). Only with `sack`.
+    pub cubic: bool,
     /// A frame with one 802.1Q tag (IEEE 802.1Q clause 9, type 0x8100) is taken as if it had none, and what answers it has the same tag, priority, DEI and VLAN id: ARP and echo replies, the segments of a connection
     /// as its SYN came, a stranger's RST. An active open goes with the tag that ARP last heard of its next hop, or without one; ARP's own requests go without. A tag is not part of a connection's name: its segments are
     /// taken with another one, too. A second tag, and the reserved VLAN id 0xFFF, are other types. The MTU stays: a tagged frame is four bytes longer. Only with `ethernet`. Else tagged frames are of another type, all of them.
@@ -141,6 +143,7 @@ impl Default for ToeConfig {
             timestamps: true,
             window_scale: true,
             icmp_errors: true,
+            cubic: true,
             vlan: false,
         }
     }
@@ -306,6 +309,13 @@ impl ToeConfig {
                 limit: "false without sack".into(),
             });
         }
+        if self.cubic && !self.sack {
+            return Err(ConfigError {
+                field: "cubic",
+                value: "true".into(),
+                limit: "false without sack".into(),
+            });
+        }
         if self.vlan && !self.ethernet {
             return Err(ConfigError {
                 field: "vlan",
@@ -318,7 +328,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out timestamps, window_scale, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -374,7 +384,7 @@ mod tests {
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let mut small = 0;
-        for mix in 0..256u32 {
+        for mix in 0..512u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
             for program_words in [1024, 3072] {
                 let c = ToeConfig {
@@ -387,6 +397,7 @@ mod tests {
                     ethernet: on(5),
                     vlan: on(5) && on(6),
                     window_scale: on(7),
+                    cubic: on(0) && on(8),
                     gateway: [192, 168, 69, 1],
                     ..ToeConfig::default()
                 };
@@ -485,6 +496,7 @@ mod tests {
             sack: false,
             timestamps: false,
             window_scale: false,
+            cubic: false,
             icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()
@@ -497,6 +509,14 @@ mod tests {
         assert_eq!(
             c.check().unwrap_err().to_string(),
             "timestamps is true, but must be false without sack"
+        );
+        let c = ToeConfig {
+            timestamps: false,
+            ..c
+        };
+        assert_eq!(
+            c.check().unwrap_err().to_string(),
+            "cubic is true, but must be false without sack"
         );
         let c = ToeConfig {
             hash_key: 0,

@@ -41,6 +41,7 @@ struct Settings {
     timestamps: bool,
     window_scale: bool,
     icmp_errors: bool,
+    cubic: bool,
     vlan: bool,
     delayed_ack: bool,
     ethernet: bool,
@@ -135,6 +136,7 @@ impl Default for Settings {
             timestamps: c.timestamps,
             window_scale: c.window_scale,
             icmp_errors: c.icmp_errors,
+            cubic: c.cubic,
             vlan: c.vlan,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
@@ -177,6 +179,7 @@ impl From<Settings> for ToeConfig {
             timestamps: s.timestamps,
             window_scale: s.window_scale,
             icmp_errors: s.icmp_errors,
+            cubic: s.cubic,
             vlan: s.vlan,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
@@ -321,6 +324,8 @@ timestamps = {}
 window_scale = {}
 # ICMP errors: path MTU (RFC 1191), an active open that is refused (RFC 5927).
 icmp_errors = {}
+# Congestion control is CUBIC (RFC 9438), but where an application chooses NewReno for its connection; false: NewReno. Only with sack.
+cubic = {}
 # A frame with an 802.1Q tag is answered with the same tag; false: tagged frames are dropped.
 vlan = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
@@ -330,7 +335,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.vlan, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -350,7 +355,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\nvlan = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -376,6 +381,7 @@ mod tests {
             timestamps: false,
             window_scale: false,
             icmp_errors: false,
+            cubic: false,
             vlan: false,
             delayed_ack: false,
             ethernet: false,

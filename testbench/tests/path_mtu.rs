@@ -151,6 +151,7 @@ fn a_narrow_path_is_found_and_every_byte_arrives() {
     let without = ToeConfig {
         sack: false,
         timestamps: false,
+        cubic: false,
         ..ToeConfig::default()
     };
     for (name, config, flow, role, tells) in [

@@ -24,15 +24,23 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
     a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(A);
     a.when(A).br(".recovery");
+    if config.cubic {
+        super::cubic::limits(a);
+    }
     a.ld(CWND).sub(SSTHRESH).sign(A);
-    a.unless(A).br(".avoidance");
-    a.note("RFC 5681 section 3.1, (2): cwnd += min (N, SMSS)");
-    a.ld(T_ACKED).sub(MSS).sign(A);
-    a.unless(A).ld(MSS);
-    a.add(CWND).st(CWND);
-    a.br(".grows");
-    a.label("congestion.avoidance")
-        .note("SMSS more for each cwnd acknowledged");
+    if config.cubic {
+        a.when(A).br(".slow_start");
+        super::cubic::avoidance(a);
+        slow_start(a);
+        a.br(".grows");
+        a.label("congestion.reno");
+    } else {
+        a.unless(A).br(".avoidance");
+        slow_start(a);
+        a.br(".grows");
+        a.label("congestion.avoidance");
+    }
+    a.note("SMSS more for each cwnd acknowledged");
     a.ld(GAIN).add(T_ACKED).st(GAIN);
     a.sub(CWND).sign(A);
     a.unless(A).sub(CWND).to(GAIN);
@@ -47,8 +55,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_ACK);
     a.br("grown");
 
-    a.label("congestion.recovery")
-        .note("RFC 6582 section 3.2, step 3: is all acknowledged that was outstanding when recovery began?");
+    a.label("congestion.recovery");
+    if config.cubic {
+        a.note("not before it is known what cwnd is lowered to");
+        a.ld(SSTHRESH).sign(A);
+        a.ld(SEG_ACK);
+        a.when(A).br("grown");
+    }
+    a.note("RFC 6582 section 3.2, step 3: is all acknowledged that was outstanding when recovery began?");
     a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
     a.when(A).br(".partial");
     a.note("full: cwnd = min (ssthresh, max (FlightSize, SMSS) + SMSS)");
@@ -108,9 +122,12 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     } else {
         "halve"
     });
-    a.ldi(dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
+    a.ldi(dup::RECOVERY | dup::GROWS | dup::lowers(config))
+        .st(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
-    a.shl1(MSS).add(MSS).add(SSTHRESH).to(CWND);
+    if !config.cubic {
+        a.shl1(MSS).add(MSS).add(SSTHRESH).to(CWND);
+    }
     a.timer_set(timer::RETRANSMIT, RTO);
     a.set(AGAIN);
     a.set(BUSY);
@@ -126,14 +143,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
     a.label("halve")
         .note("RFC 5681 section 3.1, (4): ssthresh = max (FlightSize / 2, 2 SMSS)");
-    a.ld(SND_MAX).sub(SND_UNA).st(T0);
-    a.label("halve.flight");
-    a.shl1(MSS).st(T1);
-    zero(a, GAIN);
-    a.shr1(T0).sub(T1).sign(A);
-    a.when(A).ld(T1);
-    a.st(SSTHRESH);
-    a.ret();
+    if config.cubic {
+        super::cubic::lower(a);
+    } else {
+        halve(a);
+    }
 
     if !config.sack {
         a.label("again");
@@ -167,6 +181,27 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br("emit_counted");
 }
 
+/// cwnd grows by what is acknowledged.
+fn slow_start(a: &mut Asm) {
+    a.label("congestion.slow_start")
+        .note("RFC 5681 section 3.1, (2): cwnd += min (N, SMSS)");
+    a.ld(T_ACKED).sub(MSS).sign(A);
+    a.unless(A).ld(MSS);
+    a.add(CWND).st(CWND);
+}
+
+/// `halve` at once.
+fn halve(a: &mut Asm) {
+    a.ld(SND_MAX).sub(SND_UNA).st(T0);
+    a.label("halve.flight");
+    a.shl1(MSS).st(T1);
+    zero(a, GAIN);
+    a.shr1(T0).sub(T1).sign(A);
+    a.when(A).ld(T1);
+    a.st(SSTHRESH);
+    a.ret();
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::constant::RTO_INITIAL;
@@ -181,7 +216,7 @@ mod tests {
             tx_ring_bytes: 32768,
             ..config()
         };
-        Script::established_with(config, seg(SYN, 0, 0).mss(1000).wnd(60_000))
+        Script::new_reno(config, seg(SYN, 0, 0).mss(1000).wnd(60_000))
     }
 
     /// As many segments of 1,000 bytes as leave, from sequence number `from` on.
@@ -328,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_small_flight_is_halved_to_two_segments() {
-        let mut s = Script::established();
+        let mut s = Script::new_reno(config(), seg(SYN, 0, 0).mss(1000));
         s.write(&[1; 2000]);
         leave(&mut s, 1, 2);
         for _ in 0..3 {

@@ -364,6 +364,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ldi(constant::RTO_INITIAL).st(RTO);
     zero(a, TRIES);
     zero(a, if config.complete() { CWND } else { SHORT });
+    if config.cubic {
+        a.ld(k(0)).st(W_MAX);
+    }
     a.ret();
 
     a.label("peer_syn")

@@ -27,6 +27,8 @@ pub enum ConnectionOption {
     /// [`constant::DATA_TRIES`] retransmissions, counted from when it was sent, or something was acknowledged last (on a connection with SACK, from the probe of
     /// the tail if there was one); twice RTO if that is more. 0: as a connection begins. While something is being sent again, from the command on. A SYN has its own.
     UserTimeout(u16),
+    /// Congestion control is NewReno's (RFC 5681, RFC 6582) in place of CUBIC's (RFC 9438), from the command on. Refused where CUBIC is not built ([`ToeConfig::cubic`]).
+    NewReno(bool),
 }
 
 impl ConnectionOption {
@@ -36,6 +38,7 @@ impl ConnectionOption {
             Self::NoDelay(on) => NO_DELAY | (on as u32) << 8,
             Self::Keepalive(seconds) => KEEPALIVE | (seconds as u32) << 8,
             Self::UserTimeout(seconds) => USER_TIMEOUT_NUMBER | (seconds as u32) << 8,
+            Self::NewReno(on) => NEW_RENO | (on as u32) << 8,
         }
     }
 }
@@ -44,6 +47,7 @@ impl ConnectionOption {
 const NO_DELAY: u32 = 1;
 const KEEPALIVE: u32 = 2;
 const USER_TIMEOUT_NUMBER: u32 = 3;
+const NEW_RENO: u32 = 4;
 
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
@@ -94,12 +98,12 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::ConnectRefused.number());
     a.done();
     if config.complete() {
-        option(a);
+        option(a, config);
     }
 }
 
 /// An option of a connection.
-fn option(a: &mut Asm) {
+fn option(a: &mut Asm, config: &ToeConfig) {
     a.label("option");
     a.ld(SEG_IP);
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
@@ -121,6 +125,10 @@ fn option(a: &mut Asm) {
     a.ld(k(constant::BIT_16)).st(T2);
     a.when(B).br(".set");
     a.when(C).br(".keepalive");
+    if config.cubic {
+        a.ldi(NEW_RENO).xor(T1).zero(B);
+        a.when(B).br("new_reno");
+    }
     a.ldi(USER_TIMEOUT_NUMBER).xor(T1).not_zero(A);
     a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
     a.when(A).br("command.bad_address");

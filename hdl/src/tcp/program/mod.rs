@@ -7,6 +7,7 @@
 //! | [`acknowledge`] | SEG.ACK, the send window (section 3.10.7.4, fifth check), round-trip times (RFC 6298) |
 //! | [`transmit`] | what may be sent now, and every segment's header (sections 3.7, 3.8.6) |
 //! | [`congestion`] | slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582, RFC 3042) |
+//! | [`cubic`] | CUBIC (RFC 9438) |
 //! | [`retransmit`] | the retransmission timer, back-off, zero-window probes, giving up (RFC 6298, sections 3.8.1, 3.8.6.1) |
 //! | [`sack`] | what was lost by the peer's SACK blocks and what goes again (RFC 6675), and our own blocks (RFC 2018, RFC 2883) |
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
@@ -41,6 +42,7 @@ pub mod close;
 #[cfg(test)]
 mod conformance;
 pub mod congestion;
+pub mod cubic;
 pub mod handshake;
 pub mod host;
 pub mod path;
@@ -151,7 +153,7 @@ pub mod words {
     /// RFC 5681 section 2, in bytes. It grows no further once it is as large as the send ring, which limits the flight then.
     /// Zero in a connection whose send side was not yet set up ([`super::handshake`], `send_side`).
     pub const CWND: Operand = Operand::state(28, "cwnd");
-    /// RFC 5681 section 2.
+    /// RFC 5681 section 2. With CUBIC built, less than nothing while it is still to be lowered: from what ([`super::cubic`]).
     pub const SSTHRESH: Operand = Operand::state(29, "ssthresh");
     /// Bytes acknowledged in congestion avoidance since `cwnd` last grew (RFC 5681 section 3.1: once a `cwnd` of them is acknowledged it grows by one segment).
     pub const GAIN: Operand = Operand::state(30, "gain");
@@ -175,6 +177,27 @@ pub mod words {
     pub const IDLE: Operand = Operand::far_state(9, "idle");
     /// How long text may stay unacknowledged, in ticks, if [`super::flags::USER_TIMEOUT`].
     pub const USER_TIMEOUT: Operand = Operand::far_state(10, "user_timeout");
+    // CUBIC's, in bytes unless it is said otherwise ([`super::cubic`]).
+    /// RFC 9438 section 4.1.2, W_max: `cwnd` before it was lowered last, or less (section 4.7); 0: none, the plateau is where congestion avoidance begins. All ones: NewReno is chosen.
+    pub const W_MAX: Operand = Operand::far_state(11, "w_max");
+    /// cwnd_prior: `cwnd` before it was lowered last.
+    pub const CWND_PRIOR: Operand = Operand::far_state(12, "cwnd_prior");
+    /// W_est: what Reno's `cwnd` would be.
+    pub const W_EST: Operand = Operand::far_state(13, "w_est");
+    /// 256 W_cubic at `cubic_at`; while K is looked for, what of W_max - cwnd_epoch is still to be reached.
+    pub const W_CUBIC: Operand = Operand::far_state(14, "w_cubic");
+    /// Its differences: the first, second and third.
+    pub const CUBIC_1: Operand = Operand::far_state(15, "cubic_1");
+    pub const CUBIC_2: Operand = Operand::far_state(19, "cubic_2");
+    pub const CUBIC_3: Operand = Operand::far_state(20, "cubic_3");
+    /// The time, in ticks, for which `w_cubic` holds, less a round trip.
+    pub const CUBIC_AT: Operand = Operand::far_state(21, "cubic_at");
+    /// target - cwnd; 0 if that is less than a segment.
+    pub const DELTA: Operand = Operand::far_state(22, "delta");
+    /// So much of it for each ACK since `cwnd` last grew by it.
+    pub const CREDIT: Operand = Operand::far_state(23, "credit");
+    /// With [`super::dup::RESTED`]: since when.
+    pub const RESTED_AT: Operand = Operand::far_state(24, "rested_at");
     /// `snd_max` when what is lost was sent again last: all from here on was sent after it. Only with SACK.
     pub const RESENT: Operand = Operand::far_state(16, "resent");
     /// `snd_una` when its segment, sent again, was found to be lost once more; another number says nothing. Only with SACK.
@@ -256,6 +279,24 @@ pub mod dup {
     pub const PROBED: u32 = 32;
     /// New text went as that probe.
     pub const PROBED_NEW: u32 = 64;
+    // CUBIC's ([`super::cubic`]).
+    /// The time of congestion avoidance runs (RFC 9438 section 4.2).
+    pub const EPOCH: u32 = 128;
+    /// It stands still: `cwnd` is not what limits.
+    pub const RESTED: u32 = 256;
+    /// K is looked for.
+    pub const SEARCH: u32 = 512;
+    /// There is something for an event of its own to do.
+    pub const DUE: u32 = 1024;
+
+    /// What a loss that lowers `cwnd` sets besides.
+    pub(super) const fn lowers(config: &super::ToeConfig) -> u32 {
+        if config.cubic {
+            DUE
+        } else {
+            0
+        }
+    }
 }
 
 /// Values of the state word `ack_due`.
@@ -397,9 +438,12 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     retransmit::code(&mut a, config);
     if config.sack {
         sack::code(&mut a, config);
-        probe::code(&mut a);
+        probe::code(&mut a, config);
     }
     congestion::code(&mut a, config);
+    if config.cubic {
+        cubic::code(&mut a, config);
+    }
     if config.icmp_errors {
         path::code(&mut a, config);
     }
@@ -492,6 +536,12 @@ mod tests {
             println!("{}", program(&ToeConfig::default()).listing);
         }
         println!("program: {largest} words, {} state words", words::USED);
+        let cubic = program(&ToeConfig::default()).words.len();
+        let without = ToeConfig {
+            cubic: false,
+            ..ToeConfig::default()
+        };
+        println!("CUBIC: {} words", cubic - program(&without).words.len());
         // The counters take one of the engine's occurrences in three cycles.
         let words = program(&ToeConfig::default()).words;
         let decoded: Vec<_> = words.iter().map(|w| Instruction::decode(*w)).collect();
@@ -512,6 +562,7 @@ mod tests {
             sack: false,
             timestamps: false,
             window_scale: false,
+            cubic: false,
             icmp_errors: false,
             isn_hash: false,
             ..ToeConfig::default()

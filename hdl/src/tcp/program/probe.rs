@@ -11,6 +11,7 @@
 use super::marks::*;
 use super::words::*;
 use super::{constant, dup, none, state, timer};
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::cmd;
@@ -32,7 +33,7 @@ fn goes(a: &mut Asm) {
     a.count(Cause::TailProbe.number());
 }
 
-pub(super) fn code(a: &mut Asm) {
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("probe_tail")
         .note("the timer ran for PTO. No probe of one segment alone, nor while part of the flight goes again for a smaller path MTU");
     a.ld(PTO).rsb(RTO).st(T0);
@@ -82,9 +83,16 @@ pub(super) fn code(a: &mut Asm) {
     a.when(A).br(".new");
     a.note("and no D-SACK has said that the last segment came twice: it has mended a loss")
         .call("halve");
-    a.ld(SSTHRESH).to(CWND);
-    a.label("probed.new");
-    a.ldi(dup::GROWS).st(DUP_ACKS);
+    if config.cubic {
+        a.ldi(dup::DUE).st(DUP_ACKS);
+        a.label("probed.new");
+        a.ldi(super::cubic::KEPT).and(DUP_ACKS).st(DUP_ACKS);
+        a.ldi(dup::GROWS).or(DUP_ACKS).to(DUP_ACKS);
+    } else {
+        a.ld(SSTHRESH).to(CWND);
+        a.label("probed.new");
+        a.ldi(dup::GROWS).st(DUP_ACKS);
+    }
     probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
@@ -118,7 +126,7 @@ mod tests {
         if sack {
             syn = syn.sack_permitted();
         }
-        let mut s = Script::established_with(config, syn);
+        let mut s = Script::new_reno(config, syn);
         for n in 1..20 {
             s.write(b"x");
             s.expect(ACK, n, 1, 1);

@@ -58,6 +58,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         a.when(A).br("all_lost");
     }
     a.call("go_back");
+    if config.cubic {
+        a.ldi(dup::GROWS | dup::DUE).st(DUP_ACKS);
+    }
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
     a.br("output_now");
@@ -155,6 +158,9 @@ fn rest(a: &mut Asm, config: &ToeConfig) {
         a.sub(k(0)).or_sign(A).or_zero(A);
         a.unless(A).timer_set(super::timer::RETRANSMIT, T0);
         a.unless(A).br("pending.send");
+    }
+    if config.cubic {
+        super::cubic::rest(a);
     }
     a.note("IW: RFC 6928");
     a.shl3(MSS).add(MSS).add(MSS).st(T0);

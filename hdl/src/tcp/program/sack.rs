@@ -36,13 +36,13 @@ const fn edges(block: u8) -> (Operand, Operand) {
 }
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
-    blocks_in(a);
+    blocks_in(a, config);
     output(a);
     blocks_out(a, config);
 }
 
 /// What an ACK's blocks say.
-fn blocks_in(a: &mut Asm) {
+fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     super::urgent::check(a);
     a.label("sack_in")
         .note("are there blocks, and were they agreed on?");
@@ -82,8 +82,11 @@ fn blocks_in(a: &mut Asm) {
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(RTO).to(PTO);
     no_probe(a);
-    a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS).st(DUP_ACKS);
-    a.ld(SSTHRESH).to(CWND);
+    a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS | dup::lowers(config))
+        .st(DUP_ACKS);
+    if !config.cubic {
+        a.ld(SSTHRESH).to(CWND);
+    }
     a.cmd(cmd::POST);
     a.br("sack_seen");
 
@@ -119,11 +122,16 @@ fn blocks_in(a: &mut Asm) {
     );
     a.ld(SND_UNA).st(LOST_AGAIN);
     a.ld(SND_MAX).st(RESENT);
-    a.shl1(MSS).st(T1);
-    a.shr1(SSTHRESH).sub(T1).sign(A);
-    a.when(A).ld(T1);
-    a.st(SSTHRESH);
-    a.st(CWND);
+    if config.cubic {
+        a.ld(SSTHRESH).rsb(k(0)).to(SSTHRESH);
+        a.ldi(dup::DUE).or(DUP_ACKS).to(DUP_ACKS);
+    } else {
+        a.shl1(MSS).st(T1);
+        a.shr1(SSTHRESH).sub(T1).sign(A);
+        a.when(A).ld(T1);
+        a.st(SSTHRESH);
+        a.st(CWND);
+    }
     a.br("sack_seen");
 
     a.label("scored")
@@ -143,7 +151,11 @@ fn blocks_in(a: &mut Asm) {
     a.br("grown");
     a.label("scored.over")
         .note("all that was outstanding when it began is acknowledged");
-    a.ldi(dup::GROWS).st(DUP_ACKS);
+    if config.cubic {
+        a.ldi(dup::GROWS | dup::DUE).and(DUP_ACKS).st(DUP_ACKS);
+    } else {
+        a.ldi(dup::GROWS).st(DUP_ACKS);
+    }
     probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
@@ -155,7 +167,8 @@ fn blocks_in(a: &mut Asm) {
     none(a, TIMED_AT);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     no_probe(a);
-    a.ldi(dup::SCORE | dup::GROWS).st(DUP_ACKS);
+    a.ldi(dup::SCORE | dup::GROWS | dup::lowers(config))
+        .st(DUP_ACKS);
     a.set(FORCE);
     a.set(AGAIN);
     a.set(BUSY);
@@ -336,7 +349,7 @@ mod tests {
             ..config()
         };
         let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
-        Script::established_with(config, syn)
+        Script::new_reno(config, syn)
     }
 
     fn ack(n: u32) -> Seg {

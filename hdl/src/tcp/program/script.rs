@@ -346,6 +346,13 @@ impl Script {
         s
     }
 
+    /// The same with NewReno in place of CUBIC.
+    pub fn new_reno(config: ToeConfig, syn: Seg) -> Self {
+        let mut s = Self::established_with(config, syn);
+        s.option(ConnectionOption::NewReno(true));
+        s
+    }
+
     /// A segment arrives, and the engine does all it can do without time passing.
     pub fn inject(&mut self, segment: Seg) -> &mut Self {
         self.arrive(segment).settle()

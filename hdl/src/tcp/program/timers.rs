@@ -39,12 +39,18 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
     if config.sack {
         a.ld(SND_WND).or_zero(SACK_ACK);
-        a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
+        a.ldi(dup::SCORE | dup::lowers(config))
+            .and(DUP_ACKS)
+            .not_zero(A);
         a.when(A).br(".score");
     }
     a.br("output");
     if config.sack {
         a.label(".score");
+        if config.cubic {
+            a.ldi(dup::DUE).and(DUP_ACKS).not_zero(A);
+            a.when(A).br("cubic");
+        }
         a.set(AGAIN);
         a.set(BUSY);
         a.br("busy");
