@@ -126,9 +126,14 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.call("compute_rto");
     a.br("text");
 
-    a.label("sample")
-        .note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
-    a.ld(SEG_ACK).to(RECOVER);
+    a.label("sample");
+    let recover = |a: &mut Asm| {
+        a.note("all that was sent before going back is acknowledged: RECOVER follows SEG.ACK, or it would seem to lie ahead after 2^31 bytes");
+        a.ld(SEG_ACK).to(RECOVER);
+    };
+    if !config.timestamps {
+        recover(a);
+    }
     a.note("RFC 6298 section 2; a sample across the tick's wrap is void, and one of a minute or more, which bounds RTO: by 5 times as long");
     a.ld(TICK).sub(TIMED_AT).st(T0);
     a.sub(k(constant::RTO_MAX)).carry(A);
@@ -136,6 +141,9 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
         a.ld(FLAGS).or_sign(A);
     }
     a.when(A).br(".void");
+    if config.timestamps {
+        recover(a);
+    }
     a.label("measured");
     a.ldi(flags::SAMPLED).and(FLAGS).zero(A);
     a.when(A).br("sample.first");
@@ -194,6 +202,9 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     }
     a.label("sample.void");
     if config.timestamps {
+        a.note("with timestamps what was sent again is timed, too: is it all?");
+        a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(B);
+        a.unless(B).ld(SEG_ACK).to(RECOVER);
         a.note("RFC 7323 section 4.1: by the timestamp that came back");
         a.ld(FLAGS).not_sign(A);
         a.ld(TICK_LONG).add(TS_OFFSET);

@@ -3,9 +3,9 @@
 //! **In events of its own** ([`dup::DUE`]), so that no other gets longer: an ACK in congestion avoidance counts what it acknowledges, and once that is a `cwnd`, or its share of target - cwnd has added up to one, the next event
 //! does the rest. What lowers `cwnd` (`halve`) just notes from what, as `ssthresh` less than nothing; the next event lowers both, NewReno's too. So whoever calls it sets [`dup::DUE`], and does not touch `cwnd` or `ssthresh`.
 //!
-//! **No multiplication.** W_cubic(t) = C (t - K)^3 + W_max is taken in steps of [`STEP`] ticks by its differences: three additions a step. K is looked for the same way, as an epoch begins: down from W_max - cwnd_epoch, by as many steps
+//! **No multiplication.** W_cubic(t) = C (t - K)^3 + W_max is taken in steps of [`STEP`] ticks by its differences: three additions a step, a step an event. K is looked for the same way, as an epoch begins: down from W_max - cwnd_epoch, by as many steps
 //! as it takes; the differences are then those at -K. All is in integers, W_cubic in 256ths of a byte, and exact but for C, which is rounded to MSS / 36.6 of these a step: 0.38 to 0.43 for an MSS of 536 or more.
-//! So what RFC 9438 has as a curve is a stair whose steps are 64 ms wide, and no more than half a segment high with windows of 32 KiB.
+//! So what RFC 9438 has as a curve is a stair whose steps are 64 ms wide, and no more than half a segment high with windows of 32 KiB. Beside the RFC's formulas `cwnd` is up to one and a half segments behind (`conformance::cubic`).
 //!
 //! | RFC 9438 | |
 //! |---|---|
@@ -25,9 +25,6 @@ use crate::tcp::isa::cmd;
 
 /// Ticks of a step.
 const STEP: u32 = 64;
-/// Steps of an event while K is looked for, and while time is made up for.
-const SEARCHED: u32 = 3;
-const STEPPED: u32 = 2;
 /// What of `dup_acks` an ACK of something new leaves in congestion avoidance.
 pub(super) const KEPT: u32 = dup::GROWS | dup::EPOCH | dup::RESTED | dup::SEARCH | dup::DUE;
 /// What a loss ends.
@@ -168,16 +165,10 @@ fn epoch(a: &mut Asm) {
 fn search(a: &mut Asm) {
     a.label("cubic.search")
         .note("K is reached once nothing is left of the difference");
-    a.ldi(SEARCHED).st(T0);
-    a.label("cubic.further").call(".step");
+    a.call(".step");
     a.acc().sign(A);
-    a.when(A).br(".found");
-    a.ldi(1).rsb(T0).st(T0);
-    a.acc().zero(A);
-    a.unless(A).br(".further");
-    a.br(".over");
-    a.label("cubic.found")
-        .note("the differences of C (t - K)^3 at 0, from those of -C n^3 at K");
+    a.unless(A).br(".over");
+    a.note("the differences of C (t - K)^3 at 0, from those of -C n^3 at K");
     a.ld(CUBIC_2).sub(CUBIC_1).sub(CUBIC_3).st(CUBIC_1);
     a.ld(CUBIC_2).sub(CUBIC_3).sub(CUBIC_3).st(CUBIC_2);
     a.ld(k(0)).sub(CUBIC_3).st(CUBIC_3);
@@ -198,9 +189,7 @@ fn search(a: &mut Asm) {
 
 /// W_cubic as of now, W_est as of what is acknowledged.
 fn advance(a: &mut Asm) {
-    a.label("cubic.advance");
-    a.ldi(STEPPED).st(T0);
-    a.label("cubic.behind")
+    a.label("cubic.advance")
         .note("has a step's time gone by? Beyond 64 KiB there is nothing to go for");
     a.shr8(W_CUBIC).st(T2);
     a.sub(k(constant::BIT_16)).not_sign(A);
@@ -209,9 +198,6 @@ fn advance(a: &mut Asm) {
     a.when(A).br(".now");
     a.call(".step");
     a.ldi(STEP).add(CUBIC_AT).st(CUBIC_AT);
-    a.ldi(1).rsb(T0).st(T0);
-    a.acc().zero(A);
-    a.unless(A).br(".behind");
     a.br(".over");
     a.label("cubic.now")
         .note("section 4.3: W_est by alpha for a cwnd acknowledged, if there is one (not C)");
@@ -235,7 +221,7 @@ fn target(a: &mut Asm, config: &ToeConfig) {
     a.ld(W_EST);
     a.sub(CWND).or_sign(A);
     a.unless(A).st(CWND);
-    a.label("cubic.target").note(
+    a.note(
         "sections 4.4, 4.5: target - cwnd; less than a segment is added for a cwnd acknowledged",
     );
     a.ld(T2).sub(CWND).sign(A);
@@ -255,7 +241,7 @@ fn target(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br(".bounded");
     a.sub(CWND).st(CREDIT);
     a.ld(CWND).add(MSS).to(CWND);
-    a.br(".target");
+    a.note("and the rest anew").br(".over");
     a.label("cubic.bounded").note("target is 1.5 cwnd at most");
     a.shr1(CWND).st(T1);
     a.rsb(T0).not_sign(A);

@@ -37,8 +37,19 @@ const fn edges(block: u8) -> (Operand, Operand) {
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     blocks_in(a, config);
-    output(a);
+    output(a, config);
     blocks_out(a, config);
+}
+
+/// What is sent again is not timed (RFC 6298 section 3), unless there are timestamps.
+fn untimed(a: &mut Asm, config: &ToeConfig) {
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.ldi(1).rsb(k(0));
+        a.unless(A).st(TIMED_AT);
+    } else {
+        none(a, TIMED_AT);
+    }
 }
 
 /// What an ACK's blocks say.
@@ -78,7 +89,7 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.note("yes: RecoveryPoint = HighData, cwnd = ssthresh = FlightSize / 2");
     a.call("halve_flight");
     a.ldi(1).add(SND_MAX).to(RECOVER);
-    none(a, TIMED_AT);
+    untimed(a, config);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(RTO).to(PTO);
     no_probe(a);
@@ -165,6 +176,13 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.ld(TX_INDEX);
     a.cmd_imm(cmd::TX_PIPE, 0);
     none(a, TIMED_AT);
+    if config.timestamps {
+        a.note("RFC 7323 section 4: with timestamps the next ACK of something new is a measurement, and RTO right again");
+        a.ld(FLAGS).sign(A);
+        a.when(A).ld(TICK).to(TIMED_AT);
+        a.ldi(1).add(SND_UNA);
+        a.when(A).st(TIMED_SEQ);
+    }
     a.ldi(1).add(SND_MAX).to(RECOVER);
     no_probe(a);
     a.ldi(dup::SCORE | dup::GROWS | dup::lowers(config))
@@ -176,7 +194,7 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// Every event's end while the scoreboard rules.
-fn output(a: &mut Asm) {
+fn output(a: &mut Asm, config: &ToeConfig) {
     a.label("pipe")
         .note("TX_PIPE with the segments sent. RFC 5827: of two or three on their way no three can be sacked; then all but one will do. After a probe one will");
     a.ldi(dup::PROBED | dup::PROBED_NEW)
@@ -231,7 +249,7 @@ fn output(a: &mut Asm) {
     a.ld(SND_UNA).st(RESENT_UNA);
     a.ld(TICK_LONG).st(RESENT_AT);
     a.cmd_a(cmd::TX_FREE, SND_UNA);
-    none(a, TIMED_AT);
+    untimed(a, config);
     a.ld(RESULT2).add(T0).to(T_SEQ);
     a.cmd_a(cmd::TX_MARK, T1);
     a.note("the timer begins anew, so that it is not the next that it sends");

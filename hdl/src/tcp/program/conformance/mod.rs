@@ -13,6 +13,7 @@ mod closed;
 mod closing;
 mod congestion;
 mod connection_options;
+mod cubic;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;

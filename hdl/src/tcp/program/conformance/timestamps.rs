@@ -527,17 +527,36 @@ fn nor_does_it_with_sack() {
         c.s.expect(ACK, hole, 1, 1000);
     }
     c.s.silence();
-    let (cwnd, srtt) = (c.s.word(CWND), c.s.word(SRTT));
+    let (cwnd, srtt) = (c.s.word(CWND), srtt_after(c.s.word(SRTT), &[20]));
     for (n, left) in [(2001, 2), (4001, 1)] {
         c.ack(n, &blocks[..left]).silence();
         assert_eq!(c.s.ours(RECOVER), 10_002);
         assert_ne!(c.s.word(DUP_ACKS) & dup::SCORE, 0);
+        // The first is the measurement that was under way.
         assert_eq!((c.s.word(CWND), c.s.word(SRTT)), (cwnd, srtt));
     }
     c.ack(10_001, &[]).silence();
     assert_eq!(c.s.word(DUP_ACKS) & dup::SCORE, 0);
-    assert_eq!(c.s.word(SRTT), srtt_after(srtt, &[20]));
+    assert_eq!(c.s.word(SRTT), srtt);
     c.s.counted(Cause::Retransmit, 3);
+}
+
+/// RFC 7323 section 4, RFC 6298 section 5: what was sent again is a measurement, too, and not only once all of it is acknowledged.
+#[test]
+fn the_first_hole_filled_after_a_timeout_makes_the_rto_right_again() {
+    let mut c = ten(true);
+    let (pto, rto) = (c.s.word(PTO), c.s.word(RTO));
+    c.s.ticks(pto);
+    while c.s.next().is_some() {}
+    c.s.ticks(rto);
+    c.s.expect(ACK, 1, 1, 1000);
+    c.s.silence().counted(Cause::RtoExpired, 1);
+    assert_eq!(c.s.word(RTO), 2 * rto);
+    let recover = c.s.ours(RECOVER);
+    c.ack(1001, &[]);
+    assert!(c.s.word(RTO) <= rto, "{} of {rto}", c.s.word(RTO));
+    assert_eq!(c.s.ours(RECOVER), recover, "it is not all");
+    assert_ne!(c.s.word(DUP_ACKS) & dup::SCORE, 0);
 }
 
 #[test]
