@@ -1,4 +1,4 @@
-//! Congestion control: slow start, congestion avoidance, fast retransmit and fast recovery (RFC 5681, RFC 6582), limited transmit (RFC 3042).
+//! Congestion control: slow start, congestion avoidance, fast retransmit and fast recovery (RFC 5681, RFC 6582), limited transmit (RFC 3042); CUBIC's is in [`super::cubic`].
 use super::marks::*;
 use super::words::*;
 use super::{constant, dup, flags, none, state, timer, zero};

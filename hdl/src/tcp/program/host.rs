@@ -329,6 +329,7 @@ mod tests {
             ConnectionOption::NoDelay(true),
             ConnectionOption::Keepalive(100),
             ConnectionOption::UserTimeout(100),
+            ConnectionOption::NewReno(true),
         ] {
             let mut s = Script::established();
             let peer = ([192, 168, 69, 1], PEER_PORT);

@@ -5,7 +5,7 @@
 //! **The clock** is the engine's tick, a millisecond (section 5.4 allows 1 ms to 1 s), in 32 bits, and for each connection the keyed hash of its tuple more (section 5.4; RFC 6528's of an address that no peer has, so that it says nothing
 //! of first sequence numbers): a later connection of the same tuple goes on above (RFC 6191), and whoever has no address that differs in its first three bits alone learns nothing of it. Without the hash the clock is bare.
 //!
-//! **Round trips** are taken from the timestamp that comes back, once a round trip as without (section 4.2), and of what was sent again, too (RFC 6298 section 3): so an RTO that was doubled is right again once all that was on its way then is acknowledged.
+//! **Round trips** are taken from the timestamp that comes back, once a round trip as without (section 4.2), and of what was sent again, too (RFC 6298 section 3): so an RTO that was doubled is right again with the first ACK of something new.
 //!
 //! **Deviations.** A RST carries none (section 3.2 has SHOULD). A SYN within a connection is challenged whatever its timestamp.
 use super::marks::*;
