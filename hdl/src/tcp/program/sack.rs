@@ -168,6 +168,17 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
         a.ldi(dup::GROWS).st(DUP_ACKS);
     }
     probe_anew(a);
+    a.note("and the timer, which is set before this ACK's measurement is known, runs for PTO again: 2 SRTT, 4 RTTVAR and a little, at most RTO; if they are known");
+    a.ldi(flags::SAMPLED).and(FLAGS).zero(B);
+    a.shr3(SRTT).st(T0);
+    a.ldi(constant::PTO_MARGIN)
+        .add(T0)
+        .add(T0)
+        .add(RTTVAR)
+        .st(T1);
+    a.rsb(RTO).or_sign(B);
+    a.ld(T1);
+    a.unless(B).st(PTO);
     a.ld(SEG_ACK);
     a.br("grown");
 
@@ -355,6 +366,7 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::constant::PTO_MARGIN;
     use super::super::script::*;
     use super::super::words::*;
     use crate::config::ToeConfig;
@@ -692,6 +704,32 @@ mod tests {
         leave(&mut s, &[8001]);
         s.ticks(20).inject(ack(7001)).silence();
         s.counted(Cause::Retransmit, 1);
+    }
+
+    #[test]
+    fn what_follows_a_recovery_is_probed_for_after_two_round_trips_again() {
+        let mut s = both();
+        for n in 1..20 {
+            s.write(b"x");
+            s.expect(ACK, n, 1, 1);
+            s.ticks(20).inject(ack(n + 1)).silence();
+        }
+        s.write(&[7; 6000]);
+        leave(&mut s, &[20, 1020, 2020, 3020, 4020, 5020]);
+        s.inject(ack(20).sack(&[(1020, 6020)]));
+        leave(&mut s, &[20]);
+        assert_eq!(s.word(PTO), s.word(RTO));
+        s.write(&[7; 2000]);
+        leave(&mut s, &[6020, 7020]);
+        // All but what was sent last. The timer is set before the measurement is known that comes with it.
+        let pto = 2 * (s.word(SRTT) / 8) + s.word(RTTVAR) + PTO_MARGIN;
+        assert!(pto < s.word(RTO) / 2, "{pto}");
+        s.ticks(20).inject(ack(7020)).silence();
+        s.write(&[7; 1000]);
+        leave(&mut s, &[8020]);
+        s.ticks(pto - 1).silence().ticks(1);
+        leave(&mut s, &[8020]);
+        s.counted(Cause::TailProbe, 1).counted(Cause::RtoExpired, 0);
     }
 
     #[test]
