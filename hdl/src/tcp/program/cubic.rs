@@ -3,7 +3,7 @@
 //! **In events of its own** ([`dup::DUE`]), so that no other gets longer: an ACK in congestion avoidance counts what it acknowledges, and once that is a `cwnd`, or its share of target - cwnd has added up to one, the next event
 //! does the rest. What lowers `cwnd` (`halve`) just notes from what, as `ssthresh` less than nothing; the next event lowers both, NewReno's too. So whoever calls it sets [`dup::DUE`], and does not touch `cwnd` or `ssthresh`.
 //!
-//! **No multiplication.** W_cubic(t) = C (t - K)^3 + W_max is taken in steps of [`STEP`] ticks by its differences: three additions a step, a step an event. K is looked for the same way, as an epoch begins: down from W_max - cwnd_epoch, by as many steps
+//! **No multiplication.** W_cubic(t) = C (t - K)^3 + W_max is taken in steps of 64 ticks by its differences: three additions a step, a step an event. K is looked for the same way, as an epoch begins: down from W_max - cwnd_epoch, by as many steps
 //! as it takes; the differences are then those at -K. All is in integers, W_cubic in 256ths of a byte, and exact but for C, which is rounded to MSS / 36.6 of these a step: 0.38 to 0.43 for an MSS of 536 or more.
 //! So what RFC 9438 has as a curve is a stair whose steps are 64 ms wide, and no more than half a segment high with windows of 32 KiB. Beside the RFC's formulas `cwnd` is up to one and a half segments behind (`conformance::cubic`).
 //!
