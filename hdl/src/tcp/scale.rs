@@ -180,7 +180,7 @@ impl Logic for Scale {
         // ---- the window ----
         self.shifts.read_address.next = self.conn.val();
         self.left.next = self.w.q.val().left;
-        self.turning.next = self.left.val() != bits::<4>(0);
+        self.turning.next = self.with_scale.val() & (self.left.val() != bits::<4>(0));
         self.four.next = self.left.val().get_bits::<2>(2) != bits::<2>(0);
         self.left_less_one.next = self.left.val() - 1;
         self.left_less_four.next = self.left.val() - 4;
