@@ -40,6 +40,7 @@ pub fn config() -> ToeConfig {
         cubic: false,
         icmp_errors: false,
         isn_hash: false,
+        syn_cookies: false,
         ..ToeConfig::default()
     }
 }

@@ -28,7 +28,7 @@ pub struct Listener {
     pub port: u16,
     /// Who serves its connections.
     pub owner: Owner,
-    /// Half-open connections it may have at once, 1 or more; with one more the oldest of them gives way. Without a number: as many as there are connections.
+    /// Half-open connections it may have at once, 1 or more; for one more there is a cookie ([`ToeConfig::syn_cookies`]), or the oldest of them gives way. Without a number: as many as there are connections.
     pub backlog: Option<usize>,
 }
 
@@ -110,6 +110,11 @@ pub struct ToeConfig {
     /// as its SYN came, a stranger's RST. An active open goes with the tag that ARP last heard of its next hop, or without one; ARP's own requests go without. A tag is not part of a connection's name: its segments are
     /// taken with another one, too. A second tag, and the reserved VLAN id 0xFFF, are other types. The MTU stays: a tagged frame is four bytes longer. Only with `ethernet`. Else tagged frames are of another type, all of them.
     pub vlan: bool,
+    /// A SYN for which a half-open connection would have to go is answered with a cookie (RFC 4987 section 3.6) in place of that: whoever acknowledges it has a connection then. Only with `isn_hash`, and not with 1,024 words of program. Else the
+    /// oldest half-open connection of the listener gives way.
+    pub syn_cookies: bool,
+    /// Connections that one remote address may have at once, half open and open, 1 to `connections`; a SYN more is dropped. None: as many as there are. What the host opens itself counts, and is never refused for it. Addresses are told apart by a hash: see `tcp::sources`.
+    pub per_source: Option<usize>,
 }
 
 impl Default for ToeConfig {
@@ -145,6 +150,8 @@ impl Default for ToeConfig {
             icmp_errors: true,
             cubic: true,
             vlan: false,
+            syn_cookies: true,
+            per_source: None,
         }
     }
 }
@@ -323,12 +330,28 @@ impl ToeConfig {
                 limit: "false without ethernet: tags are of Ethernet frames".into(),
             });
         }
+        if self.syn_cookies && !self.isn_hash {
+            return Err(ConfigError {
+                field: "syn_cookies",
+                value: "true".into(),
+                limit: "false without isn_hash: cookies are made with it".into(),
+            });
+        }
+        if let Some(most) = self.per_source {
+            if !(1..=self.connections).contains(&most) {
+                return Err(ConfigError {
+                    field: "per_source",
+                    value: most.to_string(),
+                    limit: format!("from 1 to {}, the number of connections", self.connections),
+                });
+            }
+        }
         let length = program::length(self);
         if length > self.program_words {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, icmp_errors, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -384,7 +407,7 @@ mod tests {
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let mut small = 0;
-        for mix in 0..512u32 {
+        for mix in 0..1024u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
             for program_words in [1024, 3072] {
                 let c = ToeConfig {
@@ -398,6 +421,8 @@ mod tests {
                     vlan: on(5) && on(6),
                     window_scale: on(7),
                     cubic: on(0) && on(8),
+                    syn_cookies: on(3) && on(9),
+                    per_source: on(9).then_some(2),
                     gateway: [192, 168, 69, 1],
                     ..ToeConfig::default()
                 };
@@ -499,6 +524,7 @@ mod tests {
             cubic: false,
             icmp_errors: false,
             isn_hash: false,
+            syn_cookies: false,
             ..ToeConfig::default()
         };
         assert_eq!(c.check(), Ok(()));

@@ -80,6 +80,8 @@ causes! {
     // TCP again.
     51 TailProbe "probe for a loss of the tail sent";
     52 OldTimestamp "segment refused by its timestamp, an old duplicate (RFC 7323 section 5.3)";
+    54 CookieOut "SYN answered with a cookie: nothing of it is kept; besides `Accepted`";
+    55 SourceLimit "SYN, or the ACK of a cookie, dropped: its address has as many connections as it may";
     // ICMP errors.
     56 IcmpError "ICMP error about a segment handed to the engine";
     57 IcmpQuoteBad "ICMP error dropped: what it quotes is not the beginning of a TCP segment of ours";

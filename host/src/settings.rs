@@ -43,6 +43,8 @@ struct Settings {
     icmp_errors: bool,
     cubic: bool,
     vlan: bool,
+    syn_cookies: bool,
+    per_source: Option<usize>,
     delayed_ack: bool,
     ethernet: bool,
     program_words: usize,
@@ -138,6 +140,8 @@ impl Default for Settings {
             icmp_errors: c.icmp_errors,
             cubic: c.cubic,
             vlan: c.vlan,
+            syn_cookies: c.syn_cookies,
+            per_source: c.per_source,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
             program_words: c.program_words,
@@ -181,6 +185,8 @@ impl From<Settings> for ToeConfig {
             icmp_errors: s.icmp_errors,
             cubic: s.cubic,
             vlan: s.vlan,
+            syn_cookies: s.syn_cookies,
+            per_source: s.per_source,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
             program_words: s.program_words,
@@ -303,7 +309,7 @@ gateway = \"{gateway}\"
 # Time to live of what is sent, 1 to 255.
 ttl = {}
 # Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen. `backlog = 2` beside them bounds its half-open
-# connections to 2, the oldest of which gives way to a third; left out, there may be as many as there are connections.
+# connections to 2; left out, there may be as many as there are connections.
 listeners = [
 {listeners}]
 # Longest ICMP echo answered, in bytes: a power of two, 64 to 2048.
@@ -328,6 +334,10 @@ icmp_errors = {}
 cubic = {}
 # A frame with an 802.1Q tag is answered with the same tag; false: tagged frames are dropped.
 vlan = {}
+# A SYN for which a half-open connection would have to go is answered with a cookie (RFC 4987); false: the oldest half-open one gives way. Only with isn_hash.
+syn_cookies = {}
+# Connections that one remote address may have at once, half open and open: a SYN more is dropped. Left out: as many as there are.
+# per_source = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
@@ -335,7 +345,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -355,7 +365,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -383,6 +393,8 @@ mod tests {
             icmp_errors: false,
             cubic: false,
             vlan: false,
+            syn_cookies: false,
+            per_source: Some(3),
             delayed_ack: false,
             ethernet: false,
             program_words: 4096,
@@ -424,6 +436,8 @@ mod tests {
             ("hash_key = \"0x0\"", &["hash_key", "any other"]),
             ("tick_cycles = 111", &["tick_cycles", "111", "112"]),
             ("vlan = true\nethernet = false", &["vlan", "ethernet"]),
+            ("isn_hash = false", &["syn_cookies", "isn_hash"]),
+            ("per_source = 5", &["per_source", "5", "from 1 to 4"]),
             ("time_wait = 4", &["time_wait", "4", "at most 3"]),
             (
                 "listeners = [{ port = 7, app = \"echo\", backlog = 5 }]",

@@ -61,17 +61,16 @@ pub fn class(cause: Cause) -> Class {
         }
         IcmpEcho | IcmpOther | IcmpBad | IcmpTooLong | IcmpQuoteBad => Class::Before,
         TcpBadChecksum | TcpBadHeader | TcpBadOption | RecordQueueFull => Class::Before,
-        Accepted | Unacceptable | BadAck | NoAck | Refused | NoSlot | Stray | BadSource
-        | StaleRecord | ResetIn => Class::Verdict,
+        Accepted | Unacceptable | BadAck | NoAck | Refused | NoSlot | SourceLimit | Stray
+        | BadSource | StaleRecord | ResetIn => Class::Verdict,
         IcmpStray | IcmpOutside | IcmpSoft | IcmpRefused | MtuLowered | MtuIgnored => {
             Class::Verdict
         }
         FrameIn | TcpIn | IcmpError => Class::Gate,
         HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
         | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
-        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe | OldTimestamp => {
-            Class::Besides
-        }
+        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe | OldTimestamp
+        | CookieOut => Class::Besides,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod records;
 pub mod ring_memory;
 pub mod rx_ring;
 pub mod scale;
+pub mod sources;
 pub mod table;
 pub mod timers;
 pub mod toeplitz;

@@ -1,6 +1,6 @@
 //! The connection table: from addresses and ports to a connection id, by a keyed hash with bounded probes; the entries that may be taken; and the ports that are listened on.
 //!
-//! One RAM of 8 words a row. Of row i the first three are entry i's: ports (remote << 16 | local), remote address, {held, list, where its slot is}; two are the links
+//! One RAM of 8 words a row. Of row i the first three are entry i's: ports (remote << 16 | local), remote address, {where its address is counted, held, list, where its slot is}; two are the links
 //! of lists. Three are slots of the hash, {valid, tag, entry}, in buckets of six, so two thirds of the slots or more stay empty. A tuple's hash ([`super::toeplitz`]) names two
 //! buckets, never the same, and a tag; its slot is the first free one of theirs, looked for in both in turn (so the emptier one gets it).
 //! A look-up goes over the same twelve, and compares ports and address where the tag fits. **FREE empties one slot word**: nothing is moved, no tombstone
@@ -15,6 +15,10 @@
 //! the oldest: RECYCLABLE says so (the list was full), and frees it; EVICTED says which that was. ALLOC is refused when all lists are empty, or when all twelve slots are taken. With random tuples and every connection in use that was never seen:
 //! not in 20 million replacements each of 16, 64 and 1,024 connections (`a_full_table_of_random_tuples_fits_long`). Who does not know the key can't choose tuples for that (what a linear hash does not give: `toeplitz`).
 //!
+//! **Crowded** (with [`ToeConfig::syn_cookies`]): LISTEN says besides (`result2` 1) whether a half-open connection more would cost one, for its listener has as many as it may, or none is free and some are half open.
+//! Then the program sends a cookie, and asks for no connection. **Limit** (with [`ToeConfig::per_source`]; [`super::sources`]): an ALLOC with a LISTEN between the last LOOKUP and itself is refused (`result2` 2) if its remote
+//! address has as many connections as it may: all that ALLOC gave it, less those that were freed or are in TIME-WAIT. The place of its count stands in an entry's third word. Neither takes a cycle.
+//!
 //! **Latency**, for any number of connections: a look-up is answered 15 + p + 3 f cycles after it was asked, p probes standing before it and f of them having its tag, a miss after 24 + 3 f;
 //! at most [`LONGEST`]. So is LOOKUP; LISTEN, EVICTED, FREE, KEEP and RECYCLABLE after 1; MOVE after 15; ALLOC after 13 and one for each slot that is taken, at most 24, and
 //! if list 0 is empty 3 more for each list looked at. Afterwards they are at work for some cycles more. The parser's look-up goes first, and waits for one command at most, whose work takes
@@ -23,6 +27,7 @@
 //! **Throughput**: one request at a time. Nothing is aborted.
 use super::command::CommandIn;
 use super::keyed_hash::Key;
+use super::sources::{counts, Sources, SOURCE_BITS};
 use super::toeplitz::{Toeplitz, HASH_BITS};
 use super::tx_ring::Join;
 use crate::config::ToeConfig;
@@ -98,13 +103,21 @@ struct Backlogs {
     /// There are as many in `list` as it may have; and more.
     pub full: Signal<Out, Bit>,
     pub over: Signal<Out, Bit>,
+    /// The list of the listener that is asked for, and whether a half-open connection more would cost one: there are as many in it as it may have, or none is free while some are half open.
+    pub asked: Signal<In, Bits<4>>,
+    pub crowded: Signal<Out, Bit>,
     /// What lists 1 and following may have.
     _most: Vec<u64>,
     _counts: Vec<u64>,
+    /// Connections, if it is built to know `crowded`; then the lists of those that may be taken before any half-open one are counted, too: the free ones, and those in TIME-WAIT behind the listeners'.
+    _places: Option<u64>,
+    _free: u64,
+    _waiting: u64,
 }
 
 impl Backlogs {
-    fn new(most: &[usize]) -> Self {
+    fn new(most: &[usize], places: Option<usize>) -> Self {
+        let places = places.map(|n| n as u64);
         Self {
             clock: Default::default(),
             clear: Default::default(),
@@ -113,9 +126,51 @@ impl Backlogs {
             down: Default::default(),
             full: Default::default(),
             over: Default::default(),
+            asked: Default::default(),
+            crowded: Default::default(),
             _most: most.iter().map(|n| *n as u64).collect(),
             _counts: vec![0; most.len()],
+            _places: places,
+            _free: places.unwrap_or(0),
+            _waiting: 0,
         }
+    }
+
+    /// The Verilog of `crowded`.
+    fn crowding(&self) -> String {
+        let Some(places) = self._places else {
+            return "always @(*) crowded = 0;\n".into();
+        };
+        let (top, waiting) = (places.ilog2(), self._most.len() + 1);
+        let each = |text: &dyn Fn(usize) -> String| -> String {
+            (1..=self._most.len()).map(text).collect()
+        };
+        format!(
+            "\
+reg [{top}:0] free = {places};
+reg [{top}:0] waiting = 0;
+wire some = 0{some};
+always @(*) begin
+    crowded = some && free == 0 && waiting == 0;
+    case (asked)
+{judged}        default: ;
+    endcase
+end
+always @(posedge clock) begin
+    if (list == 0) free <= free + up - down;
+    if (list == {waiting}) waiting <= waiting + up - down;
+    if (clear) begin
+        free <= {places};
+        waiting <= 0;
+    end
+end
+",
+            some = each(&|k| format!(" || count{k} != 0")),
+            judged = each(&|k| format!(
+                "        4'd{k}: if (count{k} >= {}) crowded = 1;\n",
+                self._most[k - 1]
+            )),
+        )
     }
 }
 
@@ -124,22 +179,39 @@ impl Logic for Backlogs {
         let list: u64 = self.list.val().to_u64();
         let at = (list as usize).wrapping_sub(1);
         if self.clock.pos_edge() {
+            // Each is as wide as what it may reach.
+            let places = self._places.unwrap_or(1);
+            let counted = match list as usize {
+                0 => Some((&mut self._free, places)),
+                k if k == self._counts.len() + 1 => Some((&mut self._waiting, places)),
+                _ => (self._counts.get_mut(at)).map(|count| (count, self._most[at] + 1)),
+            };
             if self.clear.val() {
                 self._counts.fill(0);
-            } else if let Some(count) = self._counts.get_mut(at) {
-                *count = count
+                self._free = self._places.unwrap_or(0);
+                self._waiting = 0;
+            } else if let Some((count, most)) = counted {
+                let more = count
                     .wrapping_add(self.up.val().into())
                     .wrapping_sub(self.down.val().into());
+                *count = more & ((2 << most.ilog2()) - 1);
             }
         }
         let count = self._counts.get(at);
         self.full.next = count.is_some_and(|n| *n >= self._most[at]);
         self.over.next = count.is_some_and(|n| *n > self._most[at]);
+        let asked: u64 = self.asked.val().to_u64();
+        let asked = (asked as usize).wrapping_sub(1);
+        let at_most = self._counts.get(asked).map(|n| *n >= self._most[asked]);
+        let some = self._counts.iter().any(|n| *n > 0);
+        self.crowded.next = self._places.is_some()
+            && (at_most == Some(true) || some && self._free == 0 && self._waiting == 0);
     }
 
     fn connect(&mut self) {
         self.full.connect();
         self.over.connect();
+        self.crowded.connect();
     }
 
     fn hdl(&self) -> Verilog {
@@ -166,7 +238,8 @@ always @(posedge clock) begin
     if (clear) begin
 {cleared}    end
 end
-",
+{crowding}",
+            crowding = self.crowding(),
             registers = each(&|k, most| format!("reg [{}:0] count{k} = 0;\n", top(most))),
             judged = each(&|k, most| format!(
                 "        4'd{k}: begin full = count{k} >= {most}; over = count{k} > {most}; end\n"
@@ -262,6 +335,9 @@ struct Status {
     pub held: Signal<In, Bit>,
     pub list: Signal<In, Bits<4>>,
     pub slot: Signal<In, Bits<14>>,
+    /// Its address is counted, in this place.
+    pub counted: Signal<In, Bit>,
+    pub source: Signal<In, Bits<SOURCE_BITS>>,
     pub word: Signal<Out, Bits<32>>,
     /// A slot's word with another entry in it.
     pub before: Signal<In, Bits<32>>,
@@ -274,7 +350,9 @@ impl Logic for Status {
         let slot: u64 = self.slot.val().to_u64();
         let list: u64 = self.list.val().to_u64();
         let held = u64::from(self.held.val());
-        self.word.next = (held << 18 | list << 14 | slot).into();
+        let counted = u64::from(self.counted.val());
+        let source: u64 = self.source.val().to_u64();
+        self.word.next = (source << 20 | counted << 19 | held << 18 | list << 14 | slot).into();
         let before: u64 = self.before.val().to_u64();
         let entry: u64 = self.entry.val().to_u64();
         self.after.next = (before >> 10 << 10 | entry & 0x3FF).into();
@@ -287,7 +365,7 @@ impl Logic for Status {
 
     fn hdl(&self) -> Verilog {
         Verilog::Custom(
-            "always @(*) begin\n    word = {held, list, slot};\n    after = {before[31:10], entry[9:0]};\nend\n".into(),
+            "always @(*) begin\n    word = {source, counted, held, list, slot};\n    after = {before[31:10], entry[9:0]};\nend\n".into(),
         )
     }
 }
@@ -369,6 +447,14 @@ struct Registers {
     /// The answer.
     hit: Bit,
     recycled: Bit,
+    limited: Bit,
+    /// A LISTEN has come since the last LOOKUP: the next ALLOC is for a SYN.
+    passive: Bit,
+    /// `x` is counted among those of its address, in this place.
+    counted: Bit,
+    source: Bits<SOURCE_BITS>,
+    /// What of the hash the ports are.
+    of_ports: Bits<SOURCE_BITS>,
     /// Tuples it holds.
     filled: Bits<11>,
 }
@@ -408,6 +494,7 @@ pub struct Table {
     own: Join<11, 3, 14>,
     listeners: Listeners,
     backlogs: Backlogs,
+    sources: Sources,
     r: DFF<Registers>,
     /// Whose key it is, and whether its second word is wanted.
     of_parser: Signal<Local, Bit>,
@@ -448,6 +535,13 @@ pub struct Table {
     more_filled: Signal<Local, Bits<11>>,
     less_filled: Signal<Local, Bits<11>>,
     key_open: Signal<Local, Bit>,
+    /// What of the hash the address is; whether its count is in the way; and whether a count is taken back.
+    new_source: Signal<Local, Bits<SOURCE_BITS>>,
+    hash_low: Signal<Local, Bits<SOURCE_BITS>>,
+    stood: Signal<Local, Bit>,
+    limited: Signal<Local, Bit>,
+    forgets: Signal<Local, Bit>,
+    has_limit: Constant<Bit>,
     previous_field: Constant<Bits<4>>,
     next_field: Constant<Bits<4>>,
     last_field: Constant<Bits<4>>,
@@ -537,7 +631,8 @@ impl Table {
             status: Default::default(),
             own: Default::default(),
             listeners: Listeners::new(&ports),
-            backlogs: Backlogs::new(&backlogs),
+            backlogs: Backlogs::new(&backlogs, config.syn_cookies.then_some(config.connections)),
+            sources: Sources::new(counts(8 * rows), config.connections, config.per_source),
             r: Default::default(),
             of_parser: Default::default(),
             second: Default::default(),
@@ -576,6 +671,12 @@ impl Table {
             more_filled: Default::default(),
             less_filled: Default::default(),
             key_open: Default::default(),
+            new_source: Default::default(),
+            hash_low: Default::default(),
+            stood: Default::default(),
+            limited: Default::default(),
+            forgets: Default::default(),
+            has_limit: Constant::new(config.per_source.is_some()),
             previous_field: Constant::new(3.into()),
             next_field: Constant::new(4.into()),
             last_field: Constant::new(7.into()),
@@ -611,6 +712,7 @@ impl Logic for Table {
         self.hash.clock.next = self.clock.val();
         self.backlogs.clock.next = self.clock.val();
         self.hash_key.clock.next = self.clock.val();
+        self.sources.clock.next = self.clock.val();
         // ------------------------------------------------------------ named wires
         self.shown.next = self.r.q.val().shown;
         self.shown_row.next = self.shown.val().get_bits::<11>(0) & self.mask.val();
@@ -677,6 +779,32 @@ impl Logic for Table {
             self.status.list.next = self.r.q.val().to;
         }
         self.status.slot.next = self.r.q.val().slot;
+        // The hash is linear: that of the ports is there when they are all taken, the address's is the rest.
+        self.hash_low.next = self.hash.hash.val().get_bits::<SOURCE_BITS>(0);
+        self.new_source.next = bits::<SOURCE_BITS>(0);
+        if self.has_limit.val() {
+            self.new_source.next = self.hash_low.val() ^ self.r.q.val().of_ports;
+        }
+        // Who is in TIME-WAIT, or free, counts no more.
+        self.forgets.next = self.r.q.val().free | self.r.q.val().moving;
+        if self.r.q.val().recyclable & (self.r.q.val().to == self.time_waits.val()) {
+            self.forgets.next = true;
+        }
+        self.stood.next = self.has_limit.val() & self.r.q.val().held & self.r.q.val().counted;
+        self.limited.next = self.has_limit.val()
+            & self.r.q.val().alloc
+            & self.r.q.val().passive
+            & self.sources.full.val();
+        self.status.counted.next =
+            self.has_limit.val() & self.r.q.val().counted & !self.forgets.val();
+        self.status.source.next = bits::<SOURCE_BITS>(0);
+        if self.has_limit.val() {
+            self.status.source.next = self.r.q.val().source;
+        }
+        if self.r.q.val().alloc {
+            self.status.counted.next = self.has_limit.val();
+            self.status.source.next = self.new_source.val();
+        }
         self.status.before.next = self.shown.val();
         self.status.entry.next = self.r.q.val().x;
         // ------------------------------------------------------------ memory, hash and backlogs, defaults
@@ -691,6 +819,10 @@ impl Logic for Table {
             self.hash.select.next = 0.into();
         }
         self.backlogs.list.next = self.r.q.val().to;
+        self.backlogs.asked.next = self.listeners.list.val();
+        self.sources.step.next = false;
+        self.sources.up.next = self.r.q.val().alloc & (self.r.q.val().state == State::LeaveNext);
+        self.sources.clear.next = self.r.q.val().state == State::Clear;
         self.backlogs.up.next = false;
         self.backlogs.down.next = false;
         self.backlogs.clear.next = self.r.q.val().state == State::Clear;
@@ -754,6 +886,7 @@ impl Logic for Table {
                 self.r.d.next.evicting = false;
                 self.r.d.next.hit = false;
                 self.r.d.next.recycled = false;
+                self.r.d.next.limited = false;
                 self.r.d.next.probe = 1.into();
                 self.r.d.next.step = 0.into();
                 self.r.d.next.to = self.r.q.val().listened;
@@ -762,6 +895,7 @@ impl Logic for Table {
                 } else {
                     if self.command.valid.val() {
                         if self.command.code.val() == self.lookup.val() {
+                            self.r.d.next.passive = false;
                             self.r.d.next.state = State::Hash;
                         }
                         if self.command.code.val() == self.alloc.val() {
@@ -803,8 +937,10 @@ impl Logic for Table {
                         if self.command.code.val() == self.listen.val() {
                             self.r.d.next.hit = self.listeners.found.val();
                             self.r.d.next.x = bit_cast::<11, 2>(self.listeners.owner.val());
+                            self.r.d.next.passive = true;
                             if self.listeners.found.val() {
                                 self.r.d.next.listened = self.listeners.list.val();
+                                self.r.d.next.recycled = self.backlogs.crowded.val();
                             }
                             self.r.d.next.state = State::Answer;
                         }
@@ -815,6 +951,9 @@ impl Logic for Table {
                 self.r.d.next.probe = self.next_probe.val();
                 if self.r.q.val().alloc & (self.r.q.val().probe == bits::<4>(2)) {
                     self.r.d.next.x = self.shown_row.val();
+                }
+                if self.r.q.val().probe == bits::<4>(5) {
+                    self.r.d.next.of_ports = self.hash_low.val();
                 }
                 if self.probe_word.val().get_bit(3) {
                     self.r.d.next.probe = 0.into();
@@ -884,10 +1023,11 @@ impl Logic for Table {
             State::Probe => {
                 self.probing.next = true;
                 self.r.d.next.probe = self.next_probe.val();
-                if self.r.q.val().probe == self.past.val() {
-                    // All twelve are seen.
+                if (self.r.q.val().probe == self.past.val()) | self.limited.val() {
+                    // All twelve are seen, or none is wanted.
                     self.r.d.next.x = 0.into();
                     self.r.d.next.recycled = false;
+                    self.r.d.next.limited = self.limited.val();
                     self.r.d.next.state = State::Answer;
                 } else {
                     if self.r.q.val().alloc {
@@ -955,6 +1095,8 @@ impl Logic for Table {
                     self.r.d.next.slot = self.shown_slot.val();
                     self.r.d.next.list = self.shown.val().get_bits::<4>(14);
                     self.r.d.next.held = self.shown.val().get_bit(18);
+                    self.r.d.next.counted = self.shown.val().get_bit(19);
+                    self.r.d.next.source = self.shown.val().get_bits::<SOURCE_BITS>(20);
                 }
                 if self.r.q.val().step == bits::<4>(3) {
                     self.r.d.next.a = self.shown_row.val();
@@ -981,6 +1123,8 @@ impl Logic for Table {
                 if self.writes.val() {
                     self.r.d.next.filled = self.less_filled.val();
                 }
+                self.sources.step.next =
+                    self.stood.val() & (self.r.q.val().alloc | self.forgets.val());
                 self.r.d.next.state = State::LeaveNext;
                 if self.r.q.val().alloc {
                     self.r.d.next.state = State::WriteSlot;
@@ -994,6 +1138,7 @@ impl Logic for Table {
                 self.field.next = 4.into();
                 self.link.next = self.r.q.val().b;
                 self.writes.next = self.r.q.val().list != self.no_list.val();
+                self.sources.step.next = self.has_limit.val() & self.r.q.val().alloc;
                 self.r.d.next.state = State::LeavePrevious;
             }
             State::LeavePrevious => {
@@ -1057,6 +1202,8 @@ impl Logic for Table {
                 if self.r.q.val().step == bits::<4>(2) {
                     self.field.next = 1.into();
                     self.r.d.next.slot = self.shown_slot.val();
+                    self.r.d.next.counted = self.shown.val().get_bit(19);
+                    self.r.d.next.source = self.shown.val().get_bits::<SOURCE_BITS>(20);
                 }
                 if self.r.q.val().step == bits::<4>(3) {
                     self.as_shown.next = true;
@@ -1066,6 +1213,9 @@ impl Logic for Table {
                     self.as_shown.next = true;
                     self.field.next = 1.into();
                     self.writes.next = true;
+                }
+                if self.r.q.val().step == bits::<4>(5) {
+                    self.sources.step.next = self.has_limit.val() & self.r.q.val().counted;
                 }
                 self.to_slot.next =
                     (self.r.q.val().step == bits::<4>(5)) | (self.r.q.val().step == bits::<4>(7));
@@ -1106,6 +1256,16 @@ impl Logic for Table {
         if self.to_slot.val() {
             self.at.next = self.r.q.val().slot;
         }
+        self.sources.at.next = self.new_source.val();
+        if (self.r.q.val().state == State::Load)
+            | (self.r.q.val().state == State::Erase)
+            | (self.r.q.val().state == State::Copy)
+        {
+            self.sources.at.next = self.r.q.val().source;
+        }
+        if self.r.q.val().state == State::Clear {
+            self.sources.at.next = bit_cast::<SOURCE_BITS, 14>(self.own.joined.val());
+        }
         // A word is read or written in a cycle, never both.
         self.ram.read_address.next = self.at.val();
         self.ram.write_address.next = self.at.val();
@@ -1145,6 +1305,9 @@ impl Logic for Table {
             self.command.result.next = bit_cast::<32, 11>(self.r.q.val().x);
             if self.r.q.val().recycled {
                 self.command.result2.next = 1.into();
+            }
+            if self.r.q.val().limited {
+                self.command.result2.next = 2.into();
             }
         }
         // ------------------------------------------------------------ key: a hash begins with what it is in State::Idle
@@ -1484,6 +1647,141 @@ mod tests {
         assert!(look(&mut uut, 9, PORTS).0, "the others are left alone");
     }
 
+    /// LISTEN tells of a place too few without one being asked for, and each way that one goes or comes.
+    #[test]
+    fn it_is_crowded_where_a_half_open_connection_more_would_cost_one() {
+        for (syn_cookies, time_wait) in [(true, None), (true, Some(0)), (false, None)] {
+            let mut config = ToeConfig {
+                syn_cookies,
+                time_wait,
+                ..config(4)
+            };
+            config.listeners[0] = config.listeners[0].backlog(2);
+            let mut uut = table_of(&config);
+            let crowded = |uut: &mut Table| {
+                [7, 9, 8].map(|port| command(uut, cmd::LISTEN, 0, port, 0).2 == 1)
+            };
+            let check = |uut: &mut Table, want: [bool; 2], when: &str| {
+                let want = [want[0] && syn_cookies, want[1] && syn_cookies, false];
+                assert_eq!(crowded(uut), want, "{when}");
+            };
+            let mut ip = 0;
+            let mut open = |uut: &mut Table, port: Option<u64>| {
+                ip += 1;
+                let (ok, conn, ..) = command(uut, cmd::ALLOC, 0, PORTS, ip);
+                assert!(ok);
+                if let Some(port) = port {
+                    command(uut, cmd::LISTEN, 0, port, 0);
+                    command(uut, cmd::RECYCLABLE, conn, 0, 0);
+                }
+                conn
+            };
+            check(&mut uut, [false, false], "empty");
+            let first = open(&mut uut, Some(7));
+            check(&mut uut, [false, false], "one of two");
+            open(&mut uut, Some(7));
+            check(&mut uut, [true, false], "two of two");
+            command(&mut uut, cmd::KEEP, first, 0, 0);
+            check(&mut uut, [false, false], "one is open");
+            let third = open(&mut uut, Some(9));
+            let fourth = open(&mut uut, None);
+            check(&mut uut, [true, true], "none is free");
+            command(&mut uut, cmd::FREE, fourth, 0, 0);
+            check(&mut uut, [false, false], "one is free");
+            let fourth = open(&mut uut, None);
+            if config.time_wait() == 0 {
+                command_imm(&mut uut, cmd::RECYCLABLE, 1, fourth, 0, 0);
+                check(&mut uut, [false, false], "one is in TIME-WAIT");
+                assert_eq!(open(&mut uut, None), fourth);
+                check(&mut uut, [true, true], "none is");
+            } else {
+                command(&mut uut, cmd::MOVE, fourth, 0, 0);
+                check(&mut uut, [false, false], "one has moved");
+                assert_eq!(open(&mut uut, None), fourth);
+            }
+            command(&mut uut, cmd::KEEP, 1, 0, 0);
+            check(&mut uut, [true, true], "another listener's is half open");
+            command(&mut uut, cmd::KEEP, third, 0, 0);
+            check(
+                &mut uut,
+                [false, false],
+                "none is half open: nothing to make way",
+            );
+            uut.reset.next = true;
+            edge(&mut uut);
+            uut.reset.next = false;
+            check(&mut uut, [false, false], "empty again");
+        }
+    }
+
+    /// The limit is of passive opens alone, and counts all that are not in TIME-WAIT.
+    #[test]
+    fn an_address_has_as_many_connections_as_it_may() {
+        for time_wait in [None, Some(0)] {
+            let config = ToeConfig {
+                time_wait,
+                per_source: Some(2),
+                ..config(8)
+            };
+            let mut uut = table_of(&config);
+            look(&mut uut, 1, 1);
+            let mut port = 0;
+            let mut syn = |uut: &mut Table, ip: u64| {
+                port += 0x1_0000;
+                command(uut, cmd::LOOKUP, 0, port | 7, ip);
+                command(uut, cmd::LISTEN, 0, 7, 0);
+                let (ok, conn, why, cycles) = command(uut, cmd::ALLOC, 0, port | 7, ip);
+                // A refusal is quicker, an answer as quick as without a limit.
+                let least = ALLOC_CYCLES - u64::from(!ok);
+                assert!(ok && cycles < least + 6 || cycles == least, "{cycles}");
+                look(uut, 1, 1);
+                assert!(ok || why == 2);
+                ok.then_some(conn)
+            };
+            let first = syn(&mut uut, 5).expect("the first");
+            let second = syn(&mut uut, 5).expect("the second");
+            assert_eq!(syn(&mut uut, 5), None);
+            assert!(syn(&mut uut, 6).is_some(), "another's");
+            // What is half open, open, or opened by the host counts; what is open stays counted.
+            command(&mut uut, cmd::RECYCLABLE, first, 0, 0);
+            command(&mut uut, cmd::KEEP, first, 0, 0);
+            assert_eq!(syn(&mut uut, 5), None);
+            command(&mut uut, cmd::FREE, second, 0, 0);
+            command(&mut uut, cmd::LOOKUP, 0, 0x9999_0007, 5);
+            for n in 0..2 {
+                let (ok, ..) = command(&mut uut, cmd::ALLOC, 0, 0x9999_0007 + n, 5);
+                assert!(ok, "an active open is not refused");
+            }
+            assert_eq!(syn(&mut uut, 5), None);
+            command(&mut uut, cmd::FREE, second, 0, 0);
+            assert_eq!(syn(&mut uut, 5), None, "two are left");
+            if config.time_wait() == 0 {
+                command_imm(&mut uut, cmd::RECYCLABLE, 1, first, 0, 0);
+            } else {
+                command(&mut uut, cmd::MOVE, first, 0, 0);
+            }
+            assert!(syn(&mut uut, 5).is_some(), "one is in TIME-WAIT");
+            assert_eq!(syn(&mut uut, 5), None);
+            // One whose slot another gets is another's.
+            for conn in 0..8 {
+                command(&mut uut, cmd::RECYCLABLE, conn, 0, 0);
+            }
+            for n in 0..8 {
+                assert!(command(&mut uut, cmd::ALLOC, 0, 0x8888_0007, 100 + n).0);
+            }
+            for conn in 0..8 {
+                command(&mut uut, cmd::FREE, conn, 0, 0);
+            }
+            assert!(syn(&mut uut, 5).is_some() && syn(&mut uut, 5).is_some());
+            assert_eq!(syn(&mut uut, 5), None);
+            uut.reset.next = true;
+            edge(&mut uut);
+            uut.reset.next = false;
+            look(&mut uut, 1, 1);
+            assert!(syn(&mut uut, 5).is_some() && syn(&mut uut, 5).is_some());
+        }
+    }
+
     #[test]
     fn time_wait_takes_the_tuple_and_leaves_the_connection_free() {
         let mut uut = table(4);
@@ -1628,23 +1926,40 @@ mod tests {
             }
             config.listeners[0] = config.listeners[0].backlog(1);
             config.listeners[1] = config.listeners[1].backlog(2.min(n));
+            // And every other one of those has a limit, and sources that meet it.
+            if [1, 4, 16, 1024].contains(&n) {
+                config.per_source = Some(if n > 4 { 2 } else { 1 });
+            }
             let mut uut = table_of(&config);
             look(&mut uut, 1, 1);
             let mut model = model::Table::new(&config);
             let mut known = vec![(1, 1)];
             let mut kept = vec![false; n];
             let (mut hits, mut recycled, mut refused, mut evicted, mut ended) = (0, 0, 0, 0, 0);
+            let (mut crowded, mut limited) = ([0, 0], 0);
             for _ in 0..rounds {
                 let conn = rng.random_range(0..n as u16);
                 let (code, op) = (conn.into(), rng.random_range(0..100));
                 match op {
                     0..32 => {
-                        let (ports, ip) = (rng.random::<u32>() | 1, rng.random::<u32>());
+                        let (ports, mut ip) = (rng.random::<u32>() | 1, rng.random::<u32>());
+                        if config.per_source.is_some() && rng.random() {
+                            ip %= 3;
+                        }
+                        // An active open, and what a SYN does.
+                        if rng.random_bool(0.3) {
+                            model.engine_lookup(ports, ip);
+                            command(&mut uut, cmd::LOOKUP, 0, ports.into(), ip.into());
+                        }
                         let want = model.alloc(ports, ip);
                         let (ok, conn, again, cycles) =
                             command(&mut uut, cmd::ALLOC, 0, ports.into(), ip.into());
                         let got = ok.then_some((conn as u16, again == 1));
                         assert_eq!(got, want);
+                        if !ok {
+                            assert_eq!(again, 2 * u64::from(model.limited));
+                            limited += u64::from(model.limited);
+                        }
                         // The command before it may still be at work.
                         assert!(cycles <= 24 + 12 + 20, "{cycles}");
                         recycled += u64::from(ok && again == 1);
@@ -1691,8 +2006,11 @@ mod tests {
                     74..80 => {
                         let port = [7, 9, 19, 1][rng.random_range(0..4)];
                         let want = model.listen(port);
-                        let (ok, owner, ..) = command(&mut uut, cmd::LISTEN, 0, port.into(), 0);
+                        let (ok, owner, full, _) =
+                            command(&mut uut, cmd::LISTEN, 0, port.into(), 0);
                         assert_eq!(ok.then_some(owner), want.map(|o| o as u64));
+                        assert_eq!(full, u64::from(ok && model.crowded()));
+                        crowded[full as usize] += u64::from(ok);
                     }
                     80..92 if kept[conn as usize] && config.time_wait() > 0 => {
                         let want = model.move_out(conn);
@@ -1708,6 +2026,10 @@ mod tests {
                 }
             }
             assert!(hits > 20, "{n}: {hits} hits");
+            let least = if n == 1 { 0 } else { 5 };
+            assert!(crowded.iter().all(|n| *n > least), "{crowded:?} crowded");
+            let some = config.per_source.is_some() && [4, 16].contains(&n);
+            assert!(limited > 10 || !some, "{n}: {limited} limited");
             assert!(recycled > 20 || n >= 64, "{n}: {recycled} recycled");
             assert!(refused > 5 || n >= 16, "{n}: {refused} refused");
             assert!(evicted > 5 || n <= 2 || n >= 64, "{n}: {evicted} evicted");
@@ -1946,6 +2268,16 @@ mod tests {
             ..config(2)
         };
         run_beside_its_verilog("table_2", &two, 30_000);
+        let limited = ToeConfig {
+            per_source: Some(1),
+            ..four
+        };
+        run_beside_its_verilog("table_limited", &limited, 40_000);
+        let neither = ToeConfig {
+            syn_cookies: false,
+            ..two
+        };
+        run_beside_its_verilog("table_plain", &neither, 20_000);
     }
 
     fn run_beside_its_verilog(name: &str, config: &ToeConfig, cycles: u64) {

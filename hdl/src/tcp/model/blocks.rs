@@ -4,7 +4,7 @@ use super::tx_ring::{fold, sum_of};
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::isa::{out, pending, seg};
-use crate::tcp::{table, toeplitz};
+use crate::tcp::{sources, table, toeplitz};
 use std::collections::VecDeque;
 
 // ---- segments in --------------------------------------------------------------------------------
@@ -354,6 +354,8 @@ struct Entry {
     slot: Option<usize>,
     /// In a list of those that ALLOC may take.
     listed: bool,
+    /// Where its address is counted, unless it is in TIME-WAIT.
+    source: Option<usize>,
 }
 
 /// Which connection a segment belongs to.
@@ -375,6 +377,15 @@ pub struct Table {
     next_wait: usize,
     /// Who had to go last.
     evicted: u16,
+    /// It tells whether it is crowded.
+    cookies: bool,
+    /// Connections that an address may have, and what each place of the hash has.
+    limit: Option<usize>,
+    sources: Vec<usize>,
+    /// A LISTEN has come since the last LOOKUP of the engine's.
+    passive: bool,
+    /// The last ALLOC was refused for the limit.
+    pub limited: bool,
     /// Connections that ALLOC gave.
     pub given: u64,
     /// Entries in TIME-WAIT whose place a MOVE took.
@@ -404,6 +415,11 @@ impl Table {
             listened: 1,
             next_wait: n,
             evicted: 0,
+            cookies: config.syn_cookies,
+            limit: config.per_source,
+            sources: vec![0; sources::counts(8 * table::rows(config))],
+            passive: false,
+            limited: false,
             given: 0,
             outlived: 0,
         }
@@ -424,11 +440,23 @@ impl Table {
         })
     }
 
+    /// `LOOKUP` of the engine: what it asks for next is an active open, unless a LISTEN comes.
+    pub fn engine_lookup(&mut self, ports: u32, ip: u32) -> Option<u16> {
+        self.passive = false;
+        self.lookup(ports, ip)
+    }
+
+    /// What `entry` was counted for is taken back.
+    fn forget(&mut self, entry: u16) {
+        if let Some(source) = self.entries[entry as usize].source.take() {
+            self.sources[source] -= 1;
+        }
+    }
+
     /// `ALLOC`: the connection, and whether it was recycled.
     pub fn alloc(&mut self, ports: u32, ip: u32) -> Option<(u16, bool)> {
-        let place = self
-            .probes(ports, ip)
-            .find(|at| self.slots[*at].is_none())?;
+        self.limited = false;
+        let source = toeplitz::hash(self.key, 0, ip) as usize & (self.sources.len() - 1);
         let listeners = self.listeners.len();
         let next = (0..listeners).map(|k| 1 + (self.listened - 1 + k) % listeners);
         let list = [0]
@@ -436,7 +464,17 @@ impl Table {
             .chain(1 + listeners..self.lists.len())
             .chain(next)
             .find(|k| !self.lists[*k].is_empty())?;
+        let has = self.sources[source];
+        if self.passive && self.limit.is_some_and(|limit| has >= limit) {
+            self.limited = true;
+            return None;
+        }
+        let place = self
+            .probes(ports, ip)
+            .find(|at| self.slots[*at].is_none())?;
         let conn = self.lists[list].pop_front()?;
+        self.forget(conn);
+        self.sources[source] += 1;
         if let Some(slot) = self.entries[conn as usize].slot {
             self.slots[slot] = None;
         }
@@ -445,6 +483,7 @@ impl Table {
             ip,
             slot: Some(place),
             listed: false,
+            source: Some(source),
         };
         self.slots[place] = Some(conn);
         self.given += 1;
@@ -463,6 +502,7 @@ impl Table {
     pub fn free(&mut self, conn: u16) {
         if let Some(slot) = self.entries[conn as usize].slot {
             self.leave(conn);
+            self.forget(conn);
             self.slots[slot] = None;
             self.entries[conn as usize] = Entry {
                 listed: true,
@@ -483,6 +523,9 @@ impl Table {
             self.listened
         };
         self.leave(conn);
+        if time_wait {
+            self.forget(conn);
+        }
         self.entries[conn as usize].listed = true;
         self.lists[to].push_back(conn);
         let (_, most) = self.listeners.get(to - 1)?;
@@ -519,15 +562,31 @@ impl Table {
         self.free(entry);
         let moved = self.entries[conn as usize];
         self.free(conn);
-        self.entries[entry as usize] = moved;
+        self.entries[entry as usize] = Entry {
+            source: None,
+            ..moved
+        };
         if let Some(slot) = moved.slot {
             self.slots[slot] = Some(entry);
         }
         (entry, before)
     }
 
+    /// A half-open connection more of the listener of the last LISTEN would cost one.
+    pub fn crowded(&self) -> bool {
+        let (_, most) = self.listeners[self.listened - 1];
+        let half_open = 1..=self.listeners.len();
+        let none_free = self.lists[0].is_empty()
+            && self.lists[half_open.end() + 1..]
+                .iter()
+                .all(VecDeque::is_empty);
+        let some = self.lists[half_open].iter().any(|list| !list.is_empty());
+        self.cookies && (self.lists[self.listened].len() >= most || none_free && some)
+    }
+
     /// `LISTEN`.
     pub fn listen(&mut self, port: u16) -> Option<Owner> {
+        self.passive = true;
         let found = self.listeners.iter().position(|(l, _)| l.port == port)?;
         self.listened = found + 1;
         Some(self.listeners[found].0.owner)

@@ -153,13 +153,16 @@ impl Coprocessors for Blocks {
             cmd::LOOKUP => {
                 self.looked_up = (a, b);
                 self.table
-                    .lookup(a, b)
+                    .engine_lookup(a, b)
                     .map_or_else(no, |c| yes(u32::from(c), 0))
             }
-            cmd::ALLOC => self
-                .table
-                .alloc(a, b)
-                .map_or_else(no, |(c, recycled)| yes(u32::from(c), u32::from(recycled))),
+            cmd::ALLOC => match self.table.alloc(a, b) {
+                Some((c, recycled)) => yes(u32::from(c), u32::from(recycled)),
+                None => Answer {
+                    result2: 2 * u32::from(self.table.limited),
+                    ..no()
+                },
+            },
             cmd::FREE => {
                 if self.known_to_application(conn) {
                     self.complaints.push(format!(
@@ -193,7 +196,7 @@ impl Coprocessors for Blocks {
             cmd::LISTEN => self
                 .table
                 .listen(a as u16)
-                .map_or_else(no, |owner| yes(owner as u32, 0)),
+                .map_or_else(no, |owner| yes(owner as u32, self.table.crowded().into())),
             cmd::RX_INIT => {
                 self.rx.init(conn, a);
                 no()

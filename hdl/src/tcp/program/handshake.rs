@@ -16,7 +16,11 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
     a.note("first RST, second ACK, third SYN");
     a.when(RST).br("stray");
-    a.when(ACK).br("reset_stray");
+    a.when(ACK).br(if config.syn_cookies {
+        "cookie_ack"
+    } else {
+        "reset_stray"
+    });
     let other = if config.complete() {
         ".fourth"
     } else {
@@ -25,6 +29,12 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.cmd_a(cmd::LISTEN, SEG_PORTS);
     a.unless(SYN).br(other);
     a.unless(OK).br(".refused");
+    if config.syn_cookies {
+        a.note("one more half open would cost one")
+            .ld(RESULT2)
+            .not_zero(A);
+        a.when(A).br("cookie");
+    }
     a.ld(RESULT).to(T2);
     a.ld(SEG_IP);
     a.cmd_a(cmd::ALLOC, SEG_PORTS);
@@ -83,11 +93,16 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::CTL, T_CTL);
     a.cmd_a(cmd::SEND, k(0));
     a.count(Cause::PureAckOut.number());
-    a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself,");
-    a.note("and when its listener has more than its backlog (c)")
-        .cmd_imm(cmd::RECYCLABLE, 0);
-    a.clear(C);
-    a.when(OK).set(C);
+    if config.syn_cookies {
+        a.note("half open: the oldest one gives way when one that is more has no place")
+            .cmd_imm(cmd::RECYCLABLE, 0);
+    } else {
+        a.note("half open: the oldest one gives way when a new SYN finds no place, so that a flood holds none for longer than itself,");
+        a.note("and when its listener has more than its backlog (c)")
+            .cmd_imm(cmd::RECYCLABLE, 0);
+        a.clear(C);
+        a.when(OK).set(C);
+    }
     if config.ethernet {
         a.ld(SEG_MACLO).to(MAC_LO);
     }
@@ -103,11 +118,13 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     } else {
         a.call("peer_syn_known");
     }
-    a.unless(C).done();
-    a.cmd(cmd::EVICTED);
-    a.cmd_a(cmd::SETCONN, RESULT);
-    a.count(Cause::Recycled.number());
-    zero(a, STATE);
+    if !config.syn_cookies {
+        a.unless(C).done();
+        a.cmd(cmd::EVICTED);
+        a.cmd_a(cmd::SETCONN, RESULT);
+        a.count(Cause::Recycled.number());
+        zero(a, STATE);
+    }
     a.done();
 
     if config.timestamps {
@@ -120,13 +137,18 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
 
     a.label("no_slot")
         .note("silence: the peer's SYN comes again");
+    super::cookies::no_slot(a, config);
     a.count(Cause::NoSlot.number());
-    a.ldi(1).st(SHORT);
+    super::cookies::short(a, config);
     a.done();
 
     if config.time_wait() > 0 {
         a.label("reopen")
             .note("a SYN ends TIME-WAIT, but only when there is a slot for it. A second one in the queue must not find the entry here any more");
+        if config.syn_cookies {
+            a.ld(RESULT2).not_zero(A);
+            a.when(A).br("no_slot");
+        }
         a.ld(RESULT).to(T2);
         a.ld(SEG_IP);
         a.cmd_a(cmd::ALLOC, SEG_PORTS);
@@ -259,6 +281,7 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     }
     a.label("syn_was_lost");
     if config.complete() {
+        super::cookies::meanwhile(a, config);
         a.note("or it is ours, of which the send side knows nothing yet");
         a.ld(CWND).zero(A);
         a.when(A).call("send_side");
@@ -301,7 +324,7 @@ fn sack_permitted(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// The MSS option of our SYN: kind 2, length 4 (RFC 9293 section 3.7.1).
-fn mss_option(config: &ToeConfig) -> u32 {
+pub(super) fn mss_option(config: &ToeConfig) -> u32 {
     0x0204_0000 | u32::from(config.receive_mss())
 }
 
@@ -393,7 +416,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         .note("what a connection needs once it is established: the MSS, the send ring, cwnd, and what its peer's SYN says of the rest");
     if config.complete() {
         a.timer_clear(timer::KEEPALIVE);
-        zero(a, SHORT);
+        super::cookies::not_short(a, config);
         a.ld(SND_NXT).to(TIMED_SEQ);
         a.note("of an ACK in the SYN nothing is kept: any later one counts");
         a.ldi(1).rsb(RCV_NXT).to(SND_WL1);
@@ -493,7 +516,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
 mod tests {
     use super::super::script::*;
     use super::super::words::*;
-    use crate::config::Owner;
+    use crate::config::{Owner, ToeConfig};
     use crate::counters::Cause;
 
     // ---- LISTEN ---------------------------------------------------------------------------------
@@ -556,7 +579,10 @@ mod tests {
 
     #[test]
     fn the_oldest_half_open_connection_gives_way() {
-        let mut s = Script::new();
+        let mut s = Script::with(ToeConfig {
+            syn_cookies: false,
+            ..config()
+        });
         for port in 0..4 {
             s.inject(seg(SYN, 0, 0).with_source(1000 + port));
             s.expect(SYN | ACK, 0, 1, 0);
@@ -580,6 +606,7 @@ mod tests {
     fn a_listener_s_oldest_half_open_connection_gives_way_at_its_backlog() {
         let mut c = config();
         c.listeners[1] = c.listeners[1].backlog(2);
+        c.syn_cookies = false;
         let mut s = Script::with(c);
         for (n, port) in (1000..1006).enumerate() {
             s.inject(seg(SYN, 0, 0).with_source(port));

@@ -73,7 +73,7 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.ldi(8 * constant::ARP_RETRY).st(RTO);
     zero(a, RCV_NXT);
     if config.complete() {
-        zero(a, SHORT);
+        super::cookies::not_short(a, config);
         a.timer_clear(timer::KEEPALIVE);
     }
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
@@ -91,6 +91,9 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command.refused");
     a.note("no slot, or the tuple is in use; COUNT clears OK");
     a.ldi(1);
+    if config.syn_cookies {
+        a.or(SHORT);
+    }
     a.unless(OK).st(SHORT);
     if config.complete() {
         a.label("command.bad_address");

@@ -12,6 +12,7 @@
 //! | [`sack`] | what was lost by the peer's SACK blocks and what goes again (RFC 6675), and our own blocks (RFC 2018, RFC 2883) |
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
 //! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
+//! | [`cookies`] | SYN cookies (RFC 4987 section 3.6), the limit on the connections of one address |
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
 //! | [`urgent`] | urgent text is told of (section 3.8.5) |
 //! | [`scale`] | the window scale (RFC 7323 section 2) |
@@ -24,7 +25,7 @@
 //! is taken for longer than an event lasts (flag `busy`), all is left to a later event (`again`), so that it says the latest, and an ACK finds data to leave with (`ack_due`).
 //! The common segment (ESTABLISHED, in order, plain ACK) falls through from the vector to `output`; whatever else there is sets `uncommon` once and branches once.
 //!
-//! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `Stray`, `BadSource`, `StaleRecord`,
+//! **Every segment that reaches the engine is counted under exactly one of** `Accepted`, `Unacceptable`, `BadAck`, `NoAck`, `Refused`, `NoSlot`, `SourceLimit`, `Stray`, `BadSource`, `StaleRecord`,
 //! `ResetIn`; every ICMP error under one of `IcmpStray`, `IcmpOutside`, `IcmpSoft`, `IcmpRefused`, `MtuLowered`, `MtuIgnored`. Other causes count what happened besides.
 //!
 //! **A peer that vanishes** costs its slot for a bounded time only: see [`constant::KEEPALIVE_INTERVAL`]. Sending again, probing a shut window, SYNs and TIME-WAIT end by timers of their own.
@@ -42,6 +43,7 @@ pub mod close;
 #[cfg(test)]
 mod conformance;
 pub mod congestion;
+pub mod cookies;
 pub mod cubic;
 pub mod handshake;
 pub mod host;
@@ -140,7 +142,7 @@ pub mod words {
     /// Bits of [`super::flags`].
     pub const FLAGS: Operand = Operand::state(22, "flags");
     /// SMSS of RFC 5681 section 2: the most text that a segment to this peer holds.
-    /// Until the send side is set up, what the record of the peer's SYN says of its options.
+    /// Until the send side is set up, what the record of the peer's SYN says of its options; below zero, the negative of a cookie's ([`super::cookies`]).
     pub const MSS: Operand = Operand::state(23, "mss");
     /// [`super::dup`]: duplicate ACKs in a row (RFC 5681 section 2), fast recovery, and if `cwnd` may grow.
     pub const DUP_ACKS: Operand = Operand::state(24, "dup_acks");
@@ -230,7 +232,7 @@ pub mod words {
     pub const T_ACKED: Operand = Operand::shared(2, "t_len");
     /// The same word as `t_sum`: never both in one event's way.
     pub const T2: Operand = Operand::shared(3, "t2");
-    /// Not zero from the time that a newcomer finds no slot until the next one gets in.
+    /// Not zero from the time that a newcomer finds no slot until the next one gets in. With SYN cookies that is bit 0, and the upper half that of the tick when one was sent last.
     pub const SHORT: Operand = Operand::shared(6, "short");
 }
 
@@ -441,6 +443,7 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
         probe::code(&mut a, config);
     }
     congestion::code(&mut a, config);
+    cookies::code(&mut a, config);
     if config.cubic {
         cubic::code(&mut a, config);
     }
@@ -466,7 +469,7 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
 /// Words of the program for a configuration, whatever its memory holds. What only the large program has needs all of that.
 pub fn length(config: &ToeConfig) -> usize {
     let mut config = config.clone();
-    if config.sack || config.icmp_errors || config.window_scale {
+    if config.sack || config.icmp_errors || config.window_scale || config.syn_cookies {
         config.program_words = config.program_words.max(2048);
     }
     assemble(&config, 4096).words.len()
@@ -565,6 +568,7 @@ mod tests {
             cubic: false,
             icmp_errors: false,
             isn_hash: false,
+            syn_cookies: false,
             ..ToeConfig::default()
         };
         println!("over SLIP: {} words", program(&smallest).words.len());
@@ -692,11 +696,30 @@ mod cycles {
         s.waiting(1);
         let mut c = config();
         c.listeners[1] = c.listeners[1].backlog(1);
-        let mut s = Script::with(c);
+        c.syn_cookies = false;
+        let mut s = Script::with(c.clone());
         s.inject(seg(SYN, 0, 0));
         let second = seg(SYN, 0, 0).with_source(1000);
-        bound(&mut s, "SYN beyond the backlog", Some(second), 170);
+        bound(&mut s, "SYN beyond the backlog", Some(second.clone()), 170);
         s.counted(Cause::Recycled, 1);
+        // The waits of LOOKUP (24 cycles each) and ALLOC (13 to 24, and 3 a list) come to these.
+        c.syn_cookies = true;
+        let mut s = Script::with(c);
+        s.inject(seg(SYN, 0, 0));
+        s.arrive(second.clone()).settle();
+        let cookie = s.toe.packet_out().and(s.toe.packet_out());
+        let cookie = super::script::Seg::parse(&cookie.expect("two").bytes, US, PEER);
+        bound(&mut s, "SYN, a cookie sent", Some(second), 170 - 2 * 24);
+        let stray = seg(ACK, 1, cookie.seq.wrapping_add(9)).with_source(1000);
+        bound(&mut s, "ACK of a wrong cookie", Some(stray), 170 - 2 * 24);
+        let ack = seg(ACK, 1, cookie.seq.wrapping_add(1)).with_source(1000);
+        s.arrive(ack);
+        s.toe.step().expect("no fault");
+        let cycles = s.toe.cost.cycles;
+        println!("ACK of a cookie: {cycles}");
+        assert!(cycles <= 170 - 2 * 24 - 19, "{cycles}");
+        bound(&mut s, "its second event", None, 170);
+        s.counted(Cause::Opened, 1);
     }
 
     /// A SYN with every option takes no longer than any other event may.

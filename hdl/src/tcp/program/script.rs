@@ -204,7 +204,7 @@ impl Seg {
     }
 
     /// From an IP packet of ours; checks both checksums, the lengths and every option.
-    fn parse(p: &[u8], us: u32, peer: u32) -> Self {
+    pub(super) fn parse(p: &[u8], us: u32, peer: u32) -> Self {
         let half = |at: usize| u16::from_be_bytes([p[at], p[at + 1]]);
         let word = |at: usize| u32::from_be_bytes([p[at], p[at + 1], p[at + 2], p[at + 3]]);
         assert_eq!(half(2) as usize, p.len(), "total length");
@@ -606,6 +606,7 @@ impl Script {
             Cause::NoAck,
             Cause::Refused,
             Cause::NoSlot,
+            Cause::SourceLimit,
             Cause::Stray,
             Cause::BadSource,
             Cause::StaleRecord,

@@ -59,6 +59,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.label(".opening");
         a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        super::cookies::opening(a, config);
         a.ld(CWND).or_not_zero(A);
         a.unless(A).call("send_side");
         a.done();
@@ -172,7 +173,11 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(C).br("stamps_aged");
         a.label("keepalive.aged");
     }
-    a.ld(SHORT).not_zero(A);
+    if config.syn_cookies {
+        a.ldi(1).and(SHORT).not_zero(A);
+    } else {
+        a.ld(SHORT).not_zero(A);
+    }
     a.ldi(state::FIN_WAIT_2).xor(STATE).or_zero(A);
     a.timer_set(timer::KEEPALIVE, T0);
     if config.complete() {

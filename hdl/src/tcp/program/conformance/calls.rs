@@ -94,7 +94,7 @@ fn an_open_to_a_multicast_or_broadcast_address_is_refused() {
         s.settle().silence();
         s.counted(Cause::ConnectRefused, 1).slots(0);
         assert_eq!(s.toe.blocks.arp_requests, Vec::<u32>::new());
-        assert_eq!(s.toe.machine.shared[6], 0, "no slot was short");
+        assert_eq!(s.toe.machine.shared[6] & 1, 0, "no slot was short");
     }
 }
 

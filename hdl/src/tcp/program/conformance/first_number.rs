@@ -156,6 +156,7 @@ fn in_time_wait_a_syn_opens_anew_once_m_and_f_are_above_all_that_was_sent() {
 fn without_the_hash_the_number_is_the_clock() {
     let config = ToeConfig {
         isn_hash: false,
+        syn_cookies: false,
         ..config()
     };
     let mut s = Script::numbered(config, 0, PEER);

@@ -836,6 +836,7 @@ fn without_the_keyed_hash_the_clock_is_bare() {
     let c = Stamped::with(
         ToeConfig {
             isn_hash: false,
+            syn_cookies: false,
             ..config()
         },
         seg(SYN, 0, 0).mss(1000),

@@ -1,0 +1,742 @@
+//! RFC 4987 section 3.6, SYN cookies. Numbers of ours are absolute in these scripts, F is HalfSipHash-2-4 with [`KEY`].
+use super::super::cookies::SIZES;
+use super::super::words::*;
+use super::*;
+use crate::config::{Owner, ToeConfig};
+use crate::tcp::keyed_hash::hash;
+
+const KEY: u64 = 0x0123_4567_89AB_CDEF;
+/// Ticks in which t stays.
+const MINUTE: u32 = 65_536;
+
+fn with(config: ToeConfig) -> Script {
+    let mut s = Script::numbered(config, 0, PEER);
+    s.toe.set_isn_key(KEY);
+    s
+}
+
+/// A backlog of one, which a SYN from port 1 has taken.
+fn crowded() -> Script {
+    crowded_with(config())
+}
+
+fn crowded_with(mut config: ToeConfig) -> Script {
+    config.listeners[1] = config.listeners[1].backlog(1);
+    let mut s = with(config);
+    half_open(&mut s, 1);
+    s
+}
+
+/// A SYN that nobody acknowledges.
+#[track_caller]
+fn half_open(s: &mut Script, port: u16) {
+    s.inject(seg(SYN, 0, 0).with_source(port));
+    assert_eq!(s.next().map(|a| a.flags), Some(SYN | ACK));
+    s.silence();
+}
+
+/// The answer to a SYN, which is a cookie's.
+#[track_caller]
+fn cookie_for(s: &mut Script, syn: &Seg) -> u32 {
+    let before = s.toe.counter(Cause::CookieOut);
+    let slots = s.toe.blocks.table.used();
+    let given = s.toe.blocks.table.given;
+    s.inject(syn.clone());
+    let answer = s.next().expect("an answer");
+    assert_eq!(
+        (answer.flags, answer.ack, answer.wnd),
+        (SYN | ACK, syn.seq.wrapping_add(1), 8192)
+    );
+    assert_eq!(answer.ports, (syn.ports.1, syn.ports.0));
+    s.silence().counted(Cause::CookieOut, before + 1);
+    assert_eq!(s.toe.blocks.table.given, given, "nothing is kept");
+    s.slots(slots);
+    answer.seq
+}
+
+fn cookie(s: &mut Script) -> u32 {
+    cookie_for(s, &seg(SYN, 0, 0).mss(1460))
+}
+
+/// What the peer answers to a cookie.
+fn ack_of(cookie: u32) -> Seg {
+    seg(ACK, 1, cookie.wrapping_add(1))
+}
+
+/// It is answered as a stranger's.
+#[track_caller]
+fn is_a_stranger_s(s: &mut Script, ack: Seg) {
+    let opened = s.toe.counter(Cause::Opened);
+    let strays = s.toe.counter(Cause::Stray);
+    let number = ack.ack;
+    s.inject(ack);
+    let reset = s.next().expect("a reset");
+    assert_eq!((reset.flags, reset.seq), (RST, number));
+    s.silence().counted(Cause::Opened, opened);
+    s.counted(Cause::Stray, strays + 1);
+}
+
+/// The cookie as RFC 4987's construction has it, computed by itself.
+fn golden(key: u64, ip: [u8; 4], ports: (u16, u16), number: u32, minute: u32, size: u32) -> u32 {
+    let f = hash(
+        key,
+        u32::from(ports.0) << 16 | u32::from(ports.1),
+        u32::from_be_bytes(ip),
+    );
+    let g = hash(key, number, f.wrapping_add(minute));
+    g & !7 | (f ^ (2 * size | minute & 1)) & 7
+}
+
+// ---- the SYN --------------------------------------------------------------------------------------
+
+#[test]
+fn a_syn_beyond_the_backlog_is_answered_with_a_cookie_and_forgotten() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.counted(Cause::Accepted, 2).counted(Cause::Recycled, 0);
+    // Nothing is sent again but the half-open one's.
+    s.ticks(3000);
+    while let Some(again) = s.next() {
+        assert_eq!((again.ports.1, again.flags), (1, SYN | ACK));
+    }
+    assert_ne!(n, 0);
+}
+
+#[test]
+fn a_cookie_is_the_keyed_hash_of_tuple_time_number_and_mss() {
+    let mut s = crowded();
+    for minute in 0..3 {
+        for (port, last, number) in [(40_000, 1, 0), (40_001, 1, 7), (40_000, 9, 0x8000_0000)] {
+            for (n, size) in SIZES.into_iter().enumerate() {
+                let ip = [192, 168, 69, last];
+                let syn = seg(SYN, number, 0).with_source(port).with_address(ip);
+                let got = cookie_for(&mut s, &syn.mss(size as u16));
+                let number = PEER.wrapping_add(number);
+                let want = golden(KEY, ip, (port, HOST_PORT), number, minute, n as u32);
+                assert_eq!(got, want, "{minute} {port} {last} {number} {size}");
+            }
+        }
+        s.ticks(MINUTE);
+        while s.next().is_some() {}
+        // The one in the backlog has been given up.
+        half_open(&mut s, 2 + minute as u16);
+    }
+}
+
+#[test]
+fn its_syn_ack_has_no_option_but_the_mss() {
+    let mut s = crowded();
+    let syn = seg(SYN, 0, 0).mss(1460).sack_permitted().stamps(7, 0);
+    s.inject(syn.scale(7));
+    let answer = s.next().expect("an answer");
+    assert_eq!((answer.mss, answer.scale), (Some(1460), None));
+    assert_eq!((answer.sack_permitted, answer.stamps), (false, None));
+    s.counted(Cause::CookieOut, 1);
+}
+
+#[test]
+fn while_there_is_room_a_syn_has_a_half_open_connection() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        half_open(&mut s, port);
+    }
+    s.counted(Cause::CookieOut, 0);
+    // No slot is free, but some are half open.
+    cookie(&mut s);
+    s.counted(Cause::NoSlot, 0).counted(Cause::Recycled, 0);
+}
+
+#[test]
+fn each_listener_has_its_own_backlog() {
+    let mut s = crowded();
+    s.inject(seg(SYN, 0, 0).with_target(7).with_source(2));
+    s.next().expect("a SYN-ACK");
+    s.counted(Cause::CookieOut, 0);
+    cookie(&mut s);
+}
+
+#[test]
+fn with_all_slots_open_a_syn_is_dropped() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        s.inject(seg(SYN, 0, 0).with_source(port));
+        let n = s.next().expect("a SYN-ACK").seq;
+        s.inject(ack_of(n).with_source(port)).silence();
+    }
+    s.inject(seg(SYN, 0, 0)).silence();
+    s.counted(Cause::NoSlot, 1).counted(Cause::CookieOut, 0);
+    s.slots(4);
+}
+
+#[test]
+fn nothing_half_open_gives_way_to_syns() {
+    let mut s = with(config());
+    let mut numbers = vec![];
+    for port in 1..=4 {
+        s.inject(seg(SYN, 0, 0).with_source(port));
+        numbers.push((port, s.next().expect("a SYN-ACK").seq));
+    }
+    for n in 0..1000 {
+        cookie_for(&mut s, &seg(SYN, n, 0).with_source(5000 + n as u16));
+    }
+    s.counted(Cause::Recycled, 0);
+    for (port, n) in numbers {
+        s.inject(ack_of(n).with_source(port)).silence();
+    }
+    s.counted(Cause::Opened, 4).slots(4);
+}
+
+#[test]
+fn what_is_no_syn_gets_no_cookie() {
+    let mut s = crowded();
+    for flags in [0, FIN, PSH, SYN | RST, SYN | ACK, FIN | RST] {
+        s.inject(seg(flags, 0, 7));
+        while let Some(answer) = s.next() {
+            assert_eq!(answer.flags & SYN, 0);
+        }
+    }
+    s.inject(seg(SYN, 0, 0).with_target(81));
+    assert_eq!(s.next().map(|a| a.flags), Some(RST | ACK), "nobody listens");
+    s.inject(seg(SYN, 0, 0).with_address([224, 0, 0, 1]))
+        .silence();
+    s.counted(Cause::CookieOut, 0).slots(0);
+}
+
+/// The clock of first numbers moves on, the cookie stays.
+#[test]
+fn a_cookie_says_nothing_of_the_clock_of_first_numbers() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.ticks(500);
+    assert_eq!(cookie(&mut s), n);
+    // And another peer's number differs in half of the bits, the lowest three among them.
+    let (mut ones, mut low) = (0, [0; 8]);
+    for port in 1000..1400 {
+        let other = cookie_for(&mut s, &seg(SYN, 0, 0).mss(1460).with_source(port));
+        ones += (n ^ other).count_ones();
+        low[(other & 7) as usize] += 1;
+    }
+    assert!((400 * 15..400 * 17).contains(&ones), "{ones}");
+    assert!(low.iter().all(|n| *n > 25), "{low:?}");
+}
+
+#[test]
+fn a_syn_that_comes_again_has_the_same_cookie_until_the_time_is_another() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    assert_eq!(cookie(&mut s), n);
+    s.ticks(MINUTE);
+    while s.next().is_some() {}
+    half_open(&mut s, 2);
+    assert_ne!(cookie(&mut s), n);
+}
+
+#[test]
+fn a_smaller_mss_than_the_least_is_dropped() {
+    let mut s = crowded();
+    for mss in [1, 535] {
+        s.inject(seg(SYN, 0, 0).mss(mss)).silence();
+    }
+    s.counted(Cause::NoSlot, 2).counted(Cause::CookieOut, 0);
+    cookie_for(&mut s, &seg(SYN, 0, 0).mss(536));
+}
+
+// ---- the ACK --------------------------------------------------------------------------------------
+
+#[test]
+fn the_ack_of_a_cookie_opens_the_connection() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+    s.counted(Cause::Accepted, 3).counted(Cause::Recycled, 0);
+    let at = s.toe.machine.state.iter().position(|w| w[0] == 3);
+    assert_eq!(at, Some(1));
+    assert_eq!(s.toe.blocks.attached[1].owner, Some(Owner::Host as u8));
+    // Text both ways.
+    s.inject(seg(ACK, 1, n.wrapping_add(1)).data(b"hello"));
+    s.expect(ACK, n.wrapping_add(1), 6, 0);
+    assert_eq!(s.toe.host_read(1, 100), b"hello");
+    assert_eq!(s.toe.host_write(1, b"world"), 5);
+    s.settle();
+    let text = s.expect(ACK, n.wrapping_add(1), 6, 5);
+    assert_eq!(text.data, b"world");
+    s.inject(seg(ACK, 6, n.wrapping_add(6))).silence();
+    // And a close in order.
+    s.inject(seg(ACK | FIN, 6, n.wrapping_add(6)));
+    s.expect(ACK, n.wrapping_add(6), 7, 0);
+    s.toe.host_close(1);
+    s.settle();
+    s.expect(FIN | ACK, n.wrapping_add(6), 7, 0);
+    s.inject(seg(ACK, 7, n.wrapping_add(7))).silence();
+    s.counted(Cause::Closed, 1).slots(0);
+}
+
+/// It is as one whose SYN was kept: every word of its state that means something.
+#[test]
+fn the_connection_is_like_any_other() {
+    let mut s = crowded();
+    let n = cookie_for(&mut s, &seg(SYN, 0, 0).mss(1460));
+    s.inject(ack_of(n)).silence();
+    let mut other = with(config());
+    half_open(&mut other, 1);
+    other.inject(seg(SYN, 0, 0).mss(1460));
+    let m = other.next().expect("a SYN-ACK").seq;
+    other.inject(ack_of(m)).silence();
+    let of = |s: &Script, word: crate::tcp::asm::Operand| {
+        let address = word.address().expect("a word");
+        let far = crate::tcp::isa::FAR;
+        s.toe.machine.state[1][usize::from(address - address / far * 32)]
+    };
+    for word in [
+        STATE, PORTS, IP, MAC_LO, MAC_HI, OUT_PORTS, SND_WND, RCV_NXT, RCV_ADV, TX_INDEX, TRIES,
+        FLAGS, MSS, ACK_DUE, QUIET, CWND, SSTHRESH, MAX_WND,
+    ] {
+        // A round trip was measured there, of the SYN.
+        let sampled = if word == FLAGS { flags_sampled() } else { 0 };
+        assert_eq!(of(&s, word), of(&other, word) & !sampled, "{}", word.name());
+    }
+    for word in [SND_UNA, SND_NXT, SND_MAX] {
+        assert_eq!(of(&s, word).wrapping_sub(n), 1, "{}", word.name());
+        assert_eq!(of(&other, word).wrapping_sub(m), 1, "{}", word.name());
+    }
+    let timers = |s: &Script| s.toe.blocks.timers.in_use();
+    assert_eq!(timers(&s), timers(&other));
+}
+
+fn flags_sampled() -> u32 {
+    super::super::flags::SAMPLED
+}
+
+#[test]
+fn the_mss_is_the_largest_of_four_that_is_not_above_the_peer_s() {
+    for (offered, used) in [
+        (None, 536),
+        (Some(536), 536),
+        (Some(1299), 536),
+        (Some(1300), 1300),
+        (Some(1439), 1300),
+        (Some(1440), 1440),
+        (Some(1459), 1440),
+        (Some(1460), 1460),
+        (Some(9000), 1460),
+    ] {
+        let mut s = crowded();
+        let mut syn = seg(SYN, 0, 0);
+        syn.mss = offered;
+        let n = cookie_for(&mut s, &syn);
+        s.inject(ack_of(n)).silence();
+        assert_eq!(s.toe.host_write(1, &[7; 2000]), 2000);
+        s.settle();
+        s.expect(ACK, n.wrapping_add(1), 1, used);
+    }
+}
+
+#[test]
+fn a_guess_is_a_stranger_s() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    // Every bit but those of MSS and time; and those of them that say another time.
+    for bit in 3..32 {
+        is_a_stranger_s(&mut s, ack_of(n ^ 1 << bit));
+    }
+    is_a_stranger_s(&mut s, ack_of(n ^ 1));
+    // Another number, port, address or listener of the peer's.
+    is_a_stranger_s(&mut s, seg(ACK, 2, n.wrapping_add(1)));
+    is_a_stranger_s(&mut s, seg(ACK, 0, n.wrapping_add(1)));
+    is_a_stranger_s(&mut s, ack_of(n).with_source(PEER_PORT + 1));
+    is_a_stranger_s(&mut s, ack_of(n).with_target(7));
+    is_a_stranger_s(&mut s, ack_of(n).with_target(81));
+    s.inject(ack_of(n).with_address([192, 168, 69, 3]));
+    assert_eq!(s.next().map(|a| a.flags), Some(RST));
+    s.slots(0).inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+}
+
+#[test]
+fn only_an_ack_without_syn_and_rst_shows_a_cookie() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    for (flags, answered) in [
+        (SYN | ACK, true),
+        (RST | ACK, false),
+        (RST, false),
+        (FIN, false),
+    ] {
+        let mut t = ack_of(n);
+        t.flags = flags;
+        s.inject(t);
+        assert_eq!(s.next().is_some(), answered, "{flags}");
+        s.silence().counted(Cause::Opened, 0).slots(0);
+    }
+}
+
+#[test]
+fn a_cookie_is_good_in_its_time_and_the_next() {
+    for (begin, wait, good) in [
+        (0, 0, true),
+        (0, MINUTE - 1, true),
+        (0, 2 * MINUTE - 1, true),
+        (0, 2 * MINUTE, false),
+        (MINUTE - 1, MINUTE, true),
+        (MINUTE - 1, MINUTE + 1, false),
+        (3 * MINUTE, 2 * MINUTE - 1, true),
+        (3 * MINUTE, 2 * MINUTE, false),
+        (3 * MINUTE, 3 * MINUTE, false),
+        (3 * MINUTE, 4 * MINUTE, false),
+    ] {
+        let mut s = with(config());
+        s.toe.skip(begin);
+        for port in 1..=4 {
+            half_open(&mut s, port);
+        }
+        let n = cookie(&mut s);
+        let mut left = wait;
+        while left > 0 {
+            s.settle();
+            let skipped = s.toe.skip(left.saturating_sub(1));
+            left -= skipped;
+            if left > 0 {
+                s.ticks(1);
+                left -= 1;
+            }
+        }
+        while s.next().is_some() {}
+        // Others have had cookies since.
+        for port in 11..=14 {
+            s.inject(seg(SYN, 0, 0).with_source(port)).next();
+        }
+        cookie_for(&mut s, &seg(SYN, 0, 0).with_source(2000));
+        if good {
+            s.inject(ack_of(n)).silence();
+            s.counted(Cause::Opened, 1).slots(1);
+        } else {
+            is_a_stranger_s(&mut s, ack_of(n));
+        }
+    }
+}
+
+/// None was sent: even what would be a right one is a stranger's. And not before the first, nor long after the last.
+#[test]
+fn without_a_cookie_sent_lately_none_is_looked_at() {
+    let mut s = with(config());
+    let n = golden(KEY, PEER_IP, (PEER_PORT, HOST_PORT), PEER, 0, 3);
+    is_a_stranger_s(&mut s, ack_of(n));
+    let mut s = crowded();
+    cookie_for(&mut s, &seg(SYN, 0, 0).with_source(1000));
+    s.ticks(MINUTE);
+    while s.next().is_some() {}
+    let n = golden(KEY, PEER_IP, (PEER_PORT, HOST_PORT), PEER, 1, 3);
+    let mut again = s.toe.clone();
+    s.inject(ack_of(n)).silence().counted(Cause::Opened, 1);
+    // A time later nobody has been sent one for two.
+    std::mem::swap(&mut s.toe, &mut again);
+    s.ticks(MINUTE);
+    let n = golden(KEY, PEER_IP, (PEER_PORT, HOST_PORT), PEER, 2, 3);
+    is_a_stranger_s(&mut s, ack_of(n));
+}
+
+#[test]
+fn an_ack_that_comes_again_finds_the_connection_or_opens_nothing() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.inject(ack_of(n)).inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+    s.inject(seg(RST, 1, 0)).silence().slots(0);
+    s.counted(Cause::ResetIn, 1);
+    // Replayed: within its time a cookie is a cookie. Later it is none.
+    s.ticks(2 * MINUTE);
+    while s.next().is_some() {}
+    is_a_stranger_s(&mut s, ack_of(n));
+    half_open(&mut s, 3);
+    cookie_for(&mut s, &seg(SYN, 0, 0).with_source(1000));
+    is_a_stranger_s(&mut s, ack_of(n));
+}
+
+#[test]
+fn two_acks_in_the_queue_open_one_connection() {
+    // The second comes behind both events of the first, or between them: then another connection's stands in front of the second.
+    for (text, between) in [
+        (&b""[..], false),
+        (b"early", false),
+        (b"", true),
+        (b"early", true),
+    ] {
+        let mut s = crowded();
+        let n = cookie(&mut s);
+        if between {
+            for conn in [0, 2] {
+                let bit = crate::tcp::isa::pending::WRITTEN;
+                s.toe.blocks.events.post(conn, bit);
+            }
+        }
+        s.arrive(ack_of(n)).arrive(ack_of(n).data(text)).settle();
+        s.counted(Cause::StaleRecord, u64::from(between));
+        while let Some(answer) = s.next() {
+            assert_eq!((answer.flags, answer.ack), (ACK, 1), "none of it is taken");
+        }
+        s.counted(Cause::Opened, 1).slots(1);
+        assert_eq!(s.toe.host_read(1, 100), b"");
+        s.inject(seg(ACK, 1, n.wrapping_add(1)).data(b"early"));
+        s.expect(ACK, n.wrapping_add(1), 6, 0);
+        assert_eq!(s.toe.host_read(1, 100), b"early");
+    }
+}
+
+/// What comes between the two events of an opening: dropped if it is an ACK, and a RST ends it before it has begun.
+#[test]
+fn a_reset_between_the_two_events_ends_it() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.arrive(ack_of(n));
+    s.toe.step().expect("no fault");
+    s.inject(seg(RST, 1, 0)).silence();
+    if s.toe.counter(Cause::Opened) == 0 {
+        s.slots(0);
+        assert_eq!(s.toe.blocks.attached[1].owner, None);
+    }
+    s.counted(Cause::ResetIn, 1);
+    // Its slot is as good as any.
+    s.inject(ack_of(n)).silence();
+    s.slots(1);
+}
+
+#[test]
+fn text_with_the_ack_comes_again() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.inject(ack_of(n).data(b"early")).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+    assert_eq!(s.toe.host_read(1, 100), b"");
+    s.inject(seg(ACK, 1, n.wrapping_add(1)).data(b"early"));
+    s.expect(ACK, n.wrapping_add(1), 6, 0);
+    assert_eq!(s.toe.host_read(1, 100), b"early");
+}
+
+#[test]
+fn a_fin_with_the_ack_comes_again() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    let mut fin = ack_of(n);
+    fin.flags |= FIN;
+    s.inject(fin.clone()).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+    s.inject(fin);
+    s.expect(ACK, n.wrapping_add(1), 2, 0);
+    assert!(s.toe.blocks.attached[1].peer_fin);
+}
+
+#[test]
+fn without_a_free_slot_the_oldest_half_open_connection_makes_way() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        half_open(&mut s, port);
+    }
+    let n = cookie(&mut s);
+    s.inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).counted(Cause::Recycled, 1);
+    s.slots(1);
+    // It was port 1's: its ACK is a stranger's now, and its SYN-ACK is not sent again.
+    s.ticks(1500);
+    let again: Vec<u16> = std::iter::from_fn(|| s.next().map(|a| a.ports.1)).collect();
+    assert_eq!(again, [2, 3, 4]);
+}
+
+#[test]
+fn without_any_slot_the_ack_is_dropped_and_good_later() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        half_open(&mut s, port);
+    }
+    let mine = cookie(&mut s);
+    let mut others = vec![];
+    for port in 11..=14 {
+        let n = cookie_for(&mut s, &seg(SYN, 0, 0).with_source(port));
+        s.inject(ack_of(n).with_source(port)).silence();
+        others.push((port, n));
+    }
+    s.slots(4).counted(Cause::Opened, 4);
+    s.inject(ack_of(mine)).silence();
+    s.counted(Cause::NoSlot, 1).slots(4);
+    // One goes: the peer's text shows the cookie as well as its first ACK.
+    s.inject(seg(RST, 1, 0).with_source(11)).silence();
+    s.inject(ack_of(mine).data(b"x")).silence();
+    s.counted(Cause::Opened, 5).slots(4);
+}
+
+#[test]
+fn half_open_counts_are_not_touched() {
+    let mut s = crowded();
+    for port in 11..=13 {
+        let n = cookie_for(&mut s, &seg(SYN, 0, 0).with_source(port));
+        s.inject(ack_of(n).with_source(port)).silence();
+    }
+    s.slots(3);
+    // The one of port 1 is still half open, and the only one: once it is open there is room for one in the backlog, but no slot; so nobody is half open.
+    s.inject(seg(RST, 1, 0).with_source(1)).silence();
+    half_open(&mut s, 2);
+    s.counted(Cause::Recycled, 0);
+    s.inject(seg(RST, 1, 0).with_source(2)).silence().slots(3);
+}
+
+#[test]
+fn a_replaced_key_makes_cookies_void() {
+    let mut s = crowded();
+    let n = cookie(&mut s);
+    s.toe.set_isn_key(KEY ^ 1);
+    is_a_stranger_s(&mut s, ack_of(n));
+    let n = cookie(&mut s);
+    assert_eq!(
+        n,
+        golden(KEY ^ 1, PEER_IP, (PEER_PORT, HOST_PORT), PEER, 0, 3)
+    );
+    s.inject(ack_of(n)).silence().counted(Cause::Opened, 1);
+}
+
+#[test]
+fn a_syn_may_come_again_while_the_cookie_is_under_way() {
+    // Now there is room: the SYN has a half-open connection, and the answer that comes is to its number.
+    let mut s = crowded();
+    cookie(&mut s);
+    s.inject(seg(RST, 1, 0).with_source(1)).silence();
+    s.inject(seg(SYN, 0, 0));
+    let n = s.next().expect("a SYN-ACK").seq;
+    s.inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+}
+
+#[test]
+fn an_active_open_still_takes_a_half_open_slot() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        half_open(&mut s, port);
+    }
+    s.connect();
+    assert_eq!(s.next().map(|a| a.flags), Some(SYN));
+    s.counted(Cause::Recycled, 1);
+}
+
+#[test]
+fn a_syn_in_time_wait_waits_for_room() {
+    let mut config = config();
+    config.listeners[1] = config.listeners[1].backlog(1);
+    let mut s = with(config);
+    s.inject(seg(SYN, 0, 0));
+    let n = s.next().expect("a SYN-ACK").seq;
+    s.inject(ack_of(n)).silence();
+    s.close().expect(FIN | ACK, n.wrapping_add(1), 1, 0);
+    s.inject(seg(ACK | FIN, 1, n.wrapping_add(2)));
+    s.expect(ACK, n.wrapping_add(2), 2, 0);
+    half_open(&mut s, 1);
+    s.ticks(1).inject(seg(SYN, 100, 0)).silence();
+    s.counted(Cause::NoSlot, 1).counted(Cause::CookieOut, 0);
+    assert_eq!(s.toe.blocks.table.waiting(), 1, "it is as it was");
+    s.inject(seg(RST, 1, 0).with_source(1)).silence();
+    s.inject(seg(SYN, 100, 0));
+    assert_eq!(s.next().map(|a| a.flags), Some(SYN | ACK));
+}
+
+#[test]
+fn in_its_slot_time_wait_ends_for_a_cookie() {
+    let mut config = ToeConfig {
+        time_wait: Some(0),
+        ..config()
+    };
+    config.listeners[1] = config.listeners[1].backlog(1);
+    let mut s = with(config);
+    half_open(&mut s, 1);
+    let n = cookie(&mut s);
+    s.inject(ack_of(n)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+}
+
+#[test]
+fn over_slip_and_with_tags() {
+    let mut tagged = crowded_with(ToeConfig {
+        vlan: true,
+        ..config()
+    });
+    tagged.tag = Some(0x6005);
+    let n = cookie(&mut tagged);
+    tagged.inject(ack_of(n)).silence();
+    assert_eq!(tagged.toe.host_write(1, b"x"), 1);
+    tagged.settle();
+    tagged.expect(ACK, n.wrapping_add(1), 1, 1);
+}
+
+#[test]
+fn every_mix_of_other_switches_has_cookies() {
+    for mix in 0..16 {
+        let on = |bit: u32| mix >> bit & 1 == 1;
+        let mut s = crowded_with(ToeConfig {
+            sack: on(0),
+            timestamps: on(0) && on(1),
+            icmp_errors: on(2),
+            delayed_ack: on(3),
+            ..config()
+        });
+        let n = cookie(&mut s);
+        s.inject(ack_of(n)).silence();
+        s.inject(seg(ACK, 1, n.wrapping_add(1)).data(b"hello"));
+        s.acked(6);
+        assert_eq!(s.toe.host_read(1, 100), b"hello");
+        is_a_stranger_s(&mut s, ack_of(n ^ 1 << 20).with_source(77));
+    }
+}
+
+/// A flood of random sources beside honest clients: each of these gets in at its first try, before, during and after it, as long as there is a slot.
+#[test]
+fn beside_a_flood_of_ten_thousand_syns_every_honest_client_gets_in() {
+    let mut s = with(config());
+    let mut number = 1_u32;
+    let mut random = || {
+        number ^= number << 13;
+        number ^= number >> 17;
+        number ^= number << 5;
+        number
+    };
+    let mut clients = 0;
+    for n in 0..10_000_u32 {
+        let from = random();
+        let ip = [10, (from >> 16) as u8, (from >> 8) as u8, from as u8];
+        let syn = seg(SYN, random(), 0).with_address(ip);
+        s.inject(syn.with_source(random() as u16 | 1024));
+        // Never more than one frame out for one in.
+        assert!(s.next().is_some());
+        s.silence();
+        // And what is false of ACKs.
+        if n % 7 == 0 {
+            s.inject(seg(ACK, random(), random()).with_address(ip));
+            assert_eq!(s.next().map(|a| a.flags), Some(RST));
+        }
+        if n % 50 == 0 {
+            let port = 20_000 + n as u16;
+            s.inject(seg(SYN, n, 0).with_source(port).mss(1460));
+            let ours = s.next().expect("a SYN-ACK").seq;
+            // A few of the flood come before its ACK.
+            for k in 0..5 {
+                s.inject(seg(SYN, random(), 0).with_address([10, 0, 1, k]));
+                s.next().expect("an answer");
+            }
+            let opened = s.toe.counter(Cause::Opened);
+            let ack = seg(ACK, n.wrapping_add(1), ours.wrapping_add(1)).with_source(port);
+            s.inject(ack.clone()).silence();
+            s.counted(Cause::Opened, opened + 1);
+            clients += 1;
+            // It has its answer, and goes.
+            s.inject(seg(RST, n.wrapping_add(1), 0).with_source(port));
+            s.silence();
+        }
+        if n % 100 == 0 {
+            s.ticks(40);
+            while s.next().is_some() {}
+        }
+    }
+    assert_eq!(clients, 200);
+    s.counted(Cause::Opened, 200).slots(0);
+    assert!(s.toe.counter(Cause::CookieOut) > 9_000);
+    // What the flood left goes by itself.
+    s.ticks(130_000);
+    while s.next().is_some() {}
+    half_open(&mut s, 9);
+}

@@ -1,0 +1,250 @@
+//! SYN cookies (RFC 4987 section 3.6), and the limit on the connections of one address. Only where [`crate::config::ToeConfig::syn_cookies`] and [`crate::config::ToeConfig::per_source`] are set.
+//!
+//! A SYN for which a half-open connection would have to go ([`crate::tcp::table`], *Crowded*) is answered and forgotten: our number is a **cookie**, and whoever acknowledges it has shown that he is where he says. So nothing half open
+//! gives way to a SYN any more; it gives way to such an ACK when no slot is free.
+//!
+//! | bits | of the cookie |
+//! |---|---|
+//! | 31:3 | those of G = F(SEG.SEQ, F(tuple) + t): the keyed hash ([`crate::tcp::keyed_hash`]) of the peer's number and of the hash of ports and address, to which t is added, the time in 2^16 ticks |
+//! | 2:1 | the peer's MSS as a number of [`SIZES`], masked with F(tuple) |
+//! | 0 | t's lowest bit, likewise |
+//!
+//! The construction is that of RFC 4987 appendix A and of Linux (`secure_tcp_syn_cookie`), but that one hash covers all, and that nothing of it can be told apart without the key. An ACK gives t's lowest bit, so one G is enough to judge it: t is of this or the last 65.5 s,
+//! and **a guess is right with 2^-29**. The clock of first sequence numbers is not in it. It is looked at only if a cookie was sent in this or the last of these times; else, and if it is wrong, the ACK is a stranger's.
+//!
+//! What is lost: SACK, timestamps and the window scale of the peer's SYN (timestamps could carry them, as Linux has it; that needs a hash more in the SYN's event). The MSS is one of four; a SYN with a smaller one than the least is dropped. Text and FIN of the ACK that shows the cookie
+//! are not placed, and come again. A cookie sent before the key was replaced, which is possible only while nobody is connected, or in the last 65.5 s before t wraps (every 49.7 days) and shown after it, is wrong.
+//! A SYN-ACK with a cookie goes once: the peer's SYN comes again. In TIME-WAIT a SYN that may open anew has no cookie, which would not lie above all that was sent: it is dropped until there is room.
+//! The limit of an address is asked when the connection is made, so with a cookie at its ACK.
+//!
+//! The ACK makes the connection in two events, for one would be too long: the first has all that its record knows, and SYN-RECEIVED; the second sets up the rest and opens it. What comes between is dropped.
+use super::marks::*;
+use super::words::*;
+use super::{constant, flags, none, state, timer, zero};
+use crate::config::ToeConfig;
+use crate::counters::Cause;
+use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::isa::{cmd, notify, out};
+
+/// What of an MSS a cookie keeps: the largest of these that is not above it. Linux's (`msstab`), after Alcock and Nelson, "An Analysis of TCP Maximum Segment Sizes" (2010).
+pub const SIZES: [u32; 4] = [constant::MSS_DEFAULT, 1300, 1440, 1460];
+
+/// Where a slot is refused: for want of one, or is it that the address has too many?
+pub(super) fn no_slot(a: &mut Asm, config: &ToeConfig) {
+    if config.per_source.is_some() {
+        a.ldi(2).and(RESULT2).not_zero(A);
+        a.when(A).br("source_limit");
+    }
+}
+
+/// A newcomer found no slot. Beside it in the word stands when a cookie was sent last.
+pub(super) fn short(a: &mut Asm, config: &ToeConfig) {
+    if config.syn_cookies {
+        a.ldi(1).or(SHORT).to(SHORT);
+    } else {
+        a.ldi(1).st(SHORT);
+    }
+}
+
+/// One got in.
+pub(super) fn not_short(a: &mut Asm, config: &ToeConfig) {
+    if config.syn_cookies {
+        a.ldi(1).and(SHORT).xor(SHORT).to(SHORT);
+    } else {
+        zero(a, SHORT);
+    }
+}
+
+/// In SYN-RECEIVED: is it one that has shown a cookie, and waits for its second event?
+pub(super) fn opening(a: &mut Asm, config: &ToeConfig) {
+    if config.syn_cookies {
+        a.when(A).done();
+        a.ld(MSS).sign(B);
+        a.when(B).br("cookie_open");
+    }
+}
+
+/// A segment came before that event. (`established` has set the state.)
+pub(super) fn meanwhile(a: &mut Asm, config: &ToeConfig) {
+    if config.syn_cookies {
+        a.ld(MSS).sign(B);
+        a.when(B).br("cookie_meanwhile");
+    }
+}
+
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
+    if config.per_source.is_some() {
+        a.label("source_limit")
+            .note("silence, as for want of a slot, but nobody else is asked to make room");
+        a.count(Cause::SourceLimit.number());
+        a.done();
+    }
+    if config.syn_cookies {
+        a.init(SHORT, LONG_AGO);
+        send(a, config);
+        acknowledged(a, config);
+        open(a);
+    }
+}
+
+/// Before the first cookie: 24.8 days before, or after, the clock begins.
+const LONG_AGO: u32 = 1 << 31;
+
+/// The SYN's answer. F of the tuple is there, or under way.
+fn send(a: &mut Asm, config: &ToeConfig) {
+    a.label("cookie").note("t, and when a cookie was sent last");
+    a.cmd(cmd::HASH);
+    a.shr16(TICK_LONG).st(T0);
+    a.shl16(SEG_MSSOPT).st(T_LEN);
+    a.ldi(1).and(T0);
+    a.xor(RESULT).st(T2);
+    a.shl16(T0).st(T_CTL);
+    a.ld(RESULT).add(T0);
+    a.cmd_a(cmd::LOOKUP, SEG_SEQ);
+    a.ldi(1).and(SHORT).or(T_CTL).to(SHORT);
+    a.note("RFC 9293 section 3.7.1: without the option it is 536")
+        .shr16(T_LEN)
+        .zero(A);
+    a.when(A).ldi(constant::MSS_DEFAULT);
+    a.st(T0);
+    a.ldi(1).add(SEG_SEQ).to(T1);
+    a.shl16(SEG_PORTS).st(T_LEN);
+    a.ldi(SIZES[0]).rsb(T0).sign(A);
+    a.when(A).br("no_slot");
+    a.cmd(cmd::HASH);
+    for (n, flag) in [A, B, C].into_iter().enumerate() {
+        a.ldi(SIZES[n + 1]).rsb(T0).sign(flag);
+    }
+    a.ldi(0);
+    for (n, flag) in [A, B, C].into_iter().enumerate() {
+        a.unless(flag).ldi(2 * (n as u32 + 1));
+    }
+    a.note("all of G but three bits").xor(T2);
+    a.xor(RESULT).st(T2);
+    a.shr16(SEG_PORTS).or(T_LEN).to(T_LEN);
+    a.ldi(7).and(T2).xor(RESULT).st(T2);
+    a.note("as to any SYN, with no option but the MSS")
+        .count(Cause::CookieOut.number());
+    if config.ethernet {
+        if !config.vlan {
+            a.shr16(SEG_MACURG).st(T0);
+        }
+        a.out(out::MAC_LO, SEG_MACLO);
+    }
+    a.out(out::IP, SEG_IP);
+    a.li(config.rx_ring_bytes as u32)
+        .or(k(constant::CTL_SYN_ACK))
+        .st(T_CTL);
+    a.out(out::PORTS, T_LEN);
+    if config.ethernet {
+        a.out(out::MAC_HI, if config.vlan { SEG_MACURG } else { T0 });
+    }
+    a.count(Cause::Accepted.number());
+    a.out(out::SEQ, T2);
+    a.out(out::ACK, T1);
+    a.out(out::OPTION, k(super::handshake::mss_option(config)));
+    a.ld(k(0));
+    a.out(out::CTL, T_CTL);
+    a.cmd_a(cmd::SEND, k(0));
+    a.count(Cause::PureAckOut.number());
+    a.done();
+}
+
+/// An ACK of no connection. F of the tuple is there, or under way.
+fn acknowledged(a: &mut Asm, config: &ToeConfig) {
+    a.label("cookie_ack").when(SYN).br("reset_stray");
+    a.cmd(cmd::HASH);
+    a.ldi(1).rsb(SEG_SEQ).st(T_SEQ);
+    a.ldi(1).rsb(SEG_ACK).st(T2);
+    a.xor(RESULT).st(T_LEN);
+    a.note("is it not long ago that a cookie was sent?").ldi(1);
+    a.note("beside the time there is another bit")
+        .add(TICK_LONG);
+    a.sub(SHORT).st(T1);
+    a.shr16(TICK_LONG).st(T0);
+    a.xor(T_LEN).st(T_CTL);
+    a.shl1(k(constant::BIT_16)).rsb(T1).carry(A);
+    a.when(A).br("reset_stray");
+    a.note("t, this one or the last").ldi(1).and(T_CTL).rsb(T0);
+    a.add(RESULT);
+    a.cmd_a(cmd::LOOKUP, T_SEQ);
+    a.ldi(7).st(T_CTL);
+    a.cmd(cmd::HASH);
+    a.ldi(6).and(T_LEN).st(T_LEN);
+    a.ld(RESULT).xor(T2);
+    a.bic(T_CTL).not_zero(A);
+    a.when(A).br("reset_stray");
+    a.note("it is ours");
+    a.cmd_a(cmd::LISTEN, SEG_PORTS);
+    a.unless(OK).br("reset_stray");
+    a.ld(RESULT).to(T_CTL);
+    a.ld(SEG_IP);
+    a.cmd_a(cmd::ALLOC, SEG_PORTS);
+    a.unless(OK).br("no_slot");
+    a.ld(RESULT2).zero(A);
+    a.cmd_a(cmd::SETCONN, RESULT);
+    a.unless(A).count(Cause::Recycled.number());
+    let kept = [A, B, C].into_iter().zip(1..);
+    for (flag, n) in kept.clone() {
+        a.ldi(2 * n).xor(T_LEN).zero(flag);
+    }
+    a.ldi(SIZES[0]);
+    for (flag, n) in kept {
+        a.when(flag).ldi(SIZES[n as usize]);
+    }
+    a.note("below zero until the second event")
+        .rsb(k(0))
+        .to(MSS);
+    if config.ethernet {
+        a.ld(SEG_MACLO).to(MAC_LO);
+        if config.vlan {
+            a.ld(SEG_MACURG).to(MAC_HI);
+        } else {
+            a.shr16(SEG_MACURG).st(MAC_HI);
+        }
+    }
+    a.shl16(SEG_PORTS).st(T1);
+    a.ld(SEG_PORTS).to(PORTS);
+    a.ld(SEG_IP).to(IP);
+    a.ld(T2).to(SND_UNA);
+    a.shr16(SEG_PORTS).or(T1).to(OUT_PORTS);
+    a.ld(SEG_ACK).st(SND_MAX);
+    a.st(SND_NXT);
+    a.ld(SEG_WND).to(SND_WND);
+    a.ld(SEG_SEQ).to(RCV_NXT);
+    a.li(config.rx_ring_bytes as u32).add(SEG_SEQ).to(RCV_ADV);
+    zero(a, CWND);
+    a.shl8(T_CTL).st(FLAGS);
+    a.ldi(state::SYN_RECEIVED).st(STATE);
+    a.timer_clear(timer::RETRANSMIT);
+    a.count(Cause::Accepted.number());
+    a.cmd(cmd::POST);
+    a.done();
+}
+
+/// The second event.
+fn open(a: &mut Asm) {
+    a.label("cookie_open")
+        .note("what `new_state` and `peer_syn_known` do, from what is known of it");
+    a.ld(MSS).rsb(k(0)).to(MSS);
+    a.timer_clear(timer::TIME_WAIT);
+    a.ldi(constant::RTO_INITIAL).st(RTO);
+    none(a, TIMED_AT);
+    zero(a, TRIES);
+    a.cmd_a(cmd::RX_INIT, RCV_NXT);
+    a.call("send_side");
+    a.note("and `opened`, where it stands in no list");
+    a.ld(SND_MAX).to(SND_UNA);
+    a.ldi(state::ESTABLISHED).st(STATE);
+    a.ldi(flags::APP).or(FLAGS).to(FLAGS);
+    a.count(Cause::Opened.number());
+    a.timer_set(timer::KEEPALIVE, RTO);
+    a.shr8(FLAGS);
+    a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    a.done();
+
+    a.label("cookie_meanwhile");
+    a.ldi(state::SYN_RECEIVED).st(STATE);
+    a.count(Cause::StaleRecord.number());
+    a.done();
+}
