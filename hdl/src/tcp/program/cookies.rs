@@ -183,6 +183,7 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.unless(OK).br("no_slot");
     a.ld(RESULT2).zero(A);
     a.cmd_a(cmd::SETCONN, RESULT);
+    super::scale::unknown(a, config);
     a.unless(A).count(Cause::Recycled.number());
     let kept = [A, B, C].into_iter().zip(1..);
     for (flag, n) in kept.clone() {
