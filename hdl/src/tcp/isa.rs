@@ -233,7 +233,7 @@ pub mod cmd {
     /// `TIMER_CLEAR + t`.
     pub const TIMER_CLEAR: u8 = 0x34;
     /// Tells whoever owns the connection something that asks for no answer: `imm` is one of [`super::report`], b its value.
-    pub const REPORT: u8 = 0x38;
+    pub const REPORT: u8 = 0x3A;
 }
 
 /// Header words of a segment being made (`cmd::OUT + n`).
