@@ -41,6 +41,7 @@ pub fn config() -> ToeConfig {
         icmp_errors: false,
         isn_hash: false,
         syn_cookies: false,
+        ecn: false,
         ..ToeConfig::default()
     }
 }

@@ -982,6 +982,37 @@ endmodule
         assert!(off.registers <= on.registers && off.luts < on.luts);
     }
 
+    /// The same of ECN: what the parser and the builder keep for it is gone, and the receiver's bit, which nobody asks for.
+    #[test]
+    fn without_ecn_none_of_its_logic_is_left() {
+        use rust_hdl::prelude::*;
+        use toe_hdl::tcp::{builder::Builder, parser::Parser};
+        if tools::yosys().is_err() {
+            eprintln!("skipped: no Yosys");
+            return;
+        }
+        let cost = |verilog: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            synthesise(Device::Hx8k, verilog, dir.path()).unwrap()
+        };
+        let [off, on] = [false, true].map(|ecn| {
+            let mut uut = Parser::new([192, 168, 69, 2], true, true, false, false).with_ecn(ecn);
+            uut.connect_all();
+            cost(&generate_verilog(&uut))
+        });
+        println!("parser: {off:?} without, {on:?} with");
+        assert_eq!(off.registers + 2, on.registers);
+        let [off, on] = [None, Some(4)].map(|ecn| {
+            let mut uut = Builder::new([192, 168, 69, 2], false).with_ecn(ecn);
+            uut.connect_all();
+            cost(&generate_verilog(&uut))
+        });
+        println!("builder: {off:?} without, {on:?} with");
+        // ECT, ECE and CWR of the segment that leaves, no SYN nor RST, no new text, the marks are read.
+        assert_eq!(off.registers + 6, on.registers);
+        assert!(off.block_rams <= on.block_rams && off.luts < on.luts);
+    }
+
     /// The counters' RAM, and one of twice as many bits: what an ECP5 has the fewest of is kept for those that fill it.
     #[test]
     fn a_small_memory_takes_no_block_ram_of_an_ecp5() {

@@ -115,6 +115,8 @@ pub struct ToeConfig {
     pub syn_cookies: bool,
     /// Connections that one remote address may have at once, half open and open, 1 to `connections`; a SYN more is dropped. None: as many as there are. What the host opens itself counts, and is never refused for it. Addresses are told apart by a hash: see `tcp::sources`.
     pub per_source: Option<usize>,
+    /// Explicit congestion notification (RFC 3168), with those who ask for it, and where a host's command asks. Else a segment's bits of it are of no consequence, and none are sent.
+    pub ecn: bool,
 }
 
 impl Default for ToeConfig {
@@ -152,6 +154,7 @@ impl Default for ToeConfig {
             vlan: false,
             syn_cookies: true,
             per_source: None,
+            ecn: true,
         }
     }
 }
@@ -351,7 +354,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, ecn, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -407,7 +410,7 @@ mod tests {
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let mut small = 0;
-        for mix in 0..1024u32 {
+        for mix in 0..2048u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
             for program_words in [1024, 3072] {
                 let c = ToeConfig {
@@ -423,6 +426,7 @@ mod tests {
                     cubic: on(0) && on(8),
                     syn_cookies: on(3) && on(9),
                     per_source: on(9).then_some(2),
+                    ecn: on(10),
                     gateway: [192, 168, 69, 1],
                     ..ToeConfig::default()
                 };
@@ -525,6 +529,7 @@ mod tests {
             icmp_errors: false,
             isn_hash: false,
             syn_cookies: false,
+            ecn: false,
             ..ToeConfig::default()
         };
         assert_eq!(c.check(), Ok(()));

@@ -80,6 +80,7 @@ causes! {
     // TCP again.
     51 TailProbe "probe for a loss of the tail sent";
     52 OldTimestamp "segment refused by its timestamp, an old duplicate (RFC 7323 section 5.3)";
+    53 CongestionExperienced "text of a connection with ECN that came with CE (RFC 3168)";
     54 CookieOut "SYN answered with a cookie: nothing of it is kept; besides `Accepted`";
     55 SourceLimit "SYN, or the ACK of a cookie, dropped: its address has as many connections as it may";
     // ICMP errors.

@@ -72,7 +72,7 @@ pub struct Endpoint {
     pub command_ports: Signal<In, Bits<32>>,
     pub command_ip: Signal<In, Bits<32>>,
     pub command_owner: Signal<In, Bits<8>>,
-    /// The option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero: open.
+    /// The option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero: open; `program::host::OPEN_WITH_ECN`: open, and ask for ECN.
     pub command_option: Signal<In, Bits<24>>,
     pub command_ready: Signal<Out, Bit>,
 
@@ -200,7 +200,8 @@ impl Endpoint {
                 config.icmp_errors,
                 config.vlan,
                 config.window_scale,
-            ),
+            )
+            .with_ecn(config.ecn),
             table: Table::new(config),
             keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
             scale: Scale::new(config.entries(), config.window_scale),
@@ -225,7 +226,8 @@ impl Endpoint {
                 config.sack,
                 config.icmp_errors,
             ),
-            builder: Builder::new(config.ip, config.vlan),
+            builder: Builder::new(config.ip, config.vlan)
+                .with_ecn(config.ecn.then_some(config.entries())),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
             place_conn: Default::default(),
@@ -285,6 +287,7 @@ impl Logic for Endpoint {
         self.parser.info_src.next = self.ipv4_rx.info_src.val();
         self.parser.info_protocol.next = self.ipv4_rx.info_protocol.val();
         self.parser.info_length.next = self.ipv4_rx.info_length.val();
+        self.parser.info_ce.next = self.ipv4_rx.info_ce.val();
         self.parser.src_hi.next = self.src_hi.val();
         self.parser.src_lo.next = self.src_lo.val();
         self.parser.src_tag.next = self.src_tag.val();
@@ -399,6 +402,9 @@ impl Logic for Endpoint {
         self.tx_ring.command.slot.next = self.engine.command.slot.val();
         self.tx_ring.command.a.next = self.engine.command.a.val();
         self.tx_ring.command.b.next = self.engine.command.b.val();
+        self.builder.event.next = self.engine.trace_event.val();
+        self.builder.count.next = self.engine.count.val();
+        self.builder.cause.next = self.engine.cause.val();
         self.builder.command.valid.next = self.engine.command.valid.val();
         self.builder.command.code.next = self.engine.command.code.val();
         self.builder.command.imm.next = self.engine.command.imm.val();

@@ -9,7 +9,7 @@ use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::model::toe::Report;
-use toe_hdl::tcp::program::host::ConnectionOption;
+use toe_hdl::tcp::program::host::{ConnectionOption, OPEN_WITH_ECN};
 use toe_hdl::toe::EthernetToe;
 use toe_sim::board::GmiiBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
@@ -437,6 +437,21 @@ impl SimulatedBoard {
     pub fn connect(&mut self, ip: [u8; 4], remote: u16, local: u16, owner: u8) -> Result<()> {
         self.command((ip, remote, local), owner, 0)
             .context("the command `connect`")
+    }
+
+    /// The same, with ECN if the peer has it.
+    ///
+    /// # Errors
+    /// When the engine does not take the command within 10,000 cycles.
+    pub fn connect_with_ecn(
+        &mut self,
+        ip: [u8; 4],
+        remote: u16,
+        local: u16,
+        owner: u8,
+    ) -> Result<()> {
+        self.command((ip, remote, local), owner, OPEN_WITH_ECN)
+            .context("the command `connect`, with ECN")
     }
 
     /// Asks the engine to set an option of the connection that an application has with this peer. Whether it was refused the counter `ConnectRefused` says.

@@ -38,6 +38,8 @@ pub struct Faults {
     pub truncate: f64,
     /// The line signals an error somewhere in the frame.
     pub line_error: f64,
+    /// A router has a queue: an IPv4 packet that is ECN-capable is marked, congestion experienced, in place of dropped (RFC 3168 section 5). Others pass.
+    pub mark: f64,
     /// Every frame takes at least this long.
     pub delay: Duration,
     /// And up to this much longer, drawn evenly (which alone reorders, where frames are closer than this).
@@ -58,6 +60,7 @@ impl Default for Faults {
             corrupt_line: 0.0,
             truncate: 0.0,
             line_error: 0.0,
+            mark: 0.0,
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
         }
@@ -100,6 +103,30 @@ pub struct Done {
     pub truncated: u64,
     /// Given a line error.
     pub line_errors: u64,
+    /// Marked.
+    pub marked: u64,
+}
+
+/// Marks an ECN-capable packet, with its header's sum made right; false if it is none.
+fn mark(frame: &mut Frame, medium: Medium) -> bool {
+    let first = match medium {
+        Medium::Ip => 0,
+        Medium::Ethernet if frame.bytes.get(12..14) == Some(&[8, 0]) => 14,
+        Medium::Ethernet => return false,
+    };
+    let Some(header) = frame.bytes.get_mut(first..first + 20) else {
+        return false;
+    };
+    if frame.tail != Tail::Sound || header[0] >> 4 != 4 || !matches!(header[1] & 3, 1 | 2) {
+        return false;
+    }
+    // RFC 1624, equation 3: the sum's complement is less by as much as the first word is more.
+    let more = u32::from(header[1] & 3 ^ 3);
+    header[1] |= 3;
+    let sum = u32::from(!u16::from_be_bytes([header[10], header[11]])) + more;
+    let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    true
 }
 
 /// A frame under way, ordered by time due, then by arrival.
@@ -181,6 +208,9 @@ impl Direction {
 
     fn spoil_and_queue(&mut self, mut frame: Frame, now: Instant, medium: Medium) {
         let faults = self.faults;
+        if self.chance(faults.mark) && mark(&mut frame, medium) {
+            self.done.marked += 1;
+        }
         if self.chance(faults.corrupt_packet) && frame.tail == Tail::Sound {
             let first = match medium {
                 Medium::Ip => Some(0),
@@ -366,6 +396,49 @@ mod tests {
                 ..Done::default()
             }
         );
+    }
+
+    #[test]
+    fn what_is_ecn_capable_is_marked_and_nothing_else() {
+        let sum = |header: &[u8]| -> u32 {
+            let sum: u32 = (header.chunks(2))
+                .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+                .sum();
+            (sum & 0xFFFF) + (sum >> 16)
+        };
+        for medium in [Medium::Ip, Medium::Ethernet] {
+            let first = if medium == Medium::Ip { 0 } else { 14 };
+            let faults = Faults {
+                mark: 1.0,
+                ..Faults::none()
+            };
+            let mut link = FaultInjector::new(Queues::new(medium), 1, faults, Faults::none());
+            for id in 0..=u16::MAX {
+                let tos = (id % 7) as u8;
+                let mut bytes = vec![0u8; first + 60];
+                if first > 0 {
+                    bytes[12..14].copy_from_slice(&[8, 0]);
+                }
+                let header = &mut bytes[first..first + 20];
+                header[..2].copy_from_slice(&[0x45, tos]);
+                header[4..6].copy_from_slice(&id.to_be_bytes());
+                let check = !(sum(header) as u16);
+                header[10..12].copy_from_slice(&check.to_be_bytes());
+                let before = bytes.clone();
+                link.inner_mut().incoming.push_back(Frame::new(bytes));
+                let out = link.receive(Instant::ZERO).expect("it passes").bytes;
+                if matches!(tos & 3, 1 | 2) {
+                    assert_eq!(out[first + 1], tos | 3);
+                    assert_eq!(sum(&out[first..first + 20]), 0xFFFF, "{id}");
+                } else {
+                    assert_eq!(out, before);
+                }
+            }
+            assert_eq!(
+                link.to_board().marked,
+                (0..=65535).filter(|id| matches!(id % 7 & 3, 1 | 2)).count() as u64
+            );
+        }
     }
 
     #[test]

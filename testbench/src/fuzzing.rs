@@ -418,7 +418,8 @@ impl ParserBench {
             config.icmp_errors,
             config.vlan,
             config.window_scale,
-        );
+        )
+        .with_ecn(config.ecn);
         uut.connect_all();
         Self { uut, config }
     }

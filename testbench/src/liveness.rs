@@ -67,10 +67,28 @@ pub fn class(cause: Cause) -> Class {
             Class::Verdict
         }
         FrameIn | TcpIn | IcmpError => Class::Gate,
-        HeldFull | Opened | Closed | ResetOut | DuplicateAck | Retransmit | RtoExpired | GaveUp
-        | ZeroWindowProbe | SegmentOut | PureAckOut | OutOfOrder | ArpWait | Recycled
-        | ConnectRefused | ChallengeHeld | FrameOut | IcmpIn | TailProbe | OldTimestamp
-        | CookieOut => Class::Besides,
+        HeldFull
+        | Opened
+        | Closed
+        | ResetOut
+        | DuplicateAck
+        | Retransmit
+        | RtoExpired
+        | GaveUp
+        | ZeroWindowProbe
+        | SegmentOut
+        | PureAckOut
+        | OutOfOrder
+        | ArpWait
+        | Recycled
+        | ConnectRefused
+        | ChallengeHeld
+        | FrameOut
+        | IcmpIn
+        | TailProbe
+        | OldTimestamp
+        | CookieOut
+        | CongestionExperienced => Class::Besides,
     }
 }
 

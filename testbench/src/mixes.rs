@@ -115,6 +115,7 @@ pub fn all(reorder_by: Duration) -> Vec<(String, Faults)> {
         corrupt_line: 0.01,
         truncate: 0.01,
         line_error: 0.01,
+        mark: 0.0,
         delay: reorder_by,
         jitter: reorder_by,
     };

@@ -26,8 +26,8 @@ use toe_testbench::transfers::{bytes, capture_file, still_alive};
 /// The kernel's address on the device.
 const KERNEL: Ipv4Addr = Ipv4Addr::new(192, 168, 69, 1);
 
-/// A connection that the board is asked to open: the kernel's port, its own, and for whom.
-type Command = (u16, u16, Owner);
+/// A connection that the board is asked to open: the kernel's port, its own, for whom, and if with ECN.
+type Command = (u16, u16, Owner, bool);
 
 /// What a run leaves.
 struct Seen {
@@ -79,11 +79,14 @@ fn with_board_over(
             world
                 .run(2_000)
                 .expect("the board keeps the rules of its line");
-            for (remote, local, owner) in commands.try_iter() {
-                let ip = KERNEL.octets();
-                (world.board)
-                    .connect(ip, remote, local, owner as u8)
-                    .expect("the command is taken");
+            for (remote, local, owner, ecn) in commands.try_iter() {
+                let (ip, board) = (KERNEL.octets(), &mut world.board);
+                let taken = if ecn {
+                    board.connect_with_ecn(ip, remote, local, owner as u8)
+                } else {
+                    board.connect(ip, remote, local, owner as u8)
+                };
+                taken.expect("the command is taken");
             }
         }
         let mut board = world.board;
@@ -119,11 +122,11 @@ fn echo(address: SocketAddr, data: &[u8]) {
 }
 
 /// The board connects, from this port.
-fn echo_of_a_caller(command: &Sender<Command>, local: u16, data: &[u8]) {
+fn echo_of_a_caller(command: &Sender<Command>, local: u16, ecn: bool, data: &[u8]) {
     let listener = TcpListener::bind((KERNEL, 0)).expect("a listener");
     listener.set_nonblocking(true).expect("a listener");
     let port = listener.local_addr().expect("an address").port();
-    let call = (port, local, Owner::Echo);
+    let call = (port, local, Owner::Echo, ecn);
     command.send(call).expect("the board runs");
     let begin = Instant::now();
     let stream = loop {
@@ -225,7 +228,7 @@ fn over(mixes: impl Iterator<Item = (String, Faults)>, seeds: u64, size: usize) 
                 thread::scope(|s| {
                     let seed = seed as u32;
                     s.spawn(move || echo(to, &bytes(size, seed)));
-                    echo_of_a_caller(command, 4_000, &bytes(size, seed + 1_000));
+                    echo_of_a_caller(command, 4_000, false, &bytes(size, seed + 1_000));
                 });
             });
             let [to, from] = [seen.spoilt.0, seen.spoilt.1];
@@ -270,6 +273,78 @@ fn the_kernel_calls_and_is_called_over_three_mixes_of_faults() {
             );
         },
     );
+}
+
+/// The kernel has ECN: it asks as it connects, and agrees as the board does. The line marks in place of dropping, each way.
+#[test]
+fn the_kernel_calls_and_is_called_with_ecn_over_a_line_that_marks() {
+    let config = ToeConfig::default();
+    warm(&config);
+    in_namespace(
+        "the_kernel_calls_and_is_called_with_ecn_over_a_line_that_marks",
+        || {
+            std::fs::write("/proc/sys/net/ipv4/tcp_ecn", "1").expect("the kernel has ECN");
+            let faults = Faults {
+                mark: 0.1,
+                ..Faults::none()
+            };
+            let time = RealTime::new();
+            let (seen, outcome) = with_board_over(&config, time, (faults, 1), |to, command| {
+                echo(to, &bytes(256 * 1024, 1));
+                echo_of_a_caller(command, 4_000, true, &bytes(256 * 1024, 2));
+            });
+            if let Err(failure) = outcome {
+                let file = capture_file("kernel-ecn");
+                std::fs::write(&file, &seen.capture).expect("target can be written");
+                println!("capture: {}", file.display());
+                resume_unwind(failure);
+            }
+            let [to, from] = [seen.spoilt.0, seen.spoilt.1];
+            let count = |cause| value(&seen.counters, cause);
+            println!(
+                "marked {} and {}, sent again {}, timer {}",
+                to.marked,
+                from.marked,
+                count(Cause::Retransmit),
+                count(Cause::RtoExpired)
+            );
+            assert!(to.marked > 10 && from.marked > 10, "{to:?}, {from:?}");
+            // Each mark was of text in the window, but for what the kernel sent twice.
+            assert_eq!(count(Cause::CongestionExperienced), to.marked);
+            // Of either connection the kernel has heard that its marks were seen, and has told that it had seen ours.
+            for call in [KERNEL_CALLS, BOARD_CALLS] {
+                let told = signs(&seen.capture, config.ip, call);
+                assert!(told.iter().all(|n| *n > 0), "{told:?}");
+            }
+        },
+    );
+}
+
+/// The board's port where the kernel connects, and where the board does.
+const KERNEL_CALLS: u16 = 7;
+const BOARD_CALLS: u16 = 4_000;
+
+/// Of a capture: segments of the board with ECE and with CWR, of the kernel with ECE and with CWR, on connections of this port of the board's; SYNs don't count.
+fn signs(capture: &[u8], board: [u8; 4], port: u16) -> [u64; 4] {
+    let mut seen = [0; 4];
+    let mut at = 24;
+    while let Some(head) = capture.get(at..at + 16) {
+        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
+        let frame = &capture[at + 16..at + 16 + length];
+        at += 16 + length;
+        if frame.len() < 54 || frame[12..14] != [8, 0] || frame[23] != 6 || frame[47] & 2 != 0 {
+            continue;
+        }
+        let ours = frame[26..30] == board;
+        let half = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        if half(if ours { 34 } else { 36 }) != port {
+            continue;
+        }
+        let first = if ours { 0 } else { 2 };
+        seen[first] += u64::from(frame[47] >> 6 & 1);
+        seen[first + 1] += u64::from(frame[47] >> 7 & 1);
+    }
+    seen
 }
 
 #[test]

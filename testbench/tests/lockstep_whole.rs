@@ -81,6 +81,8 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
+const ECE: u8 = 64;
+const CWR: u8 = 128;
 
 fn tcp(config: &ToeConfig, t: &Tcp) -> Vec<u8> {
     let mut s: Vec<u8> = vec![];
@@ -342,7 +344,8 @@ impl Crowd {
         let talk = &mut self.talks[at];
         let (local, remote, seq, ack) = (talk.local, talk.remote, talk.seq, talk.ack);
         if !talk.open {
-            let (flags, data) = (SYN, &[][..]);
+            // Half of them ask for ECN.
+            let (flags, data) = (SYN | [0, ECE | CWR][rng.random_range(0..2)], &[][..]);
             let syn = Tcp {
                 local,
                 remote,
@@ -365,6 +368,9 @@ impl Crowd {
             3 if rng.random_bool(0.3) => flags = RST,
             _ => talk.seq = talk.seq.wrapping_add(length as u32),
         }
+        if flags & RST == 0 && rng.random_bool(0.3) {
+            flags |= [ECE, CWR, ECE | CWR][rng.random_range(0..3)];
+        }
         if flags == RST {
             self.talks.remove(at);
         }
@@ -376,7 +382,11 @@ impl Crowd {
             flags,
             data: &data,
         };
-        tcp(&self.config, &segment)
+        let mut packet = tcp(&self.config, &segment);
+        // Any codepoint, congestion experienced among them.
+        packet[1] = rng.random_range(0..4);
+        resum(&mut packet);
+        packet
     }
 
     /// Any frame, sound or spoilt somewhere.
@@ -478,7 +488,12 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
                         number | rng.random_range(0..100) << 8,
                     )
                 }
-                _ => (rng.random_range(0..1 << 32), 0, 0),
+                // With ECN asked for or not.
+                _ => (
+                    rng.random_range(0..1 << 32),
+                    0,
+                    [0, 32][rng.random_range(0..2)],
+                ),
             };
             line.poke("command_valid", u64::from(ask));
             line.poke("command_ip", u64::from(u32::from_be_bytes(PEER_IP)));
@@ -528,6 +543,7 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
         Cause::Opened,
         Cause::Refused,
         Cause::Accepted,
+        Cause::CongestionExperienced,
         Cause::Unacceptable,
         Cause::OutOfOrder,
         Cause::Stray,

@@ -44,6 +44,7 @@ struct Registers {
     src: Bits<32>,
     protocol: Bits<8>,
     length: Bits<11>,
+    ce: Bit,
     // the payload byte held back
     held: Bits<8>,
     have: Bit,
@@ -84,6 +85,8 @@ pub struct Ipv4Rx {
     pub info_protocol: Signal<Out, Bits<8>>,
     /// payload bytes
     pub info_length: Signal<Out, Bits<16>>,
+    /// congestion experienced (RFC 3168 section 5)
+    pub info_ce: Signal<Out, Bit>,
     // counting
     pub count: Signal<Out, Bit>,
     pub cause: Signal<Out, Bits<6>>,
@@ -96,6 +99,7 @@ pub struct Ipv4Rx {
     /// own address at 16 to 19
     own: ByteTable<6>,
     place: Signal<Local, Bits<2>>,
+    codepoint: Signal<Local, Bits<2>>,
     ihl: Signal<Local, Bits<4>>,
     offset: Signal<Local, Bits<6>>,
     step: Signal<Local, Bits<11>>,
@@ -128,6 +132,7 @@ impl Ipv4Rx {
             info_dst: Default::default(),
             info_protocol: Default::default(),
             info_length: Default::default(),
+            info_ce: Default::default(),
             count: Default::default(),
             cause: Default::default(),
             r: Default::default(),
@@ -137,6 +142,7 @@ impl Ipv4Rx {
             append_length: Default::default(),
             own: ByteTable::new(&own),
             place: Default::default(),
+            codepoint: Default::default(),
             ihl: Default::default(),
             offset: Default::default(),
             step: Default::default(),
@@ -181,6 +187,7 @@ impl Logic for Ipv4Rx {
         self.append_length.tail.next = self.ip.data.val();
         self.own.index.next = self.r.q.val().index;
         self.place.next = bit_cast::<2, 6>(self.r.q.val().index);
+        self.codepoint.next = bit_cast::<2, 8>(self.ip.data.val());
         self.ihl.next = bit_cast::<4, 8>(self.ip.data.val());
         self.offset.next = bit_cast::<6, 8>(self.ip.data.val());
         // The total length arrives in byte 3 and was not counted down for bytes 0 to 3: bytes 4 to 7 count twice.
@@ -240,6 +247,9 @@ impl Logic for Ipv4Rx {
                 self.r.d.next.words = self.ihl.val();
                 self.r.d.next.bad_header = (self.ip.data.val() < bits::<8>(0x45))
                     || (self.ip.data.val() > bits::<8>(0x4F));
+            }
+            if self.r.q.val().index == bits::<6>(1) {
+                self.r.d.next.ce = self.codepoint.val().all();
             }
             if self.r.q.val().index == bits::<6>(2) {
                 self.r.d.next.held = self.ip.data.val();
@@ -347,6 +357,7 @@ impl Logic for Ipv4Rx {
         self.info_dst.next = self.own_ip.val();
         self.info_protocol.next = self.r.q.val().protocol;
         self.info_length.next = bit_cast::<16, 11>(self.r.q.val().length);
+        self.info_ce.next = self.r.q.val().ce;
 
         // ---- reset
         if self.reset.val() {
@@ -379,6 +390,7 @@ mod tests {
         out: Collector,
         causes: Vec<u8>,
         info: (u32, u8, u16),
+        ce: bool,
     }
 
     impl Bench {
@@ -390,6 +402,7 @@ mod tests {
                 out: Default::default(),
                 causes: vec![],
                 info: (0, 0, 0),
+                ce: false,
             }
         }
 
@@ -403,8 +416,12 @@ mod tests {
                     uut.info_protocol.val().to_u8(),
                     uut.info_length.val().to_u16(),
                 );
-                assert!(!self.out.open() || info == self.info, "info moved");
+                assert!(
+                    !self.out.open() || (info, uut.info_ce.val()) == (self.info, self.ce),
+                    "info moved"
+                );
                 self.info = info;
+                self.ce = uut.info_ce.val();
                 self.out
                     .beat(p.data.val().to_u8(), p.last.val(), p.error.val());
             }
@@ -456,6 +473,17 @@ mod tests {
                 packet.extend([0xEE; 7]);
                 b.passed(&packet, &data);
             }
+        }
+    }
+
+    #[test]
+    fn congestion_experienced_is_told_of_and_no_other_codepoint() {
+        let mut b = Bench::new();
+        for tos in 0..=255 {
+            let mut ip = Ip::to_us(6, &[1, 2, 3]);
+            ip.tos = tos;
+            b.passed(&ip.build(), &[1, 2, 3]);
+            assert_eq!(b.ce, tos & 3 == 3, "{tos:#x}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Puts the IPv4 header before a payload (RFC 791) and takes turns between two sources, a packet each.
 //!
-//! The header is 20 bytes: don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), the configuration's time to live. Its checksum is summed while the first ten bytes leave.
+//! The header is 20 bytes: no DSCP, ECT(0) (RFC 3168 section 5) if the source says so, don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), the configuration's time to live. Its checksum is summed while the first ten bytes leave.
 //!
 //! Latency: the first byte is offered 1 cycle after the source's `valid`. Throughput: a byte a cycle; one idle cycle between packets.
 //!
@@ -57,6 +57,9 @@ pub struct Ipv4Tx {
     valid: Signal<Local, Bit>,
     protocol: Signal<Local, Bits<8>>,
     length: Signal<Local, Bits<16>>,
+    ect: Signal<Local, Bit>,
+    /// the byte that has DSCP and ECN
+    marked: Signal<Local, Bit>,
     low: Signal<Local, Bits<3>>,
     /// the header's byte from what the source says
     told: Signal<Local, Bits<8>>,
@@ -110,6 +113,8 @@ impl Ipv4Tx {
             valid: Default::default(),
             protocol: Default::default(),
             length: Default::default(),
+            ect: Default::default(),
+            marked: Default::default(),
             low: Default::default(),
             told: Default::default(),
             inverted: Default::default(),
@@ -133,6 +138,7 @@ impl Logic for Ipv4Tx {
         self.valid.next = self.a.valid.val();
         self.protocol.next = self.a.protocol.val();
         self.length.next = self.a.length.val();
+        self.ect.next = self.a.ect.val();
         self.pick.lo.next = self.a.ip.val();
         self.dst_hi.next = self.a.mac_hi.val();
         self.dst_lo.next = self.a.mac_lo.val();
@@ -143,6 +149,7 @@ impl Logic for Ipv4Tx {
             self.valid.next = self.b.valid.val();
             self.protocol.next = self.b.protocol.val();
             self.length.next = self.b.length.val();
+            self.ect.next = self.b.ect.val();
             self.pick.lo.next = self.b.ip.val();
             self.dst_hi.next = self.b.mac_hi.val();
             self.dst_lo.next = self.b.mac_lo.val();
@@ -163,6 +170,7 @@ impl Logic for Ipv4Tx {
         if self.r.q.val().index == bits::<5>(9) {
             self.told.next = self.protocol.val();
         }
+        self.marked.next = self.ect.val() && (self.r.q.val().index == bits::<5>(1));
         self.sum.half.next = self.r.q.val().older;
         self.sum.carry.next = self.r.q.val().carry;
         self.sum.addend.next = self.told.val();
@@ -171,6 +179,9 @@ impl Logic for Ipv4Tx {
             || (self.r.q.val().index > bits::<5>(9))
         {
             self.sum.addend.next = bits::<8>(0);
+        }
+        if self.marked.val() {
+            self.sum.addend.next = bits::<8>(2);
         }
         self.inverted.next = !self.sum.sum.val();
         self.moved.next = self.packet.ready.val()
@@ -210,6 +221,9 @@ impl Logic for Ipv4Tx {
                 {
                     self.packet.data.next = self.inverted.val();
                 }
+                if self.marked.val() {
+                    self.packet.data.next = bits::<8>(2);
+                }
                 if self.moved.val() {
                     self.r.d.next.index = self.r.q.val().index + bits::<5>(1);
                     self.r.d.next.older = self.r.q.val().newer;
@@ -245,7 +259,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use std::cell::Cell;
 
-    /// Payload, protocol, destination; MAC and tag are made of the destination.
+    /// Payload, protocol, destination; MAC, tag and ECT are made of the destination.
     type Packet = (Vec<u8>, u8, [u8; 4]);
 
     fn expected((payload, protocol, dst): &Packet, ttl: u8) -> Vec<u8> {
@@ -253,7 +267,12 @@ mod tests {
         ip.ttl = ttl;
         ip.src = IP;
         ip.dst = *dst;
+        ip.tos = if ect(dst) { 2 } else { 0 };
         ip.build()
+    }
+
+    fn ect(dst: &[u8; 4]) -> bool {
+        dst[3] & 1 == 1
     }
 
     macro_rules! offer {
@@ -267,6 +286,7 @@ mod tests {
                 $port.mac_hi.next = u16::from_be_bytes([dst[0], dst[1]]).to_bits();
                 $port.mac_lo.next = (!u32::from_be_bytes(*dst)).to_bits();
                 $port.tag.next = u16::from_be_bytes([dst[3], dst[1]]).to_bits();
+                $port.ect.next = ect(dst);
                 $port.length.next = payload.len().to_bits();
             }
         };

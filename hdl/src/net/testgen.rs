@@ -94,6 +94,8 @@ pub struct Ip {
     pub src: [u8; 4],
     pub dst: [u8; 4],
     pub protocol: u8,
+    /// DSCP and ECN
+    pub tos: u8,
     /// Multiple of 4 bytes, at most 40.
     pub options: Vec<u8>,
     /// Flags and offset.
@@ -109,6 +111,7 @@ impl Ip {
             src: PEER_IP,
             dst: IP,
             protocol,
+            tos: 0,
             options: vec![],
             fragment: 0x4000,
             ttl: 64,
@@ -119,7 +122,7 @@ impl Ip {
 
     pub fn build(&self) -> Vec<u8> {
         let header = 20 + self.options.len();
-        let mut p = vec![0x40 | (header / 4) as u8, 0];
+        let mut p = vec![0x40 | (header / 4) as u8, self.tos];
         p.extend(((header + self.payload.len()) as u16).to_be_bytes());
         p.extend(self.id.to_be_bytes());
         p.extend(self.fragment.to_be_bytes());
@@ -158,6 +161,7 @@ pub fn random_ip(rng: &mut impl Rng, longest: usize) -> Vec<u8> {
     let mut ip = Ip::to_us(6, &random_bytes(rng, length));
     ip.src = rng.random();
     ip.id = rng.random();
+    ip.tos = rng.random();
     match rng.random_range(0..8) {
         0..3 => ip.protocol = 1,
         3 => ip.protocol = rng.random(),

@@ -398,6 +398,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::TX_MARK => ("tx_mark", true),
         cmd::REPORT => ("report", false),
         cmd::SCALE => ("scale", true),
+        cmd::ECN => ("ecn", false),
         0x20..=0x2F => {
             return Some(Command {
                 name: format!("out{}", code - cmd::OUT),

@@ -99,8 +99,11 @@ pub const FLAG_INVERT: u8 = 1 << 5;
 
 /// The TCP flags of a segment that its event begins with; the others are clear, but for [`ODD`].
 pub const PRESET: u8 = !(1 << 3 | 1 << 5);
-/// PSH's place: set as a segment's event begins if it has SYN, RST, URG, no ACK, or SACK blocks.
+/// PSH's place: set as a segment's event begins if it has SYN, RST, URG, no ACK, SACK blocks, or marks of ECN ([`MARKED`]).
 pub const ODD: u8 = 1 << 3;
+
+/// CWR's place in a record, where the parser is built for ECN (RFC 3168): the segment came with CE, ECE or CWR, and has no SYN. [`ODD`]'s place then says so, too.
+pub const MARKED: u8 = 1 << 7;
 
 /// The flags that the event of a segment with these begins with. Bit 3, PSH's, stands in a record for SACK blocks.
 pub const fn preset(flags: u8) -> u8 {
@@ -160,6 +163,11 @@ pub mod seg {
     pub const EDGES: u8 = 16;
     /// Words that a record may have.
     pub const WORDS: usize = 24;
+
+    /// The bit of [`CTL`] that says, where the parser is built for ECN, that the packet came with CE: a reserved bit of the header, whatever stood there.
+    pub const CE: u32 = 1 << 24;
+    /// The bit of [`MSSOPT`] that makes a SYN an ECN-setup SYN, or a SYN-ACK an ECN-setup SYN-ACK (RFC 3168 section 6.1.1), where the parser is built for ECN. In other segments it is one of the number of SACK blocks.
+    pub const ECN_SETUP: u32 = 1 << 27;
 
     /// The bit of [`MSSOPT`] that makes a record one of an ICMP error, and no segment's: `PORTS`, `IP` and `SEQ` are then those of the segment that it quotes, as one of the peer's would have them,
     /// [`ACK`] is type << 24, code << 16, and whatever; [`WND`] the next-hop MTU, [`LEN`] the total length of the quoted packet. All else is without meaning.
@@ -234,6 +242,22 @@ pub mod cmd {
     pub const TIMER_CLEAR: u8 = 0x34;
     /// Tells whoever owns the connection something that asks for no answer: `imm` is one of [`super::report`], b its value.
     pub const REPORT: u8 = 0x3A;
+    /// Sets and clears marks of the connection ([`super::mark`]).
+    pub const ECN: u8 = 0x38;
+}
+
+/// A connection's marks of ECN (RFC 3168), which the builder keeps: `imm` of [`cmd::ECN`] has those to be set, and three bits higher those to be cleared. `RX_INIT` clears all. What an event sends behind a count of `Retransmit` or `ZeroWindowProbe` is no new text.
+pub mod mark {
+    /// Both ends do ECN: text that goes for the first time has ECT(0). Without it the others are of no effect.
+    pub const ECT: u8 = 1;
+    /// Whatever is sent has ECE, but SYN and RST.
+    pub const ECE: u8 = 2;
+    /// The next text that goes for the first time has CWR, with which this is clear again. The counter `RtoExpired` sets it, too.
+    pub const CWR: u8 = 4;
+    /// `imm` that clears these.
+    pub const fn off(marks: u8) -> u8 {
+        marks << 3
+    }
 }
 
 /// Header words of a segment being made (`cmd::OUT + n`).

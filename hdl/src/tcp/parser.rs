@@ -12,6 +12,9 @@
 //! **The window** goes to [`super::scale`], if the parser is built for it, and comes back as `SEG_WND` in the cycle of the push. It is shifted once the look-up says whose it is, in at most 7 cycles ([`super::scale::LONGEST`]): a look-up that is
 //! answered two cycles before the last byte or earlier, as always at full rate on Ethernet unless it had to wait, puts nothing off.
 //!
+//! **ECN** (RFC 3168), if the parser is built for it: bit 24 of `SEG_CTL` says whether the packet came with CE; CWR's place in the flags that it did, or has ECE or CWR, and no SYN, for which PSH's place is set, too; and bit 27 of a SYN's
+//! `SEG_MSSOPT` that it is an ECN-setup SYN or SYN-ACK (section 6.1.1), in place of the number of its SACK blocks, which a SYN has no use for.
+//!
 //! **Latency.** The record is pushed 6 cycles after the last byte's cycle, or as soon as look-up, window and ring are done: at full rate with nothing held at most 12.
 //! **Throughput.** A byte each cycle; a segment whose first byte comes before the last record was pushed is dropped whole, as if no slot were free.
 //! **Overflow.** Payload bytes that come before the look-up is done wait in the receive ring's queue. If 128 wait and one more comes, the look-up took longer
@@ -182,6 +185,9 @@ struct Segment {
     blocks: Bits<3>,
     edging: Bit,
     edges: Bits<3>,
+    /// It has marks of ECN. It is a SYN that sets ECN up.
+    marked: Bit,
+    setup: Bit,
     /// This is an ICMP message.
     quote: Bit,
     /// It is none of ours to count: no error, or broken.
@@ -204,6 +210,8 @@ pub struct Parser {
     pub info_src: Signal<In, Bits<32>>,
     pub info_length: Signal<In, Bits<16>>,
     pub info_protocol: Signal<In, Bits<8>>,
+    /// The packet came with CE.
+    pub info_ce: Signal<In, Bit>,
     pub src_hi: Signal<In, Bits<16>>,
     pub src_lo: Signal<In, Bits<32>>,
     pub src_tag: Signal<In, Bits<16>>,
@@ -286,6 +294,8 @@ pub struct Parser {
     overflow: Signal<Local, Bit>,
     finished: Signal<Local, Bit>,
     voided: Signal<Local, Bit>,
+    unreserved: Signal<Local, Bits<16>>,
+    unmarked: Signal<Local, Bits<8>>,
 
     pseudo: Constant<Bits<16>>,
     tcp_in: Constant<Bits<6>>,
@@ -297,6 +307,7 @@ pub struct Parser {
     with_errors: Constant<Bit>,
     with_tags: Constant<Bit>,
     with_scale: Constant<Bit>,
+    with_ecn: Constant<Bit>,
     /// What takes the pseudo header's constant part out of a sum again.
     no_pseudo: Constant<Bits<16>>,
     own0: Constant<Bits<8>>,
@@ -323,6 +334,7 @@ impl Parser {
             info_src: Default::default(),
             info_length: Default::default(),
             info_protocol: Default::default(),
+            info_ce: Default::default(),
             src_hi: Default::default(),
             src_lo: Default::default(),
             src_tag: Default::default(),
@@ -397,6 +409,8 @@ impl Parser {
             overflow: Default::default(),
             finished: Default::default(),
             voided: Default::default(),
+            unreserved: Default::default(),
+            unmarked: Default::default(),
             pseudo: Constant::new((sum as u64).into()),
             tcp_in: cause(Cause::TcpIn),
             bad_checksum: cause(Cause::TcpBadChecksum),
@@ -407,6 +421,7 @@ impl Parser {
             with_errors: Constant::new(errors),
             with_tags: Constant::new(vlan),
             with_scale: Constant::new(scale),
+            with_ecn: Constant::new(false),
             no_pseudo: Constant::new((0xFFFF - sum as u64).into()),
             own0: Constant::new(u64::from(ip[0]).into()),
             own1: Constant::new(u64::from(ip[1]).into()),
@@ -415,6 +430,12 @@ impl Parser {
             icmp_error: cause(Cause::IcmpError),
             bad_quote: cause(Cause::IcmpQuoteBad),
         }
+    }
+
+    /// The same, that tells of marks of ECN, or takes no note of them.
+    pub fn with_ecn(mut self, ecn: bool) -> Self {
+        self.with_ecn = Constant::new(ecn);
+        self
     }
 }
 
@@ -459,6 +480,8 @@ impl Logic for Parser {
         self.pair.b1.next = 0.into();
         self.pair.b0.next = 0.into();
         self.left.next = self.s.q.val().left;
+        self.unreserved.next = self.last_four.high.val() & 0xFEFF;
+        self.unmarked.next = self.s.q.val().flags & 0x77;
         self.edge_word.next = bit_cast::<5, 3>(self.s.q.val().edges) + 16;
         self.options_word.blocks.next = self.s.q.val().blocks;
         self.options_word.stamped.next = self.s.q.val().stamped;
@@ -466,6 +489,12 @@ impl Logic for Parser {
         self.options_word.scaled.next = self.s.q.val().scaled;
         self.options_word.scale.next = self.s.q.val().scale;
         self.options_word.quoted.next = self.s.q.val().quote;
+        if self.with_ecn.val() && ((self.s.q.val().flags & 2) != 0) && !self.s.q.val().quote {
+            self.options_word.blocks.next = 0.into();
+            if self.s.q.val().setup {
+                self.options_word.blocks.next = 1.into();
+            }
+        }
 
         // ---- the sum: bytes by parity of their offset, the carry one beat later ----
         self.addend.b3.next = 0.into();
@@ -613,9 +642,24 @@ impl Logic for Parser {
                     }
                     if self.at.val() == 13 {
                         self.s.d.next.flags = self.byte.val();
+                        self.s.d.next.marked = self.with_ecn.val()
+                            && !self.byte.val().get_bit(1)
+                            && (self.info_ce.val()
+                                || self.byte.val().get_bit(6)
+                                || self.byte.val().get_bit(7));
+                        // A SYN asks with both bits, a SYN-ACK agrees with ECE alone.
+                        self.s.d.next.setup = self.with_ecn.val()
+                            && self.byte.val().get_bit(6)
+                            && (self.byte.val().get_bit(7) != self.byte.val().get_bit(4));
                     }
                     if self.at.val() == 15 {
                         self.record_word.next = 3.into();
+                        if self.with_ecn.val() {
+                            self.word.high.next = self.unreserved.val();
+                            if self.info_ce.val() {
+                                self.word.high.next = self.unreserved.val() | 0x0100;
+                            }
+                        }
                     }
                     if self.at.val() == 16 {
                         self.record_word.next = 11.into();
@@ -941,6 +985,8 @@ impl Logic for Parser {
             self.s.d.next.stamped = false;
             self.s.d.next.blocks = 0.into();
             self.s.d.next.edges = 0.into();
+            self.s.d.next.marked = false;
+            self.s.d.next.setup = false;
             self.s.d.next.quote = false;
             self.s.d.next.silent = false;
         }
@@ -973,6 +1019,16 @@ impl Logic for Parser {
         self.record_flags.next = self.s.q.val().flags & 0xF7;
         if self.s.q.val().blocks.any() {
             self.record_flags.next = self.s.q.val().flags | 0x08;
+        }
+        // And CWR's that there are marks of ECN.
+        if self.with_ecn.val() {
+            self.record_flags.next = self.unmarked.val();
+            if self.s.q.val().blocks.any() {
+                self.record_flags.next = self.unmarked.val() | 0x08;
+            }
+            if self.s.q.val().marked {
+                self.record_flags.next = self.unmarked.val() | 0x88;
+            }
         }
         self.place_valid.next = self.placing.val();
         self.place_conn.next = self.s.q.val().conn;
@@ -1019,6 +1075,8 @@ mod tests {
         icmp: bool,
         /// What is told of its tag to a parser that tells of it.
         tag: Option<u16>,
+        /// It came with CE.
+        ce: bool,
     }
 
     /// What must come of a frame: its cause, and if good its record words, flags and payload.
@@ -1111,6 +1169,7 @@ mod tests {
             error: rng.random_bool(0.05),
             icmp: false,
             tag: None,
+            ce: false,
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[16..18].copy_from_slice(&check);
@@ -1160,6 +1219,7 @@ mod tests {
             error: rng.random_bool(0.05),
             icmp: true,
             tag: None,
+            ce: false,
         };
         let check = (!total(&frame)).to_be_bytes();
         frame.bytes[2..4].copy_from_slice(&check);
@@ -1216,7 +1276,7 @@ mod tests {
     }
 
     /// The RFC's reading of a segment, written for clarity and from nothing in the block. Behind the record's first words stand the edges.
-    fn expected(f: &Frame, sack: bool) -> Option<Outcome> {
+    fn expected(f: &Frame, sack: bool, ecn: bool) -> Option<Outcome> {
         if f.error {
             return None;
         }
@@ -1261,11 +1321,22 @@ mod tests {
         if total(f) != 0xFFFF {
             return bad(Cause::TcpBadChecksum);
         }
+        let [syn, ack, ece, cwr] = [1, 4, 6, 7].map(|bit| b[13] >> bit & 1 == 1);
+        let (mut control, mut flags) = (word(12), b[13] & !8);
+        if ecn {
+            control = control & !(1 << 24) | u32::from(f.ce) << 24;
+            flags = flags & !0x80 | u8::from(!syn && (f.ce || ece || cwr)) << 7;
+            if syn {
+                // RFC 3168 section 6.1.1: ECN-setup SYN, ECN-setup SYN-ACK.
+                let setup = if ack { ece && !cwr } else { ece && cwr };
+                mss = mss & 0x07FF_FFFF | u32::from(setup) << 27;
+            }
+        }
         let mut words = vec![
             word(0),
             word(4),
             word(8),
-            word(12),
+            control,
             match f.tag {
                 Some(tag) => u32::from(tag) << 16 | 0x0254,
                 None => 0x0254 << 16 | word(16) & 0xFFFF,
@@ -1281,7 +1352,7 @@ mod tests {
         words.extend(edges);
         Some(Outcome {
             cause: Cause::TcpIn,
-            record: Some((words, b[13] & !8, b[header..].to_vec())),
+            record: Some((words, flags, b[header..].to_vec())),
         })
     }
 
@@ -1323,6 +1394,10 @@ mod tests {
         /// ICMP messages among the segments, taken or not.
         messages: bool,
         no_errors: bool,
+        /// Marks of ECN are told of; how many records had some, and how many SYNs set it up.
+        ecn: bool,
+        marked: usize,
+        setups: usize,
         /// The frame under way: is it a message, an error that quotes ours.
         icmp: bool,
         quotes: bool,
@@ -1413,7 +1488,16 @@ mod tests {
                     assert!(self.since_last <= 12, "pushed after {}", self.since_last);
                     let (seq, n) = self.place.unwrap();
                     assert_eq!((seq, n), (self.words[1], self.payload.len()));
-                    let blocks = (self.words[7] >> 27) as usize & 15;
+                    let mut blocks = (self.words[7] >> 27) as usize & 15;
+                    let syn = self.ecn && !self.icmp && flags & 2 != 0;
+                    if syn {
+                        // The question stands there; the edges tell how many blocks there were.
+                        self.setups += blocks & 1;
+                        assert!(blocks < 2);
+                        blocks = (self.written >> 16).count_ones() as usize / 2;
+                    }
+                    let marked = self.ecn && flags & 0x80 != 0;
+                    self.marked += usize::from(marked);
                     let edges = self.words[16..16 + 2 * blocks].to_vec();
                     if self.icmp {
                         self.errors += 1;
@@ -1431,7 +1515,7 @@ mod tests {
                         self.shifted += usize::from(!self.plain);
                     }
                     let words = [&self.words[..12], &edges].concat();
-                    assert_eq!(flags >> 3 & 1, u64::from(blocks > 0));
+                    assert_eq!(flags >> 3 & 1, u64::from(blocks > 0 || marked));
                     (words, flags as u8 & !8, self.payload.clone())
                 });
                 self.outcomes.push(Outcome { cause, record });
@@ -1503,6 +1587,8 @@ mod tests {
                 let tag: u16 = if rng.random() { rng.random() } else { 0 };
                 uut.src_tag.next = u64::from(tag).into();
                 frame.tag = self.vlan.then_some(tag);
+                frame.ce = rng.random_bool(0.3);
+                uut.info_ce.next = frame.ce;
                 self.frames += 1;
                 self.full = rng.random_bool(0.05);
                 self.icmp = frame.icmp;
@@ -1531,7 +1617,8 @@ mod tests {
                     }));
                     self.expect = None;
                 } else {
-                    self.wanted.extend(expected(&frame, !self.no_sack));
+                    self.wanted
+                        .extend(expected(&frame, !self.no_sack, self.ecn));
                     self.expect = place_of(&frame.bytes);
                 }
                 self.idle = rng.random_bool(0.3);
@@ -1577,7 +1664,8 @@ mod tests {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
         let (sack, errors) = (!world.no_sack, !world.no_errors);
-        let mut uut = Parser::new(IP, sack, errors, world.vlan, !world.no_scale);
+        let mut uut =
+            Parser::new(IP, sack, errors, world.vlan, !world.no_scale).with_ecn(world.ecn);
         uut.connect_all();
         for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
@@ -1634,6 +1722,18 @@ mod tests {
     }
 
     /// A parser that is built without it lets them all pass.
+    #[test]
+    fn marks_of_ecn_are_told() {
+        let mut world = World {
+            ecn: true,
+            messages: true,
+            ..World::default()
+        };
+        run(&mut world, 200_000, 3168, usize::MAX);
+        assert!(world.marked > 50, "{}", world.marked);
+        assert!(world.setups > 5, "{}", world.setups);
+    }
+
     #[test]
     fn without_errors_no_message_is_taken() {
         let mut world = World {
@@ -1725,7 +1825,7 @@ mod tests {
             let mut options = options;
             options.resize(options.len().next_multiple_of(4), 0);
             let frame = with_options(&options);
-            let record = expected(&frame, true).unwrap().record.unwrap();
+            let record = expected(&frame, true, false).unwrap().record.unwrap();
             // The first edges are what `block` says, whatever the oracle reads.
             assert_eq!(record.0[7] >> 27, blocks, "{options:?}");
             let edges: Vec<u32> = (0..blocks)
@@ -1781,7 +1881,7 @@ mod tests {
         let mut whole = 0;
         while whole < 8 {
             let frame = segment(&mut rng);
-            if expected(&frame, true).is_some_and(|o| o.record.is_some()) {
+            if expected(&frame, true, false).is_some_and(|o| o.record.is_some()) {
                 whole += 1;
                 for error in [false, true] {
                     for n in 1..=frame.bytes.len() {
@@ -1963,13 +2063,14 @@ mod tests {
                 no_errors: !sack,
                 no_scale: !sack,
                 vlan: !sack,
+                ecn: sack,
                 ..World::default()
             };
             let (mut overflows, mut edges, mut errors) = (0, 0, 0);
             let name = if sack { "parser" } else { "parser_vlan" };
             toe_sim::lockstep!(
                 name,
-                Parser::new(IP, sack, sack, !sack, sack),
+                Parser::new(IP, sack, sack, !sack, sack).with_ecn(sack),
                 30_000,
                 |uut, _cycle, rng| {
                     // Coverage only: expectations are held by the other tests, which see settled outputs.

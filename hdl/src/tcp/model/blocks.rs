@@ -3,7 +3,7 @@ use super::rx_ring::SLOTS;
 use super::tx_ring::{fold, sum_of};
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
-use crate::tcp::isa::{out, pending, seg};
+use crate::tcp::isa::{mark, out, pending, seg, MARKED};
 use crate::tcp::{sources, table, toeplitz};
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 pub struct Segment {
     /// Words of the record, in [`seg`]'s order.
     pub record: [u32; seg::WORDS],
-    /// FIN SYN RST, SACK blocks (in place of PSH), ACK URG ECE CWR, bit 0 first.
+    /// FIN SYN RST, SACK blocks (in place of PSH), ACK URG ECE CWR, bit 0 first; with ECN its marks in place of CWR, and of PSH, too.
     pub flags: u8,
     pub payload: Vec<u8>,
 }
@@ -37,7 +37,7 @@ fn pseudo_header(source: u32, destination: u32, tcp_length: usize) -> u32 {
         + tcp_length as u32
 }
 
-/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from; with SACK options read, or stepped over. `tag`, for a parser that tells of it: what [`crate::net`] says.
+/// IPv4 receive and TCP parser: a packet to `own_ip`, and the Ethernet address it came from; with SACK options read, or stepped over. `tag`, for a parser that tells of it: what [`crate::net`] says. With `ecn` its marks are told.
 ///
 /// # Errors
 /// Why it is dropped or passed over.
@@ -47,6 +47,7 @@ pub fn parse(
     tag: Option<u16>,
     own_ip: u32,
     sack: bool,
+    ecn: bool,
 ) -> Result<Segment, Cause> {
     if packet.len() < 20 || packet[0] >> 4 != 4 {
         return Err(Cause::Ip4BadHeader);
@@ -89,7 +90,17 @@ pub fn parse(
     put(seg::PORTS, be32(tcp, 0));
     put(seg::SEQ, be32(tcp, 4));
     put(seg::ACK, be32(tcp, 8));
-    put(seg::CTL, be32(tcp, 12));
+    let ce = packet[1] & 3 == 3;
+    let [ece, cwr] = [6, 7].map(|bit| tcp[13] >> bit & 1 == 1);
+    let [syn, ack] = [1, 4].map(|bit| tcp[13] >> bit & 1 == 1);
+    let ctl = be32(tcp, 12);
+    put(
+        seg::CTL,
+        match ecn {
+            true => ctl & !seg::CE | (u32::from(ce) * seg::CE),
+            false => ctl,
+        },
+    );
     let mac_hi = be16(&source_mac, 0);
     put(
         seg::MACURG,
@@ -99,7 +110,15 @@ pub fn parse(
     );
     put(seg::IP, remote);
     put(seg::MACLO, be32(&source_mac, 2));
-    put(seg::MSSOPT, options.mss);
+    // RFC 3168 section 6.1.1: a SYN asks with both, a SYN-ACK agrees with ECE alone.
+    let setup = u32::from(ece && cwr != ack) * seg::ECN_SETUP;
+    put(
+        seg::MSSOPT,
+        match ecn && syn {
+            true => options.mss & 0x07FF_FFFF | setup,
+            false => options.mss,
+        },
+    );
     put(seg::LEN, (tcp.len() - header) as u32);
     put(seg::TSVAL, options.ts_val);
     put(seg::TSECR, options.ts_ecr);
@@ -109,7 +128,11 @@ pub fn parse(
     }
     Ok(Segment {
         record,
-        flags: tcp[13] & !8 | u8::from(options.mss >> 27 != 0) << 3,
+        flags: match ecn {
+            true if (ce || ece || cwr) && !syn => tcp[13] | 8 | MARKED,
+            true => tcp[13] & !8 & !MARKED | u8::from(options.mss >> 27 != 0) << 3,
+            false => tcp[13] & !8 | u8::from(options.mss >> 27 != 0) << 3,
+        },
         payload: tcp[header..].to_vec(),
     })
 }
@@ -224,12 +247,17 @@ impl Builder {
         self.written |= 1 << (n & 15);
     }
 
+    /// The segment being made is a SYN or a RST.
+    pub fn is_bare(&self) -> bool {
+        self.words[out::CTL as usize] >> 17 & 3 != 0
+    }
+
     /// Sequence number of the segment being made.
     pub fn seq(&self) -> u32 {
         self.words[out::SEQ as usize]
     }
 
-    /// `SEND`: the packet, with the payload's sum as the engine says it. The words are used up.
+    /// `SEND`: the packet, with the payload's sum as the engine says it, and the marks of ECN that the segment has. The words are used up.
     ///
     /// # Errors
     /// Names a header word that was not written since the last SEND, or twice, or one beyond the header (its sum is taken as it comes), or a data offset below 5.
@@ -239,6 +267,7 @@ impl Builder {
         ttl: u8,
         payload: &[u8],
         payload_sum: u16,
+        seen: u8,
     ) -> Result<PacketOut, String> {
         let Builder {
             words: w,
@@ -249,7 +278,9 @@ impl Builder {
             return Err(format!("OUT {} twice before SEND", twice.trailing_zeros()));
         }
         let word = |n: u8| w[n as usize];
-        let ctl = word(out::CTL);
+        let ctl = word(out::CTL)
+            | u32::from(seen & mark::ECE != 0) << 22
+            | u32::from(seen & mark::CWR != 0) << 23;
         let offset = ctl >> 28;
         if offset < 5 {
             return Err(format!("SEND with a data offset of {offset}"));
@@ -281,7 +312,8 @@ impl Builder {
         tcp.extend(payload);
 
         // RFC 791: version 4, no options; RFC 6864: DF set, identification 0.
-        let mut bytes = vec![0x45, 0];
+        // RFC 3168 section 5: ECT(0).
+        let mut bytes = vec![0x45, 2 * (seen & mark::ECT)];
         bytes.extend((20 + tcp_length as u16).to_be_bytes());
         bytes.extend([0, 0, 0x40, 0, ttl, 6, 0, 0]);
         bytes.extend(own_ip.to_be_bytes());
@@ -882,14 +914,14 @@ mod tests {
         for (n, word) in options.iter().enumerate() {
             b.word(out::OPTION + n as u8, *word);
         }
-        b.send(PEER, 64, payload, sum_of(payload)).unwrap().bytes
+        b.send(PEER, 64, payload, sum_of(payload), 0).unwrap().bytes
     }
 
     #[test]
     fn what_the_builder_makes_the_parser_reads() {
         for length in [0, 1, 2, 3, 64, 1459, 1460] {
             let payload: Vec<u8> = (0..length).map(|n| n as u8).collect();
-            let s = parse(&packet(&[], &payload), MAC, None, OWN, true).unwrap();
+            let s = parse(&packet(&[], &payload), MAC, None, OWN, true, false).unwrap();
             assert_eq!(s.payload, payload);
             assert_eq!(s.flags, 0x10, "PSH is not told");
             assert_eq!(
@@ -914,8 +946,9 @@ mod tests {
 
     #[test]
     fn options_are_read_and_bad_lengths_refused() {
-        let read =
-            |options: &[u32]| parse(&packet(options, &[]), MAC, None, OWN, true).map(|s| s.record);
+        let read = |options: &[u32]| {
+            parse(&packet(options, &[]), MAC, None, OWN, true, false).map(|s| s.record)
+        };
         let mss = |options: &[u32]| read(options).unwrap()[seg::MSSOPT as usize];
         assert_eq!(mss(&[0x0204_05B4]), 1460);
         assert_eq!(mss(&[0x0103_0307, 0x0101_0402]), 0x0307_0000);
@@ -944,7 +977,7 @@ mod tests {
             "the first option"
         );
         assert_eq!(record[blocks], 2 << 27);
-        let without = parse(&packet(&sack, &[]), MAC, None, OWN, false).unwrap();
+        let without = parse(&packet(&sack, &[]), MAC, None, OWN, false, false).unwrap();
         assert_eq!(without.record[first..], [0; 8]);
         assert_eq!(without.record[blocks], 0);
         let part = read(&[0x0509_0000, 0, 0x0001_0101]).unwrap();
@@ -960,22 +993,25 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 0x80 >> (bit % 8);
-            assert!(parse(&bad, MAC, None, OWN, true).is_err(), "bit {bit}");
+            assert!(
+                parse(&bad, MAC, None, OWN, true, false).is_err(),
+                "bit {bit}"
+            );
         }
         for length in 0..good.len() {
             assert!(
-                parse(&good[..length], MAC, None, OWN, true).is_err(),
+                parse(&good[..length], MAC, None, OWN, true, false).is_err(),
                 "{length} bytes"
             );
         }
         let mut padded = good.clone();
         padded.extend([0; 6]);
         assert_eq!(
-            parse(&padded, MAC, None, OWN, true),
-            parse(&good, MAC, None, OWN, true)
+            parse(&padded, MAC, None, OWN, true, false),
+            parse(&good, MAC, None, OWN, true, false)
         );
         assert_eq!(
-            parse(&good, MAC, None, PEER, true),
+            parse(&good, MAC, None, PEER, true, false),
             Err(Cause::Ip4OtherAddress)
         );
     }
@@ -985,15 +1021,18 @@ mod tests {
         let mut b = Builder::default();
         b.word(out::CTL, 4 << 28);
         assert_eq!(
-            b.send(OWN, 64, &[], 0).unwrap_err(),
+            b.send(OWN, 64, &[], 0, 0).unwrap_err(),
             "SEND with a data offset of 4"
         );
         for n in out::IP..=out::CTL {
             b.word(n, 5 << 28);
         }
-        assert!(b.send(OWN, 64, &[], 0).is_ok());
+        assert!(b.send(OWN, 64, &[], 0, 0).is_ok());
         b.word(out::CTL, 5 << 28);
-        assert_eq!(b.send(OWN, 64, &[], 0).unwrap_err(), "SEND without OUT 2");
+        assert_eq!(
+            b.send(OWN, 64, &[], 0, 0).unwrap_err(),
+            "SEND without OUT 2"
+        );
     }
 
     #[test]

@@ -9,9 +9,9 @@ use super::{Answer, Coprocessors, Cost, Event, Fault, Machine, Request};
 use crate::config::{Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Program;
-use crate::tcp::isa::{cmd, notify, pending, seg};
+use crate::tcp::isa::{cmd, mark, notify, pending, seg};
 use crate::tcp::keyed_hash;
-use crate::tcp::program::host::ConnectionOption;
+use crate::tcp::program::host::{ConnectionOption, OPEN_WITH_ECN};
 use crate::tcp::scale;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,6 +25,11 @@ pub struct Blocks {
     errors: bool,
     /// Built for 802.1Q tags.
     vlan: bool,
+    /// Built for ECN; its marks, by connection.
+    ecn: bool,
+    pub marks: Vec<u8>,
+    /// What this event sends is no new text.
+    again: bool,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -112,6 +117,11 @@ impl Coprocessors for Blocks {
             }
             cmd::COUNT => {
                 self.counters[imm as usize & 63] += 1;
+                let is = |cause: Cause| imm == cause.number();
+                self.again |= is(Cause::Retransmit) || is(Cause::ZeroWindowProbe);
+                if is(Cause::RtoExpired) {
+                    self.marks[conn as usize] |= mark::CWR;
+                }
                 no()
             }
             cmd::POST => {
@@ -199,6 +209,7 @@ impl Coprocessors for Blocks {
                 .map_or_else(no, |owner| yes(owner as u32, self.table.crowded().into())),
             cmd::RX_INIT => {
                 self.rx.init(conn, a);
+                self.marks[conn as usize] = 0;
                 no()
             }
             cmd::RX_COMMIT => {
@@ -298,6 +309,15 @@ impl Coprocessors for Blocks {
                 self.timers.clear(conn, code - cmd::TIMER_CLEAR);
                 no()
             }
+            cmd::ECN => {
+                if !self.ecn {
+                    self.complaints
+                        .push("ECN, for which nothing is built".into());
+                }
+                let marks = &mut self.marks[conn as usize];
+                *marks = (*marks | imm) & !(imm >> 3) & 7;
+                Answer { wait: 1, ..no() }
+            }
             _ => {
                 self.complaints.push(format!("command {code:#04x}"));
                 no()
@@ -329,7 +349,14 @@ impl Blocks {
             0 => Vec::new(),
             length => self.tx.payload(conn, self.builder.seq(), length),
         };
-        match self.builder.send(self.own_ip, self.ttl, &payload, b as u16) {
+        let marks = &mut self.marks[conn as usize];
+        let mut seen = 0;
+        if *marks & mark::ECT != 0 && !self.builder.is_bare() {
+            let new = !payload.is_empty() && !self.again;
+            seen = *marks & if new { 7 } else { mark::ECE };
+            *marks &= !(seen & mark::CWR);
+        }
+        match (self.builder).send(self.own_ip, self.ttl, &payload, b as u16, seen) {
             Ok(packet) => {
                 self.packets.push_back(packet);
                 self.count(Cause::FrameOut);
@@ -430,6 +457,9 @@ impl ModelToe {
                 sack: config.sack,
                 errors: config.icmp_errors,
                 vlan: config.vlan,
+                ecn: config.ecn,
+                marks: vec![0; entries],
+                again: false,
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes, config.icmp_errors),
@@ -486,7 +516,8 @@ impl ModelToe {
         let tag = b.vlan.then(|| tag.map_or(0, |tag| !tag));
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
-        let parsed = quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.sack));
+        let parsed =
+            quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.sack, b.ecn));
         let mut segment = match parsed {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),
@@ -590,6 +621,11 @@ impl ModelToe {
         self.command(local, remote, owner, 0);
     }
 
+    /// The same, that asks for ECN.
+    pub fn connect_with_ecn(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
+        self.command(local, remote, owner, OPEN_WITH_ECN);
+    }
+
     /// Host command with what its port `command_option` has.
     pub(crate) fn command(
         &mut self,
@@ -671,6 +707,7 @@ impl ModelToe {
         let Some(event) = event else {
             return Ok(false);
         };
+        self.blocks.again = false;
         let cost = self.machine.run(event, &mut self.blocks)?;
         self.segment_was_last = matches!(event, Event::Segment { .. });
         if let Event::Segment { slot, .. } = event {
@@ -780,7 +817,7 @@ mod tests {
         b.word(out::SEQ, seq);
         b.word(out::ACK, 77);
         b.word(out::CTL, 5 << 28 | flags << 16 | 500);
-        b.send(u32::from_be_bytes(PEER), 64, payload, sum_of(payload))
+        b.send(u32::from_be_bytes(PEER), 64, payload, sum_of(payload), 0)
             .unwrap()
             .bytes
     }
@@ -793,7 +830,7 @@ mod tests {
         let p = toe.packet_out().unwrap();
         assert_eq!(p.mac, MAC);
         assert_eq!(&p.bytes[16..20], PEER);
-        let s = parse(&p.bytes, MAC, None, u32::from_be_bytes(PEER), true).unwrap();
+        let s = parse(&p.bytes, MAC, None, u32::from_be_bytes(PEER), true, false).unwrap();
         assert_eq!(s.flags, 4);
         assert_eq!(s.record[..3], [7 << 16 | 5000, 77, 9]);
         assert_eq!(toe.packet_out(), None);

@@ -124,6 +124,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     });
     a.ldi(dup::RECOVERY | dup::GROWS | dup::lowers(config))
         .st(DUP_ACKS);
+    if config.ecn {
+        super::ecn::reduced(a);
+    }
     a.ldi(1).add(SND_MAX).to(RECOVER);
     if !config.cubic {
         a.shl1(MSS).add(MSS).add(SSTHRESH).to(CWND);

@@ -26,7 +26,8 @@ use crate::tcp::isa::cmd;
 /// Ticks of a step.
 const STEP: u32 = 64;
 /// What of `dup_acks` an ACK of something new leaves in congestion avoidance.
-pub(super) const KEPT: u32 = dup::GROWS | dup::EPOCH | dup::RESTED | dup::SEARCH | dup::DUE;
+pub(super) const KEPT: u32 =
+    dup::GROWS | dup::EPOCH | dup::RESTED | dup::SEARCH | dup::DUE | dup::ECE;
 /// What a loss ends.
 const ENDS: u32 = dup::EPOCH | dup::RESTED | dup::SEARCH | dup::DUE;
 

@@ -67,7 +67,14 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.out(out::SEQ, SND_UNA);
     a.out(out::ACK, RCV_NXT);
     a.out(out::OPTION, k(mss_option(config)));
-    if config.timestamps {
+    if config.ecn {
+        a.note("timestamps, and the question for ECN (RFC 3168 section 6.1.1), likewise");
+        super::ecn::setup_or_stamps_in(a, config);
+        a.and(SEG_MSSOPT).not_zero(B);
+        a.when(B)
+            .br(if config.timestamps { ".stamps" } else { ".ecn" });
+        a.label(".not_stamped");
+    } else if config.timestamps {
         a.note("RFC 7323 section 3.2: timestamps likewise");
         super::stamps::stamps_in(a);
         a.and(SEG_MSSOPT).not_zero(B);
@@ -129,6 +136,9 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
 
     if config.timestamps {
         super::stamps::passive_open(a, config);
+    }
+    if config.ecn {
+        super::ecn::passive_open(a, config);
     }
 
     a.label(".refused");
@@ -404,6 +414,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     if config.timestamps {
         super::stamps::peer_syn(a);
     }
+    if config.ecn {
+        super::ecn::peer_syn(a);
+    }
     if !config.complete() {
         a.label("peer_syn_known");
     }
@@ -422,6 +435,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.ldi(1).rsb(RCV_NXT).to(SND_WL1);
         a.ld(SND_UNA).st(SND_WL2);
         a.st(RECOVER);
+        if config.ecn {
+            super::ecn::begin(a);
+        }
         a.shl16(MSS).st(T0);
         if config.sack {
             sack_permitted_in(a);
@@ -481,9 +497,16 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     } else {
         a.ld(k(constant::CTL_SYN)).to(T_CTL);
     }
+    if config.ecn {
+        super::ecn::syn_out(a);
+    }
     a.br("send_syn");
     a.label("send_syn_ack");
-    a.ld(k(constant::CTL_SYN_ACK)).to(T_CTL);
+    if config.ecn {
+        super::ecn::syn_ack_out(a);
+    } else {
+        a.ld(k(constant::CTL_SYN_ACK)).to(T_CTL);
+    }
     a.label("send_syn").note("T_CTL");
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(SND_UNA).to(T_SEQ);

@@ -43,6 +43,9 @@ impl ConnectionOption {
     }
 }
 
+/// What the port `command_option` has, in place of zero, for an active open that asks for ECN ([`super::ecn`]): the state word `flags` is made from it by the shift that makes it from the owner. Without [`ToeConfig::ecn`] it is refused, as no option of that number.
+pub const OPEN_WITH_ECN: u32 = flags::ECN >> 16;
+
 /// Numbers of options.
 const NO_DELAY: u32 = 1;
 const KEEPALIVE: u32 = 2;
@@ -54,6 +57,9 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.shr8(SEG_CTL).acc().not_zero(A);
         a.when(A).br("option");
+        if config.ecn {
+            a.label("command.open");
+        }
         a.note("MUST-46: an OPEN to an address that no peer has");
         no_peer(a, config);
         a.when(B).br(".bad_address");
@@ -108,6 +114,11 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
 /// An option of a connection.
 fn option(a: &mut Asm, config: &ToeConfig) {
     a.label("option");
+    if config.ecn {
+        a.note("or an open that asks for ECN").st(T1);
+        a.ldi(OPEN_WITH_ECN).xor(T1).zero(A);
+        a.when(A).br("command.open");
+    }
     a.ld(SEG_IP);
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
     a.unless(OK).br("command.bad_address");
@@ -355,7 +366,7 @@ mod tests {
             for _ in 0..ticks {
                 s.toe.tick();
             }
-            bound(&mut s, &format!("silent interval {n}, keepalive"), 125);
+            bound(&mut s, &format!("silent interval {n}, keepalive"), 130);
         }
         assert_eq!(s.next().map(|probe| probe.flags), Some(ACK));
     }

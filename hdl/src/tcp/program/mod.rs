@@ -13,6 +13,7 @@
 //! | [`probe`] | the probe for a loss of the tail (RFC 8985 section 7) |
 //! | [`path`] | ICMP errors, path MTU (RFC 5927, RFC 1191) |
 //! | [`cookies`] | SYN cookies (RFC 4987 section 3.6), the limit on the connections of one address |
+//! | [`ecn`] | explicit congestion notification (RFC 3168) |
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
 //! | [`urgent`] | urgent text is told of (section 3.8.5) |
 //! | [`scale`] | the window scale (RFC 7323 section 2) |
@@ -45,6 +46,7 @@ mod conformance;
 pub mod congestion;
 pub mod cookies;
 pub mod cubic;
+pub mod ecn;
 pub mod handshake;
 pub mod host;
 pub mod path;
@@ -213,6 +215,10 @@ pub mod words {
     pub const RESENT_AT: Operand = Operand::far_state(30, "resent_at");
     /// RFC 9293 section 3.8.5: one past the urgent text that was told of last. Only in the large program.
     pub const RCV_UP: Operand = Operand::far_state(31, "rcv_up");
+    /// `snd_max` when an ACK's ECE lowered `cwnd` last, or a later `snd_una`: until what follows is acknowledged no other does (RFC 3168 section 6.1.2). Only with ECN.
+    pub const ECN_RECOVER: Operand = Operand::far_state(25, "ecn_recover");
+    /// What was on its way as the ACK came for which [`super::dup::ECE`] is set.
+    pub const ECN_FLIGHT: Operand = Operand::far_state(26, "ecn_flight");
     /// Words used of the 32.
     pub const USED: usize = 32;
 
@@ -265,6 +271,8 @@ pub mod flags {
     pub const USER_TIMEOUT: u32 = super::constant::BIT_16 << 1;
     /// The peer is probed after [`super::words::KEEP`] intervals of silence.
     pub const KEEPALIVE: u32 = super::constant::BIT_16 << 3;
+    /// In SYN-SENT: ECN is to be asked for; later: both ends do it (RFC 3168 section 6.1.1). See [`super::ecn`].
+    pub const ECN: u32 = super::constant::BIT_16 << 5;
 }
 
 /// The state word `dup_acks`. Zero in the common case.
@@ -299,6 +307,8 @@ pub mod dup {
             0
         }
     }
+    /// `cwnd` is to be lowered by an event of its own ([`super::ecn`]).
+    pub const ECE: u32 = 2048;
 }
 
 /// Values of the state word `ack_due`.
@@ -328,11 +338,11 @@ pub mod marks {
     pub const SACK_ACK: Flag = Flag::new(9, "sack_ack");
     /// And first of this segment, whose text had come before. (RST's place; of a pending event cleared where reading is dealt with.)
     pub const DUPLICATE: Flag = Flag::new(10, "duplicate");
-    /// A segment may go out beyond `cwnd` (RFC 3042), and into a small window. (The hardware presets no URG; a release is done with before anything is sent.)
+    /// A segment may go out beyond `cwnd` (RFC 3042), and into a small window. (The hardware presets no URG; a release is done with before anything is sent.) Before that, of a segment: it has marks of ECN, to be looked at once it is found acceptable.
     pub const LIMITED: Flag = Flag::new(13, "limited");
     /// The line is taken for longer than an event lasts: data and ACK can wait. (What a segment's ECE bit would preset, and the pending mask's bit 6.)
     pub const BUSY: Flag = Flag::new(14, "busy");
-    /// The receive ring did not place this segment's payload. (Shares its number with CWR: valid only in an uncommon segment.)
+    /// The receive ring did not place this segment's payload. (Shares its number with CWR, or what the parser says of ECN there: valid only in an uncommon segment.)
     pub const NOT_PLACED: Flag = Flag::new(15, "not_placed");
 }
 
@@ -459,6 +469,9 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     if config.window_scale {
         scale::code(&mut a, config);
     }
+    if config.ecn {
+        ecn::code(&mut a, config);
+    }
     host::command(&mut a, config);
     match a.assemble() {
         Ok(program) => program,
@@ -469,7 +482,8 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
 /// Words of the program for a configuration, whatever its memory holds. What only the large program has needs all of that.
 pub fn length(config: &ToeConfig) -> usize {
     let mut config = config.clone();
-    if config.sack || config.icmp_errors || config.window_scale || config.syn_cookies {
+    if config.sack || config.icmp_errors || config.ecn || config.window_scale || config.syn_cookies
+    {
         config.program_words = config.program_words.max(2048);
     }
     assemble(&config, 4096).words.len()
@@ -569,6 +583,7 @@ mod tests {
             icmp_errors: false,
             isn_hash: false,
             syn_cookies: false,
+            ecn: false,
             ..ToeConfig::default()
         };
         println!("over SLIP: {} words", program(&smallest).words.len());

@@ -83,6 +83,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br(".new");
     a.note("and no D-SACK has said that the last segment came twice: it has mended a loss")
         .call("halve");
+    if config.ecn {
+        super::ecn::reduced(a);
+    }
     if config.cubic {
         a.ldi(dup::DUE).st(DUP_ACKS);
         a.label("probed.new");

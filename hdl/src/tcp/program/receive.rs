@@ -71,7 +71,13 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.br("by_state");
 
     a.label("uncommon");
-    a.clear(NOT_PLACED);
+    if config.ecn {
+        a.note("CWR's place: marks of ECN")
+            .when(NOT_PLACED)
+            .br("ecn_marked");
+    } else {
+        a.clear(NOT_PLACED);
+    }
     a.label("by_state");
     a.ldi(state::SYN_RECEIVED).rsb(STATE).sign(A);
     a.when(A).br("unsynchronized");

@@ -149,6 +149,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 /// is sent needs no look at the clock. The timer runs from the ACK of all that was sent, which came a round trip after the last segment had left.
 fn rest(a: &mut Asm, config: &ToeConfig) {
     a.label("rest");
+    if config.ecn {
+        super::ecn::rested(a);
+    }
     if config.sack {
         a.note("it ran for PTO, as it does after each ACK; now for what is left of RTO since that segment. The second time nothing has been sent since the first");
         a.ld(REST).st(T0);

@@ -55,8 +55,12 @@ fn untimed(a: &mut Asm, config: &ToeConfig) {
 /// What an ACK's blocks say.
 fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     super::urgent::check(a);
-    a.label("sack_in")
-        .note("are there blocks, and were they agreed on?");
+    a.label("sack_in");
+    if config.ecn {
+        a.when(LIMITED).br("ecn_in");
+        a.label("sack_in.seen");
+    }
+    a.note("are there blocks, and were they agreed on?");
     a.ld(kf(1 << 27)).rsb(SEG_MSSOPT).sign(A);
     a.ldi(flags::SACK).and(FLAGS).or_zero(A);
     a.clear(AGAIN);
@@ -90,6 +94,9 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.call("halve_flight");
     a.ldi(1).add(SND_MAX).to(RECOVER);
     untimed(a, config);
+    if config.ecn {
+        super::ecn::reduced(a);
+    }
     a.timer_set(timer::RETRANSMIT, RTO);
     a.ld(RTO).to(PTO);
     no_probe(a);
@@ -132,6 +139,9 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
         "RFC 5681 section 4.3: the loss of what was sent again lowers cwnd and ssthresh once more",
     );
     a.ld(SND_UNA).st(LOST_AGAIN);
+    if config.ecn {
+        super::ecn::reduced(a);
+    }
     a.ld(SND_MAX).st(RESENT);
     if config.cubic {
         a.ld(SSTHRESH).rsb(k(0)).to(SSTHRESH);

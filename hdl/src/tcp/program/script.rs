@@ -19,6 +19,11 @@ pub const URG: u8 = 32;
 pub const ECE: u8 = 64;
 pub const CWR: u8 = 128;
 
+/// ECN's codepoints (RFC 3168 section 5).
+pub const ECT_0: u8 = 2;
+pub const ECT_1: u8 = 1;
+pub const CE: u8 = 3;
+
 /// Our initial sequence number.
 pub const US: u32 = 0xFFFF_FF00;
 /// The peer's.
@@ -39,6 +44,8 @@ pub struct Seg {
     pub ip: [u8; 4],
     pub ports: (u16, u16),
     pub flags: u8,
+    /// DSCP and ECN of its packet (RFC 3168 section 5).
+    pub tos: u8,
     pub seq: u32,
     pub ack: u32,
     pub wnd: u16,
@@ -63,6 +70,7 @@ pub fn seg(flags: u8, seq: u32, ack: u32) -> Seg {
         ip: PEER_IP,
         ports: (PEER_PORT, HOST_PORT),
         flags,
+        tos: 0,
         seq,
         ack,
         wnd: 8192,
@@ -80,6 +88,16 @@ pub fn seg(flags: u8, seq: u32, ack: u32) -> Seg {
 impl Seg {
     pub fn wnd(mut self, wnd: u16) -> Self {
         self.wnd = wnd;
+        self
+    }
+    /// A router marked it: congestion experienced.
+    pub fn ce(mut self) -> Self {
+        self.tos |= CE;
+        self
+    }
+    /// With these flags besides.
+    pub fn and(mut self, flags: u8) -> Self {
+        self.flags |= flags;
         self
     }
     pub fn mss(mut self, mss: u16) -> Self {
@@ -176,7 +194,7 @@ impl Seg {
     fn packet(&self, own_ip: [u8; 4], us: u32, peer: u32) -> Vec<u8> {
         let options = self.options(us);
         let length = 40 + options.len() + self.data.len();
-        let mut p = vec![0x45, 0];
+        let mut p = vec![0x45, self.tos];
         p.extend((length as u16).to_be_bytes());
         p.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
         p.extend(self.ip);
@@ -215,6 +233,7 @@ impl Seg {
         let mut segment = Seg {
             ip: [p[16], p[17], p[18], p[19]],
             ports: (half(20), half(22)),
+            tos: p[1],
             wnd: half(34),
             urgent: half(38),
             data: p[20 + header..].to_vec(),
@@ -287,6 +306,8 @@ pub struct Script {
     pub toe: ModelToe,
     /// The 802.1Q tag of what comes, and what leaves must have it, too.
     pub tag: Option<u16>,
+    /// The connection does ECN, so that packets may have ECT(0); else none has.
+    pub ecn: bool,
     config: ToeConfig,
     us: u32,
     peer: u32,
@@ -324,6 +345,7 @@ impl Script {
         Self {
             toe,
             tag: None,
+            ecn: false,
             config,
             us,
             peer,
@@ -446,7 +468,12 @@ impl Script {
     pub fn next(&mut self) -> Option<Seg> {
         let p = self.toe.packet_out()?;
         assert_eq!((p.mac, p.tag), (PEER_MAC, self.tag));
-        Some(Seg::parse(&p.bytes, self.us, self.peer))
+        let s = Seg::parse(&p.bytes, self.us, self.peer);
+        assert!(
+            s.tos == 0 || self.ecn && s.tos == ECT_0,
+            "DSCP and ECN of {s:?}"
+        );
+        Some(s)
     }
 
     /// The next segment out has these flags, numbers and this much text (PSH is not looked at).
@@ -505,6 +532,13 @@ impl Script {
         s.expect(SYN, 0, 0, 0);
         s.silence().state("SYN-SENT");
         s
+    }
+
+    /// The host's command, to the peer from `HOST_PORT`, that asks for ECN.
+    pub fn connect_with_ecn(&mut self) -> &mut Self {
+        let remote = (PEER_IP, PEER_PORT);
+        self.toe.connect_with_ecn(HOST_PORT, remote, Owner::Host);
+        self.settle()
     }
 
     /// The host's command, to the peer from `HOST_PORT`.

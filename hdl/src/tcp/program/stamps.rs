@@ -62,6 +62,11 @@ pub(super) fn mark(a: &mut Asm, config: &ToeConfig) {
 /// The options of a SYN-ACK whose SYN had timestamps; T_CTL has one word of options. On to `no_connection.options`.
 pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_connection.stamps");
+    if config.ecn {
+        super::ecn::asked(a);
+        a.when(A).br("no_connection.ecn");
+        a.label("no_connection.stamped");
+    }
     a.ld(SEG_TSVAL).st(TS_RECENT);
     a.call("stamp_offset");
     a.ld(RCV_NXT).st(LAST_ACK);

@@ -39,14 +39,22 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
     if config.sack {
         a.ld(SND_WND).or_zero(SACK_ACK);
-        a.ldi(dup::SCORE | dup::lowers(config))
+        let asked = if config.ecn { dup::ECE } else { 0 };
+        a.ldi(dup::SCORE | dup::lowers(config) | asked)
             .and(DUP_ACKS)
             .not_zero(A);
         a.when(A).br(".score");
+    } else if config.ecn {
+        a.ldi(dup::ECE).and(DUP_ACKS).not_zero(A);
+        a.when(A).br("ecn_lower");
     }
     a.br("output");
     if config.sack {
         a.label(".score");
+        if config.ecn {
+            a.ldi(dup::ECE).and(DUP_ACKS).not_zero(A);
+            a.when(A).br("ecn_lower");
+        }
         if config.cubic {
             a.ldi(dup::DUE).and(DUP_ACKS).not_zero(A);
             a.when(A).br("cubic");
@@ -172,6 +180,9 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.sub(TS_AGE).sign(C);
         a.when(C).br("stamps_aged");
         a.label("keepalive.aged");
+    }
+    if config.ecn {
+        super::ecn::follow(a);
     }
     if config.syn_cookies {
         a.ldi(1).and(SHORT).not_zero(A);

@@ -141,6 +141,13 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br("acknowledge");
     a.ld(SND_WND).zero(A);
     a.when(A).br("persist");
+    if config.ecn {
+        a.note("no cwnd: RFC 3168 section 6.1.2")
+            .ld(CWND)
+            .sub(MSS)
+            .sign(A);
+        a.when(A).br("persist");
+    }
     if config.complete() {
         a.note("section 3.8.6.2.1: new text (b) for less than half of the largest window waits for the override timeout");
         a.ld(MAX_WND).sub(SND_WND).sign(A);

@@ -24,8 +24,13 @@ pub(super) fn check(a: &mut Asm) {
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     if !config.sack {
         check(a);
-        a.clear(AGAIN);
-        a.br("sack_seen");
+        if config.ecn {
+            a.when(LIMITED).br("ecn_in");
+            a.br("sack_in.seen");
+        } else {
+            a.clear(AGAIN);
+            a.br("sack_seen");
+        }
     }
     a.label("urgent")
         .note("not after the peer's FIN. SEG.UP as a sequence number");

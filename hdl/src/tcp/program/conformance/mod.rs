@@ -15,6 +15,7 @@ mod congestion;
 mod connection_options;
 mod cookies;
 mod cubic;
+mod ecn;
 mod established;
 mod fin_wait_1;
 mod fin_wait_2;
