@@ -42,7 +42,7 @@ impl Flood {
         }
     }
 
-    fn from_anywhere(&mut self, t: &Tcp) -> Frame {
+    fn anywhere(&mut self, t: &Tcp) -> Frame {
         self.frames += 1;
         let mut frame = t.frame(&self.config);
         frame[26..30].copy_from_slice(&[
@@ -63,7 +63,7 @@ impl Flood {
             wnd: 1000,
             ..Tcp::default()
         };
-        self.from_anywhere(&syn)
+        self.anywhere(&syn)
     }
 
     /// A guess at a cookie.
@@ -76,7 +76,7 @@ impl Flood {
             wnd: 1000,
             ..Tcp::default()
         };
-        self.from_anywhere(&ack)
+        self.anywhere(&ack)
     }
 
     /// One in some 250 cycles of an idle line, so that the engine loses none: whose last ACK is lost would keep its slot, for the clients here do not stay.

@@ -178,7 +178,6 @@ mod tests {
         told(&mut s, &[1000]);
         s.inject(seg(RST, 1, 0));
         s.settle();
-        let mut s = s;
         s.inject(seg(SYN, 0, 0)).expect(SYN | ACK, 0, 1, 0);
         s.inject(seg(ACK, 1, 1)).silence();
         s.inject(seg(ACK, 1, 1).urgent(900));

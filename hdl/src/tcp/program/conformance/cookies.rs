@@ -84,7 +84,7 @@ fn golden(key: u64, ip: [u8; 4], ports: (u16, u16), number: u32, minute: u32, si
         u32::from_be_bytes(ip),
     );
     let g = hash(key, number, f.wrapping_add(minute));
-    g & !7 | (f ^ (2 * size | minute & 1)) & 7
+    g & !7 | (f ^ ((2 * size) | (minute & 1))) & 7
 }
 
 // ---- the SYN --------------------------------------------------------------------------------------
