@@ -19,7 +19,7 @@ pub const CLOCK_HZ: u32 = 50_000_000;
 /// The serial line's rate.
 pub const BAUD: u32 = 1_000_000;
 /// The placement seed that the repository builds with.
-pub const SEEDS: [u32; 1] = [5];
+pub const SEEDS: [u32; 1] = [6];
 
 /// What fits beside the engine on an HX8K: 4 connections, MTU 576 (RFC 1055's usual limit is larger, RFC 791's least is this).
 pub fn config() -> ToeConfig {

@@ -436,7 +436,9 @@ mod tests {
             }
             assert_eq!(
                 link.to_board().marked,
-                (0..=65535).filter(|id| matches!((id % 7) & 3, 1 | 2)).count() as u64
+                (0..=65535)
+                    .filter(|id| matches!((id % 7) & 3, 1 | 2))
+                    .count() as u64
             );
         }
     }

@@ -91,8 +91,20 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br(".seen");
     a.ldi(dup::EPOCH | dup::RESTED).xor(DUP_ACKS).to(DUP_ACKS);
     a.ld(TICK_LONG).st(RESTED_AT);
-    a.label("unused.seen").ld(SEG_ACK);
+    a.br(".on");
+    a.label("unused.seen")
+        .note("before the first loss: the question is not asked again before something is held back by cwnd (`limited`)");
+    a.ldi(KEPT & !dup::GROWS).and(DUP_ACKS).st(DUP_ACKS);
+    a.label("unused.on").ld(SEG_ACK);
     a.br("grown");
+
+    a.label("limited")
+        .note("text waits while something is in flight: for want of cwnd? Then that may grow");
+    a.ld(SND_NXT).sub(SND_UNA).add(T_LEN);
+    a.rsb(CWND).not_sign(A);
+    a.when(A).br("acknowledge");
+    a.ldi(dup::GROWS).or(DUP_ACKS).to(DUP_ACKS);
+    a.br("acknowledge");
 
     a.label("no_epoch").note("NewReno?");
     a.ld(W_MAX).sign(A);

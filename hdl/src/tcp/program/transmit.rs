@@ -138,7 +138,11 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br("acknowledge");
     a.note("something in flight: its ACK will open the window");
     a.ld(SND_UNA).sub(SND_NXT).sign(A);
-    a.when(A).br("acknowledge");
+    a.when(A).br(if config.cubic {
+        "limited"
+    } else {
+        "acknowledge"
+    });
     a.ld(SND_WND).zero(A);
     a.when(A).br("persist");
     if config.ecn {

@@ -364,6 +364,28 @@ fn nor_does_slow_start() {
 }
 
 /// Section 4.10.
+/// Before the first loss nothing is asked of an ACK once one has found `cwnd` too large to matter, until `cwnd` holds something back: then it grows as before.
+#[test]
+fn what_is_held_back_begins_growth_again() {
+    let mut s = wide(true);
+    s.write(&[7; 3000]);
+    while s.next().is_some() {}
+    s.inject(ack(3001)).silence();
+    assert_eq!((s.word(CWND), s.word(DUP_ACKS)), (10_000, 0));
+    feed(&mut s);
+    assert_eq!((flight(&s), s.word(DUP_ACKS)), (10_000, dup::GROWS));
+    s.inject(ack(4001));
+    while s.next().is_some() {}
+    assert_eq!((s.word(CWND), flight(&s)), (11_000, 11_000));
+    // What the peer's window holds back does not.
+    let mut s = wide(true);
+    s.write(&[7; 3000]);
+    while s.next().is_some() {}
+    s.inject(ack(3001).wnd(2000)).silence();
+    feed(&mut s);
+    assert_eq!((flight(&s), s.word(DUP_ACKS)), (2000, 0));
+}
+
 #[test]
 fn below_ssthresh_it_is_slow_start() {
     let mut s = wide(true);

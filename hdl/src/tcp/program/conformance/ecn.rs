@@ -774,7 +774,7 @@ fn what_marks_cost() {
     let unmarked = ack(3001).at(601).data(&[1; 100]);
     bound(&mut s, "ahead of a gap, text of ours waits", unmarked, 200);
     text.seq = 901;
-    bound(&mut s, "the same with marks", text, 250);
+    bound(&mut s, "the same with marks", text, 265);
     let mut s = Script::with(wide());
     bound(
         &mut s,
