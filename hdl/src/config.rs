@@ -152,7 +152,7 @@ impl Default for ToeConfig {
             icmp_errors: true,
             cubic: true,
             vlan: false,
-            syn_cookies: true,
+            syn_cookies: false,
             per_source: None,
             ecn: true,
         }

@@ -442,7 +442,10 @@ mod tests {
             ("hash_key = \"0x0\"", &["hash_key", "any other"]),
             ("tick_cycles = 111", &["tick_cycles", "111", "112"]),
             ("vlan = true\nethernet = false", &["vlan", "ethernet"]),
-            ("isn_hash = false", &["syn_cookies", "isn_hash"]),
+            (
+                "isn_hash = false\nsyn_cookies = true",
+                &["syn_cookies", "isn_hash"],
+            ),
             ("per_source = 5", &["per_source", "5", "from 1 to 4"]),
             ("time_wait = 4", &["time_wait", "4", "at most 3"]),
             (

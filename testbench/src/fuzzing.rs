@@ -374,11 +374,17 @@ fn words_of(b: &[u8]) -> ([u32; 12], Vec<u32>) {
         }
         i += usize::from(b[i + 1]);
     }
+    let [syn, ack, ece, cwr] = [SYN, 0x10, 0x40, 0x80].map(|flag| b[13] & flag != 0);
+    if syn {
+        // RFC 3168 section 6.1.1, in place of the number of blocks.
+        known = known & 0x07FF_FFFF | u32::from(ece && cwr != ack) << 27;
+    }
     let words = [
         word(0),
         word(4),
         word(8),
-        word(12),
+        // A reserved bit's place says whether the packet came with CE: none does here.
+        word(12) & !(1 << 24),
         u32::from(SOURCE_MAC.0) << 16 | word(16) & 0xFFFF,
         u32::from_be_bytes(SOURCE),
         SOURCE_MAC.1,

@@ -20,6 +20,7 @@ fn config() -> ToeConfig {
             Listener::new(7, Owner::Echo).backlog(2),
             Listener::new(9, Owner::Discard),
         ],
+        syn_cookies: true,
         ..ToeConfig::default()
     }
 }

@@ -565,6 +565,7 @@ fn slip_pair(config: &ToeConfig) -> Box<dyn Machine> {
         in: [reset, tick, rx],
         out: [
             tx, packet_in, packet_out, packet_bad, any_open,
+            report_valid, report_conn, report_kind, report_value,
             trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
             trace_store, trace_store_conn, trace_operand, trace_data
         ],

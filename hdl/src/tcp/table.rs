@@ -1346,6 +1346,7 @@ mod tests {
     fn config(connections: usize) -> ToeConfig {
         ToeConfig {
             connections,
+            syn_cookies: true,
             ..ToeConfig::default()
         }
     }

@@ -422,6 +422,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     }
     peer_syn_known(a, config);
     if config.complete() {
+        super::scale::kept_at_once(a, config);
         a.ret();
     }
 
@@ -438,6 +439,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         if config.ecn {
             super::ecn::begin(a);
         }
+        super::scale::kept(a, config);
         a.shl16(MSS).st(T0);
         if config.sack {
             sack_permitted_in(a);

@@ -34,11 +34,24 @@ pub(super) fn unknown(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
-/// The peer's SYN; the accumulator is SEG_MSSOPT.
+/// The peer's SYN.
 pub(super) fn peer_syn(a: &mut Asm, config: &ToeConfig) {
     if config.window_scale {
-        a.note("RFC 7323 section 2.2").st(PEER_OPTIONS);
-        a.cmd_a(cmd::SCALE, SEG_MSSOPT);
+        a.note("RFC 7323 section 2.2").cmd_a(cmd::SCALE, SEG_MSSOPT);
+    }
+}
+
+/// The send side is set up: what the SYN said is kept for a SYN-ACK that goes again.
+pub(super) fn kept(a: &mut Asm, config: &ToeConfig) {
+    if config.window_scale {
+        a.ld(MSS).st(PEER_OPTIONS);
+    }
+}
+
+/// In SYN-SENT it is kept at once, for the first SYN-ACK: here an event may last.
+pub(super) fn kept_at_once(a: &mut Asm, config: &ToeConfig) {
+    if config.window_scale {
+        a.ld(SEG_MSSOPT).st(PEER_OPTIONS);
     }
 }
 

@@ -5,6 +5,14 @@ use super::*;
 use crate::config::{Owner, ToeConfig};
 use crate::tcp::keyed_hash::hash;
 
+/// Every script's, with cookies.
+fn config() -> ToeConfig {
+    ToeConfig {
+        syn_cookies: true,
+        ..super::super::script::config()
+    }
+}
+
 const KEY: u64 = 0x0123_4567_89AB_CDEF;
 /// Ticks in which t stays.
 const MINUTE: u32 = 65_536;

@@ -2,6 +2,14 @@
 use super::*;
 use crate::config::ToeConfig;
 
+/// Every script's, with cookies.
+fn config() -> ToeConfig {
+    ToeConfig {
+        syn_cookies: true,
+        ..super::super::script::config()
+    }
+}
+
 fn limited(most: usize) -> Script {
     limited_with(most, config())
 }
