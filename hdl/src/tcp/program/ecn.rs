@@ -200,7 +200,6 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
     a.ld(MSS).sub(CWND).not_sign(A);
     if config.cubic {
-        a.nop();
         a.ld(T1).sub(CWND).not_sign(B);
         a.ld(CWND);
     } else {

@@ -33,20 +33,16 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         }
     }
     a.label("urgent")
-        .note("not after the peer's FIN. SEG.UP as a sequence number");
+        .note("not after the peer's FIN, nor with the ACK of what was never sent. SEG.UP as a sequence number");
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
+    a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
     a.when(A).br("not_urgent");
+    a.shl1(k(BIT_16)).st(T1);
     if config.vlan {
         a.ld(SEG_SEQ).add(SEG_LEN).st(T0);
     } else {
         a.shl16(SEG_MACURG).st(T0);
-        a.shl1(k(BIT_16)).st(T1);
-        a.nop();
-        a.nop();
         a.shr16(T0).add(SEG_SEQ).st(T0);
-    }
-    if config.vlan {
-        a.shl1(k(BIT_16)).st(T1);
     }
     a.note("ahead of RCV.NXT, and of the RCV.UP before if that is still ahead: by no more than a window and a pointer");
     a.ld(T0).sub(RCV_NXT).sign(A).zero(B);
@@ -155,13 +151,17 @@ mod tests {
     #[test]
     fn none_is_told_by_a_segment_that_is_not_acceptable_nor_after_a_fin() {
         each(|s, from| {
-            let mut far = from(30_000).data(b"x").urgent(9);
-            s.inject(far.clone());
-            far.ack = 9;
-            s.inject(far.at(1));
-            while s.next().is_some() {}
-            // (The ACK of what was never sent is answered and its text dropped, but the urgent pointer stands before that check.)
             s.reports();
+            let mut refused = from(30_000).data(b"x").urgent(9);
+            s.inject(refused.clone());
+            // Nor by one that acknowledges what was never sent.
+            refused.ack = 9;
+            s.inject(refused.at(1));
+            while s.next().is_some() {}
+            told(s, &[]);
+            // The same without that is told of.
+            s.inject(from(1).urgent(9));
+            told(s, &[9]);
             let mut fin = from(1);
             fin.flags |= FIN;
             s.inject(fin);
