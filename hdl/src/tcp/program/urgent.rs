@@ -67,6 +67,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 #[cfg(test)]
 mod tests {
     use super::super::script::*;
+    use super::super::words::{RCV_NXT, RCV_UP};
     use crate::config::ToeConfig;
     use crate::tcp::isa::report;
 
@@ -182,6 +183,17 @@ mod tests {
         s.inject(seg(ACK, 1, 1)).silence();
         s.inject(seg(ACK, 1, 1).urgent(900));
         told(&mut s, &[900]);
+    }
+
+    /// What was told of more than half of the number space ago seems to lie ahead, and holds back nothing.
+    #[test]
+    fn an_old_end_is_none() {
+        let mut s = Script::established();
+        let old = s.word(RCV_NXT).wrapping_add(0x7000_0000);
+        s.toe.machine.state[0][32 + 31] = old;
+        assert_eq!(s.word(RCV_UP), old);
+        s.inject(seg(ACK, 1, 1).urgent(5));
+        told(&mut s, &[5]);
     }
 
     #[test]
