@@ -42,6 +42,7 @@ pub fn config() -> ToeConfig {
         isn_hash: false,
         syn_cookies: false,
         ecn: false,
+        pacing: false,
         ..ToeConfig::default()
     }
 }

@@ -1,6 +1,6 @@
 //! The bare engine on an ECP5, for area and timing: no board is meant, so no pins are fixed and no bitstream is made.
 //!
-//! An LFE5U-25F of the slowest grade (6) in the CABGA381 package, whose 197 pins are enough for GMII, the host's ports and the counters: 177 are used. Every
+//! An LFE5U-25F of the slowest grade (6) in the CABGA381 package, whose 197 pins are enough for GMII, the host's ports and the counters: 189 are used. Every
 //! pin but the clock goes through a register of its own, so that each path into, through and out of the engine is one between registers and counts for Fmax,
 //! and nothing can be optimised away but what watches the engine in simulation (the trace ports, which no pin carries).
 //! The clock is GMII's, [`CLOCK_HZ`]: a byte a cycle is 1 Gb/s.
@@ -58,10 +58,13 @@ struct Outputs {
     command_ready: Bit,
     key_ready: Bit,
     any_open: Bit,
+    pace_conn: Bits<10>,
+    pace_wake_ready: Bit,
+    pace_sent: Bit,
 }
 
-/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 36 fewer than all ports would take: so `key_data` comes over those of `command_ip`, and
-/// `command_option` over those of `program_data`.
+/// The top. Ports as in [`EthernetToe`], a cycle off; the tick is made here. The package has 197 pins, 81 fewer than all ports would take: so `key_data` comes over those of `command_ip`,
+/// `command_option` over those of `program_data`, a pacer's over those of `program_address`, and of what leaves the pins tell only that it does.
 #[derive(LogicBlock)]
 pub struct Ecp5Bare {
     pub clock: Signal<In, Clock>,
@@ -87,6 +90,9 @@ pub struct Ecp5Bare {
     pub key_word: Signal<In, Bits<2>>,
     pub key_ready: Signal<Out, Bit>,
     pub any_open: Signal<Out, Bit>,
+    pub pace_conn: Signal<Out, Bits<10>>,
+    pub pace_wake_ready: Signal<Out, Bit>,
+    pub pace_sent: Signal<Out, Bit>,
     tick: Tick,
     toe: EthernetToe,
     i: DFF<Inputs>,
@@ -131,6 +137,9 @@ impl Ecp5Bare {
             key_word: Default::default(),
             key_ready: Default::default(),
             any_open: Default::default(),
+            pace_conn: Default::default(),
+            pace_wake_ready: Default::default(),
+            pace_sent: Default::default(),
             tick: Tick::new(cycles_per_tick),
             toe: EthernetToe::new(config)?,
             i: Default::default(),
@@ -179,6 +188,9 @@ impl Logic for Ecp5Bare {
         self.toe.program_data.next = self.i.q.val().program_data;
         self.toe.key_write.next = self.i.q.val().key_write;
         self.toe.key_word.next = self.i.q.val().key_word;
+        self.toe.pace_hold.next = self.i.q.val().program_address.get_bit(0);
+        self.toe.pace_wake.next = self.i.q.val().program_address.get_bit(1);
+        self.toe.pace_wake_conn.next = self.i.q.val().program_address.get_bits::<10>(2);
         self.toe.key_data.next = self.i.q.val().command_ip;
         // Pins out.
         self.o.d.next = self.o.q.val();
@@ -190,6 +202,9 @@ impl Logic for Ecp5Bare {
         self.o.d.next.command_ready = self.toe.command_ready.val();
         self.o.d.next.key_ready = self.toe.key_ready.val();
         self.o.d.next.any_open = self.toe.any_open.val();
+        self.o.d.next.pace_conn = self.toe.pace_conn.val();
+        self.o.d.next.pace_wake_ready = self.toe.pace_wake_ready.val();
+        self.o.d.next.pace_sent = self.toe.pace_sent.val();
         self.tx_en.next = self.o.q.val().tx_en;
         self.tx_er.next = self.o.q.val().tx_er;
         self.txd.next = self.o.q.val().txd;
@@ -198,6 +213,9 @@ impl Logic for Ecp5Bare {
         self.command_ready.next = self.o.q.val().command_ready;
         self.key_ready.next = self.o.q.val().key_ready;
         self.any_open.next = self.o.q.val().any_open;
+        self.pace_conn.next = self.o.q.val().pace_conn;
+        self.pace_wake_ready.next = self.o.q.val().pace_wake_ready;
+        self.pace_sent.next = self.o.q.val().pace_sent;
     }
 }
 

@@ -117,6 +117,8 @@ pub struct ToeConfig {
     pub per_source: Option<usize>,
     /// Explicit congestion notification (RFC 3168), with those who ask for it, and where a host's command asks. Else a segment's bits of it are of no consequence, and none are sent.
     pub ecn: bool,
+    /// A pacer may hold a connection's new text, through the ports `pace_…` ([`crate::tcp::pacing`]). Without one its port `pace_hold` is low.
+    pub pacing: bool,
 }
 
 impl Default for ToeConfig {
@@ -155,6 +157,7 @@ impl Default for ToeConfig {
             syn_cookies: false,
             per_source: None,
             ecn: true,
+            pacing: true,
         }
     }
 }

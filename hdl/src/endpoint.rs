@@ -25,6 +25,7 @@ use crate::tcp::engine::Engine;
 use crate::tcp::events::{Events, PostOut};
 use crate::tcp::isa::cmd;
 use crate::tcp::keyed_hash::KeyedHash;
+use crate::tcp::pacing::Pacing;
 use crate::tcp::parser::Parser;
 use crate::tcp::program;
 use crate::tcp::records::Records;
@@ -95,6 +96,16 @@ pub struct Endpoint {
     pub report_kind: Signal<Out, Bits<6>>,
     pub report_value: Signal<Out, Bits<32>>,
 
+    // A pacer's ([`crate::tcp::pacing`]): whose event the engine is at, and if its new text is held; whom to ask again, held until `pace_wake_ready`; what leaves.
+    pub pace_hold: Signal<In, Bit>,
+    pub pace_wake: Signal<In, Bit>,
+    pub pace_wake_conn: Signal<In, Bits<10>>,
+    pub pace_conn: Signal<Out, Bits<10>>,
+    pub pace_wake_ready: Signal<Out, Bit>,
+    pub pace_sent: Signal<Out, Bit>,
+    pub pace_sent_conn: Signal<Out, Bits<10>>,
+    pub pace_sent_length: Signal<Out, Bits<11>>,
+
     /// A connection is open.
     pub any_open: Signal<Out, Bit>,
 
@@ -127,6 +138,7 @@ pub struct Endpoint {
     discard: Discard,
     chargen: Chargen,
     tx_ring: TxRing,
+    pacing: Pacing,
     builder: Builder,
     ipv4_tx: Ipv4Tx,
     counters: CounterRam<9>,
@@ -135,6 +147,7 @@ pub struct Endpoint {
     notified: Signal<Local, Bit>,
     report_code: Constant<Bits<6>>,
     notify_code: Constant<Bits<6>>,
+    send_code: Constant<Bits<6>>,
     connections: Constant<Bits<11>>,
 }
 
@@ -181,6 +194,14 @@ impl Endpoint {
             report_conn: Default::default(),
             report_kind: Default::default(),
             report_value: Default::default(),
+            pace_hold: Default::default(),
+            pace_wake: Default::default(),
+            pace_wake_conn: Default::default(),
+            pace_conn: Default::default(),
+            pace_wake_ready: Default::default(),
+            pace_sent: Default::default(),
+            pace_sent_conn: Default::default(),
+            pace_sent_length: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -226,6 +247,7 @@ impl Endpoint {
                 config.sack,
                 config.icmp_errors,
             ),
+            pacing: Pacing::new(config.pacing),
             builder: Builder::new(config.ip, config.vlan)
                 .with_ecn(config.ecn.then_some(config.entries())),
             ipv4_tx: Ipv4Tx::new(config),
@@ -235,6 +257,7 @@ impl Endpoint {
             notified: Default::default(),
             report_code: Constant::new(u64::from(cmd::REPORT).into()),
             notify_code: Constant::new(u64::from(cmd::NOTIFY).into()),
+            send_code: Constant::new(u64::from(cmd::SEND).into()),
             connections: Constant::new((config.connections as u64).into()),
         })
     }
@@ -246,7 +269,7 @@ impl Logic for Endpoint {
         // ------------------------------------------------------------ clock, reset, tick
         clock!(
             self, clock, ipv4_rx, icmp, parser, table, keyed_hash, scale, rx_ring, records, events,
-            timers, engine, switch, chargen, tx_ring, builder, ipv4_tx, counters
+            timers, engine, switch, chargen, tx_ring, pacing, builder, ipv4_tx, counters
         );
         self.ipv4_rx.reset.next = self.reset.val();
         self.icmp.reset.next = self.reset.val();
@@ -261,6 +284,7 @@ impl Logic for Endpoint {
         self.switch.reset.next = self.reset.val();
         self.chargen.reset.next = self.reset.val();
         self.tx_ring.reset.next = self.reset.val();
+        self.pacing.reset.next = self.reset.val();
         self.builder.reset.next = self.reset.val();
         self.ipv4_tx.reset.next = self.reset.val();
         self.engine.tick.next = self.tick.val();
@@ -361,10 +385,11 @@ impl Logic for Endpoint {
         self.events.rx_ring.conn.next = self.rx_ring.post_conn.val();
         self.events.rx_ring.bit.next = self.rx_ring.post_bit.val();
         self.rx_ring.post_ready.next = self.events.rx_ring.ready.val();
-        self.events.tx_ring.valid.next = self.tx_ring.post_valid.val();
-        self.events.tx_ring.conn.next = self.tx_ring.post_conn.val();
-        self.events.tx_ring.bit.next = self.tx_ring.post_bit.val();
-        self.tx_ring.post_ready.next = self.events.tx_ring.ready.val();
+        self.pacing.ring_valid.next = self.tx_ring.post_valid.val();
+        self.pacing.ring_conn.next = self.tx_ring.post_conn.val();
+        self.pacing.ring_bit.next = self.tx_ring.post_bit.val();
+        self.tx_ring.post_ready.next = self.pacing.ring_ready.val();
+        PostOut::join(&mut self.pacing.post, &mut self.events.tx_ring);
         // ------------------------------------------------------------ commands: to all, answers ORed
         self.table.command.valid.next = self.engine.command.valid.val();
         self.table.command.code.next = self.engine.command.code.val();
@@ -540,6 +565,20 @@ impl Logic for Endpoint {
         self.report_conn.next = self.engine.command.conn.val();
         self.report_kind.next = self.engine.command.imm.val();
         self.report_value.next = self.engine.command.b.val();
+        // ------------------------------------------------------------ a pacer: what it holds, whom it lets go, what leaves
+        self.pace_conn.next = self.engine.command.conn.val();
+        self.pacing.hold.next = self.pace_hold.val();
+        self.tx_ring.hold.next = self.pacing.held.val();
+        self.pacing.wake.next = self.pace_wake.val();
+        self.pacing.wake_conn.next = self.pace_wake_conn.val();
+        self.pace_wake_ready.next = self.pacing.wake_ready.val();
+        self.pacing.send.next = self.builder.command.done.val()
+            & (self.engine.command.code.val() == self.send_code.val());
+        self.pacing.send_conn.next = self.engine.command.conn.val();
+        self.pacing.send_length.next = bit_cast::<11, 32>(self.engine.command.a.val());
+        self.pace_sent.next = self.pacing.sent.val();
+        self.pace_sent_conn.next = self.pacing.sent_conn.val();
+        self.pace_sent_length.next = self.pacing.sent_length.val();
         // ------------------------------------------------------------ program, lights, trace
         self.engine.program_write.next = self.program_write.val();
         self.engine.program_address.next = self.program_address.val();

@@ -53,6 +53,14 @@ pub struct EthernetToe {
     pub report_conn: Signal<Out, Bits<10>>,
     pub report_kind: Signal<Out, Bits<6>>,
     pub report_value: Signal<Out, Bits<32>>,
+    pub pace_hold: Signal<In, Bit>,
+    pub pace_wake: Signal<In, Bit>,
+    pub pace_wake_conn: Signal<In, Bits<10>>,
+    pub pace_conn: Signal<Out, Bits<10>>,
+    pub pace_wake_ready: Signal<Out, Bit>,
+    pub pace_sent: Signal<Out, Bit>,
+    pub pace_sent_conn: Signal<Out, Bits<10>>,
+    pub pace_sent_length: Signal<Out, Bits<11>>,
     pub any_open: Signal<Out, Bit>,
     pub trace_valid: Signal<Out, Bit>,
     pub trace_pc: Signal<Out, Bits<12>>,
@@ -109,6 +117,14 @@ impl EthernetToe {
             report_conn: Default::default(),
             report_kind: Default::default(),
             report_value: Default::default(),
+            pace_hold: Default::default(),
+            pace_wake: Default::default(),
+            pace_wake_conn: Default::default(),
+            pace_conn: Default::default(),
+            pace_wake_ready: Default::default(),
+            pace_sent: Default::default(),
+            pace_sent_conn: Default::default(),
+            pace_sent_length: Default::default(),
             any_open: Default::default(),
             trace_valid: Default::default(),
             trace_pc: Default::default(),
@@ -197,6 +213,14 @@ impl Logic for EthernetToe {
         self.report_conn.next = self.endpoint.report_conn.val();
         self.report_kind.next = self.endpoint.report_kind.val();
         self.report_value.next = self.endpoint.report_value.val();
+        self.endpoint.pace_hold.next = self.pace_hold.val();
+        self.endpoint.pace_wake.next = self.pace_wake.val();
+        self.endpoint.pace_wake_conn.next = self.pace_wake_conn.val();
+        self.pace_conn.next = self.endpoint.pace_conn.val();
+        self.pace_wake_ready.next = self.endpoint.pace_wake_ready.val();
+        self.pace_sent.next = self.endpoint.pace_sent.val();
+        self.pace_sent_conn.next = self.endpoint.pace_sent_conn.val();
+        self.pace_sent_length.next = self.endpoint.pace_sent_length.val();
         self.any_open.next = self.endpoint.any_open.val();
         self.trace_valid.next = self.endpoint.trace_valid.val();
         self.trace_pc.next = self.endpoint.trace_pc.val();
@@ -353,6 +377,10 @@ impl Logic for SlipToe {
         self.report_conn.next = self.endpoint.report_conn.val();
         self.report_kind.next = self.endpoint.report_kind.val();
         self.report_value.next = self.endpoint.report_value.val();
+        // The line is slow enough: nobody paces.
+        self.endpoint.pace_hold.next = false;
+        self.endpoint.pace_wake.next = false;
+        self.endpoint.pace_wake_conn.next = bits::<10>(0);
         self.any_open.next = self.endpoint.any_open.val();
         self.trace_valid.next = self.endpoint.trace_valid.val();
         self.trace_pc.next = self.endpoint.trace_pc.val();

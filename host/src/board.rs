@@ -133,11 +133,13 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
             reset, tick, rx_dv, rx_er, rxd, counter_address,
             command_valid, command_ports, command_ip, command_owner, command_option,
             program_write, program_address, program_data,
-            key_write, key_word, key_data
+            key_write, key_word, key_data,
+            pace_hold, pace_wake, pace_wake_conn
         ],
         out: [
             tx_en, tx_er, txd, counter_data, counter_lost, command_ready, key_ready, any_open,
             report_valid, report_conn, report_kind, report_value,
+            pace_conn, pace_wake_ready, pace_sent, pace_sent_conn, pace_sent_length,
             trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
             trace_store, trace_store_conn, trace_operand, trace_data
         ],
@@ -209,6 +211,30 @@ struct ReportPins {
     value: PortId,
 }
 
+/// Decides when a connection's text may leave ([`toe_hdl::tcp::pacing`]). It is asked once a cycle.
+pub trait Pacer {
+    /// A segment of so many bytes of text of this connection leaves in this cycle.
+    fn sent(&mut self, cycle: u64, conn: u16, length: u16);
+    /// Its new text is held now.
+    fn holds(&mut self, cycle: u64, conn: u16) -> bool;
+    /// A connection that is let go and was not told of so far; the same until [`Pacer::woken`].
+    fn wakes(&mut self, cycle: u64) -> Option<u16>;
+    /// The engine knows.
+    fn woken(&mut self, conn: u16);
+}
+
+/// The ports of [`SimulatedBoard::set_pacer`].
+struct PacerPins {
+    conn: PortId,
+    hold: PortId,
+    wake: PortId,
+    wake_conn: PortId,
+    wake_ready: PortId,
+    sent: PortId,
+    sent_conn: PortId,
+    sent_length: PortId,
+}
+
 /// Cycles in which blocks clear their memories after a reset, with 16 for each connection; until then frames may be dropped.
 const AWAKE: usize = 256;
 
@@ -218,6 +244,7 @@ pub struct SimulatedBoard {
     pins: Pins,
     trace: Option<EngineTrace>,
     reports: Option<(ReportPins, Vec<Report>)>,
+    pacer: Option<(PacerPins, Box<dyn Pacer>)>,
     /// Cycles it takes to wake.
     awake: usize,
 }
@@ -265,6 +292,7 @@ impl SimulatedBoard {
             pins,
             trace: None,
             reports: None,
+            pacer: None,
             awake: AWAKE + 16 * config.connections,
         };
         board.wake();
@@ -367,6 +395,26 @@ impl SimulatedBoard {
             value: p("report_value")?,
         };
         self.reports = Some((pins, vec![]));
+        Ok(())
+    }
+
+    /// From here on a pacer decides when text may leave.
+    ///
+    /// # Errors
+    /// When the machine has no ports for one.
+    pub fn set_pacer(&mut self, pacer: impl Pacer + 'static) -> Result<()> {
+        let p = |name: &str| self.board.machine.port(name);
+        let pins = PacerPins {
+            conn: p("pace_conn")?,
+            hold: p("pace_hold")?,
+            wake: p("pace_wake")?,
+            wake_conn: p("pace_wake_conn")?,
+            wake_ready: p("pace_wake_ready")?,
+            sent: p("pace_sent")?,
+            sent_conn: p("pace_sent_conn")?,
+            sent_length: p("pace_sent_length")?,
+        };
+        self.pacer = Some((pins, Box::new(pacer)));
         Ok(())
     }
 
@@ -501,7 +549,28 @@ impl Board for SimulatedBoard {
     #[inline]
     fn cycle(&mut self) {
         let cycle = self.cycles();
+        let mut woken = None;
+        if let Some((pins, pacer)) = &mut self.pacer {
+            let machine = &mut self.board.machine;
+            let conn = machine.peek(pins.conn) as u16;
+            machine.poke(pins.hold, pacer.holds(cycle, conn).into());
+            let wakes = pacer.wakes(cycle);
+            machine.poke(pins.wake, wakes.is_some().into());
+            machine.poke(pins.wake_conn, wakes.unwrap_or(0).into());
+            machine.eval();
+            woken = wakes.filter(|_| machine.peek(pins.wake_ready) == 1);
+        }
         self.board.cycle();
+        if let Some((pins, pacer)) = &mut self.pacer {
+            let machine = &self.board.machine;
+            if machine.peek(pins.sent) == 1 {
+                let conn = machine.peek(pins.sent_conn) as u16;
+                pacer.sent(cycle, conn, machine.peek(pins.sent_length) as u16);
+            }
+            if let Some(conn) = woken {
+                pacer.woken(conn);
+            }
+        }
         if let Some(trace) = &mut self.trace {
             trace.sample(&*self.board.machine, cycle);
         }

@@ -46,6 +46,7 @@ struct Settings {
     syn_cookies: bool,
     per_source: Option<usize>,
     ecn: bool,
+    pacing: bool,
     delayed_ack: bool,
     ethernet: bool,
     program_words: usize,
@@ -144,6 +145,7 @@ impl Default for Settings {
             syn_cookies: c.syn_cookies,
             per_source: c.per_source,
             ecn: c.ecn,
+            pacing: c.pacing,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
             program_words: c.program_words,
@@ -190,6 +192,7 @@ impl From<Settings> for ToeConfig {
             syn_cookies: s.syn_cookies,
             per_source: s.per_source,
             ecn: s.ecn,
+            pacing: s.pacing,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
             program_words: s.program_words,
@@ -343,6 +346,8 @@ syn_cookies = {}
 # per_source = {}
 # Explicit congestion notification (RFC 3168) with those who ask for it.
 ecn = {}
+# A pacer of your own logic may hold a connection's text, through the ports pace_...
+pacing = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
@@ -350,7 +355,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale, ECN and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.pacing, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -370,7 +375,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\npacing = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -401,6 +406,7 @@ mod tests {
             syn_cookies: false,
             per_source: Some(3),
             ecn: false,
+            pacing: false,
             delayed_ack: false,
             ethernet: false,
             program_words: 4096,

@@ -396,6 +396,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::TX_SACK => ("tx_sack", true),
         cmd::TX_PIPE => ("tx_pipe", false),
         cmd::TX_MARK => ("tx_mark", true),
+        cmd::TX_NEXT => ("tx_next", true),
         cmd::REPORT => ("report", false),
         cmd::SCALE => ("scale", true),
         cmd::ECN => ("ecn", false),

@@ -202,7 +202,7 @@ pub mod vector {
     pub const SEGMENT: u16 = 12;
 }
 
-/// Command codes (`dst` of [`Op::Cmd`]). Bits 5:3 choose the block.
+/// Command codes (`dst` of [`Op::Cmd`]). Bits 5:3 choose the block, but for the last of them.
 pub mod cmd {
     pub const SETCONN: u8 = 0x00;
     pub const COUNT: u8 = 0x01;
@@ -244,6 +244,8 @@ pub mod cmd {
     pub const REPORT: u8 = 0x3A;
     /// Sets and clears marks of the connection ([`super::mark`]).
     pub const ECN: u8 = 0x38;
+    /// `TX_PEEK` for what a pacer may hold ([`crate::tcp::pacing`]): while it does there is no descriptor, and `RESULT` is not zero if there is one all the same.
+    pub const TX_NEXT: u8 = 0x3B;
 }
 
 /// A connection's marks of ECN (RFC 3168), which the builder keeps: `imm` of [`cmd::ECN`] has those to be set, and three bits higher those to be cleared. `RX_INIT` clears all. What an event sends behind a count of `Retransmit` or `ZeroWindowProbe` is no new text.

@@ -8,6 +8,7 @@ pub mod gates;
 pub mod isa;
 pub mod keyed_hash;
 pub mod model;
+pub mod pacing;
 pub mod parser;
 pub mod piped_memory;
 pub mod program;

@@ -198,6 +198,9 @@ struct Registers {
     command_first: Bit,
     a: Bits<32>,
     b: Bits<16>,
+    // a pacer holds it; and what there is, for that, is not told
+    hold: Bit,
+    masked: Bit,
     // the job under way
     owned: Bit,
     low: Bits<16>,
@@ -247,10 +250,12 @@ struct Registers {
 pub struct TxRing {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// Commands `TX_INIT` to `TX_MARK`; without a scoreboard the last three do nothing and are answered not `ok`. `mss` is 1 to 2047; the `a` of `TX_PEEK` counts modulo 32; the `a` of `TX_FREE` lies from una
+    /// Commands `TX_INIT` to `TX_MARK` and `TX_NEXT`, which is `TX_PEEK` where `hold` counts; without a scoreboard the last three do nothing and are answered not `ok`. `mss` is 1 to 2047; the `a` of `TX_PEEK` counts modulo 32; the `a` of `TX_FREE` lies from una
     /// to one past wr_nxt (a FIN); the `a` of `TX_RECUT` between 0 and the head's length, both excluded;
     /// the `b` of `TX_PIPE` is at most the number of descriptors; the `a` of `TX_MARK` counts modulo 32.
     pub command: CommandIn,
+    /// A pacer holds the connection on the bus ([`super::pacing`]): `TX_NEXT` tells of no descriptor, `TX_CUT` is refused. Late by two cycles.
+    pub hold: Signal<In, Bit>,
     /// How much may be written: held with `query_conn` until `query_done`, with which `writable` has a meaning. Not during a burst.
     pub query_valid: Signal<In, Bit>,
     pub query_conn: Signal<In, Bits<10>>,
@@ -294,6 +299,7 @@ pub struct TxRing {
     addressed: Signal<Local, Bit>,
     is_init: Signal<Local, Bit>,
     is_peek: Signal<Local, Bit>,
+    is_next: Signal<Local, Bit>,
     is_cut: Signal<Local, Bit>,
     is_free: Signal<Local, Bit>,
     is_recut: Signal<Local, Bit>,
@@ -417,6 +423,7 @@ impl TxRing {
             clock: Default::default(),
             reset: Default::default(),
             command: Default::default(),
+            hold: Default::default(),
             query_valid: Default::default(),
             query_conn: Default::default(),
             query_done: Default::default(),
@@ -453,6 +460,7 @@ impl TxRing {
             addressed: Default::default(),
             is_init: Default::default(),
             is_peek: Default::default(),
+            is_next: Default::default(),
             is_cut: Default::default(),
             is_free: Default::default(),
             is_recut: Default::default(),
@@ -566,7 +574,8 @@ impl Logic for TxRing {
 
         // ------------------------------------------------ decode
         self.is_init.next = self.command.code.val() == bits::<6>(0x18);
-        self.is_peek.next = self.command.code.val() == bits::<6>(0x19);
+        self.is_next.next = self.command.code.val() == bits::<6>(0x3B);
+        self.is_peek.next = (self.command.code.val() == bits::<6>(0x19)) | self.is_next.val();
         self.is_cut.next = self.command.code.val() == bits::<6>(0x1A);
         self.is_free.next = self.command.code.val() == bits::<6>(0x1B);
         self.is_recut.next = self.command.code.val() == bits::<6>(0x1C);
@@ -576,8 +585,8 @@ impl Logic for TxRing {
             self.with_scoreboard.val() & (self.command.code.val() == bits::<6>(0x1E));
         self.is_mark.next =
             self.with_scoreboard.val() & (self.command.code.val() == bits::<6>(0x1F));
-        self.addressed.next =
-            self.command.valid.val() & (self.command.code.val().get_bits::<3>(3) == bits::<3>(3));
+        self.addressed.next = self.command.valid.val()
+            & ((self.command.code.val().get_bits::<3>(3) == bits::<3>(3)) | self.is_next.val());
         // A re-cut borrows the registers of the burst.
         self.choose_command.next =
             self.addressed.val() & (!self.is_recut.val() | !self.r.q.val().active);
@@ -592,6 +601,7 @@ impl Logic for TxRing {
                 !self.choose_start.val() & self.query_valid.val() & !self.r.q.val().command_first;
         }
         self.r.d.next.command_first = false;
+        self.r.d.next.hold = self.hold.val();
         self.r.d.next.a = self.command.a.val();
         self.r.d.next.b = bit_cast::<16, 32>(self.command.b.val());
         self.b_five.next = bit_cast::<5, 16>(self.r.q.val().b);
@@ -605,7 +615,8 @@ impl Logic for TxRing {
         if self.with_shorter.val() & self.is_cut.val() {
             self.most.next = bits::<5>(13);
         }
-        self.room.next = self.r.q.val().used < self.most.val();
+        self.room.next =
+            (self.r.q.val().used < self.most.val()) & !(self.is_cut.val() & self.r.q.val().hold);
         self.b_mss.next = bit_cast::<11, 16>(self.r.q.val().b);
         self.shortens.next =
             self.with_shorter.val() & self.is_recut.val() & !self.r.q.val().a.any();
@@ -1040,8 +1051,12 @@ impl Logic for TxRing {
             State::Tail => {
                 self.r.d.next.used = self.used_now.val();
                 self.r.d.next.tail = self.tail_now.val();
+                self.r.d.next.masked = (self.a_five.val() < self.used_now.val())
+                    & self.is_next.val()
+                    & self.r.q.val().hold;
                 self.r.d.next.exists = (self.a_five.val() < self.used_now.val())
-                    & (self.is_peek.val() | self.is_mark.val());
+                    & (self.is_peek.val() | self.is_mark.val())
+                    & !(self.is_next.val() & self.r.q.val().hold);
                 self.r.d.next.open = self.r.q.val().mid_read;
                 if self.r.q.val().owned {
                     self.r.d.next.open = self.r.q.val().w_len;
@@ -1089,6 +1104,9 @@ impl Logic for TxRing {
                     // What a burst still adds to is no tail yet.
                     if !(self.r.q.val().owned & self.r.q.val().more) {
                         self.command.result.next = bit_cast::<32, 11>(self.r.q.val().open);
+                    }
+                    if self.r.q.val().masked {
+                        self.command.result.next = bits::<32>(1);
                     }
                 }
                 self.r.d.next.state = State::Idle;
@@ -1457,6 +1475,8 @@ mod tests {
         imm: u64,
         since: u64,
         descriptors: usize,
+        /// A pacer holds the connection, for as long as the command lasts.
+        hold: bool,
     }
 
     /// Drives a ring with writers and commands at random and holds it against the models.
@@ -1613,6 +1633,11 @@ mod tests {
                     },
                 }
             }
+            let hold = rng.random_bool(0.3);
+            if code == cmd::TX_PEEK && rng.random() {
+                code = cmd::TX_NEXT;
+            }
+            uut.hold.next = hold;
             uut.command.code.next = (code as u64).into();
             uut.command.conn.next = (conn as u64).into();
             uut.command.a.next = (a as u64).into();
@@ -1626,6 +1651,7 @@ mod tests {
                 imm,
                 since: self.cycle,
                 descriptors: model.descriptors.len(),
+                hold,
             });
         }
 
@@ -1838,7 +1864,15 @@ mod tests {
                     };
                     "init"
                 }
-                cmd::TX_PEEK => {
+                // One that is closed while it is asked for counts or not.
+                cmd::TX_NEXT if issued.hold && (a as usize) < used => {
+                    assert!(!ok, "{at}");
+                    if (a as usize) < issued.descriptors {
+                        assert_eq!(result, 1, "{at}");
+                    }
+                    "held back"
+                }
+                cmd::TX_PEEK | cmd::TX_NEXT => {
                     if ok {
                         let (length, psh) = model.descriptors[a as usize];
                         assert_eq!(result, length as u64 | (psh as u64) << 16, "{at}");
@@ -1855,6 +1889,10 @@ mod tests {
                         assert_eq!(result, model.open() as u64, "{at}");
                         "peek, nothing"
                     }
+                }
+                cmd::TX_CUT if issued.hold => {
+                    assert!(!ok, "{at}");
+                    "cut, held back"
                 }
                 cmd::TX_CUT => {
                     let open = model.open();
@@ -2042,6 +2080,8 @@ mod tests {
                 "post in a burst",
                 "peek",
                 "cut",
+                "held back",
+                "cut, held back",
                 "free",
                 "recut",
                 "init",

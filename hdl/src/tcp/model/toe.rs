@@ -13,7 +13,7 @@ use crate::tcp::isa::{cmd, mark, notify, pending, seg};
 use crate::tcp::keyed_hash;
 use crate::tcp::program::host::{ConnectionOption, OPEN_WITH_ECN};
 use crate::tcp::scale;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// All that the engine commands. Waits are what the blocks' doc comments plan, to the cycle only where hardware was compared.
 #[derive(Clone, Debug)]
@@ -30,6 +30,9 @@ pub struct Blocks {
     pub marks: Vec<u8>,
     /// What this event sends is no new text.
     again: bool,
+    /// Built for a pacer; the connections that it holds.
+    pacing: bool,
+    held: BTreeSet<u16>,
     pub table: Table,
     pub rx: RxRing,
     pub tx: TxRing,
@@ -96,7 +99,8 @@ impl Coprocessors for Blocks {
             b,
         } = request;
         // A new connection's number is only known after ALLOC, so nothing that names one may come with a number out of range; and an entry in TIME-WAIT has neither buffers nor application.
-        let bufferless = code < cmd::RX_INIT && code != cmd::NOTIFY || code >= cmd::OUT;
+        let bufferless =
+            code < cmd::RX_INIT && code != cmd::NOTIFY || code >= cmd::OUT && code != cmd::TX_NEXT;
         let known = if bufferless {
             self.timers.len()
         } else {
@@ -237,7 +241,19 @@ impl Coprocessors for Blocks {
                 self.tx.init(conn, a, b as u16);
                 no()
             }
-            cmd::TX_PEEK => match self.tx.peek(conn, a) {
+            cmd::TX_NEXT if !self.pacing => {
+                self.complaints.push("TX_NEXT without pacing".into());
+                no()
+            }
+            cmd::TX_NEXT if self.held.contains(&conn) => {
+                let some = self.tx.peek(conn, a).is_some();
+                Answer {
+                    ok: false,
+                    ..yes(if some { 1 } else { self.tx.tail(conn).into() }, 0)
+                }
+            }
+            cmd::TX_CUT if self.held.contains(&conn) => no(),
+            cmd::TX_PEEK | cmd::TX_NEXT => match self.tx.peek(conn, a) {
                 Some(d) => yes(
                     u32::from(d.length) | u32::from(d.psh) << 16,
                     u32::from(d.sum),
@@ -460,6 +476,8 @@ impl ModelToe {
                 ecn: config.ecn,
                 marks: vec![0; entries],
                 again: false,
+                pacing: config.pacing,
+                held: BTreeSet::new(),
                 table: Table::new(config),
                 rx: RxRing::new(n, config.rx_ring_bytes),
                 tx: TxRing::new(n, config.tx_ring_bytes, config.icmp_errors),
@@ -753,6 +771,18 @@ impl ModelToe {
     pub fn host_abort(&mut self, conn: u16) {
         self.blocks.attached[conn as usize].closed = true;
         self.blocks.events.post(conn, pending::ABORT);
+    }
+
+    // ---- a pacer -----------------------------------------------------------------------------
+
+    /// From here on a pacer holds the connection's new text, or no longer: then it says so ([`crate::tcp::pacing`]).
+    pub fn hold(&mut self, conn: u16, hold: bool) {
+        let b = &mut self.blocks;
+        if !hold && b.held.remove(&conn) {
+            b.events.post(conn, pending::WRITTEN);
+        } else if hold && b.pacing {
+            b.held.insert(conn);
+        }
     }
 
     /// A counter.

@@ -9,6 +9,7 @@
 //! again and again; now only in the first flight, of which the SYN's round trip is all that is known. PTO begins where RTO does, with the first segment that is outstanding and with each ACK of something new; RFC 8985 section 7.2
 //! begins it with each new segment, too, which would cost every segment two cycles: here a segment that follows more than a round trip after the one before may be taken for a tail too early. One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
+use super::transmit::next;
 use super::words::*;
 use super::{constant, dup, none, state, timer};
 use crate::config::ToeConfig;
@@ -43,7 +44,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ld(SND_NXT).xor(SND_MAX).or_not_zero(A);
     a.when(A).br(".alone");
     a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
-    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.cmd_a(next(config), TX_INDEX);
     a.unless(OK).br(".last");
     a.ldi(0xFFF).and(RESULT).add(SND_NXT).sub(SND_UNA);
     a.rsb(SND_WND).sign(A);

@@ -1,5 +1,6 @@
 //! The retransmission timer, back-off, zero-window probes, giving up (RFC 6298 section 5, RFC 9293 sections 3.8.1, 3.8.3, 3.8.6.1).
 use super::marks::*;
+use super::transmit::forced;
 use super::words::*;
 use super::{constant, dup, flags, none, state, timer, zero};
 use crate::config::ToeConfig;
@@ -63,7 +64,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
     a.note("RFC 6298 section 5.4: the earliest segment not acknowledged");
     a.set(FORCE);
-    a.br("output_now");
+    a.br(forced(config));
 
     if config.complete() {
         a.label("syn_timeout");
@@ -113,9 +114,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).st(T0);
     a.cmd_a(cmd::TX_PEEK, TX_INDEX);
     a.ldi(0xFFF).and(RESULT).xor(T0).zero(A);
-    a.when(A).br("output");
+    a.when(A).br(forced(config));
     a.cmd_a(cmd::TX_RECUT, T0);
-    a.br("output");
+    a.br(forced(config));
 
     if config.complete() {
         rest(a, config);

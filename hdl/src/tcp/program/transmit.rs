@@ -9,11 +9,14 @@ use crate::tcp::isa::{cmd, out};
 
 /// Every event's end: data, else FIN, else the ACK asked for, else nothing.
 pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
+    // What a pacer holds is as if it were not there, and the tail is not cut; RESULT keeps the FIN behind it.
+    let next = next(config);
     a.label("output");
     a.when(BUSY).br("busy");
     a.label("output_now");
-    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.cmd_a(next, TX_INDEX);
     a.when(OK).br("descriptor");
+    a.label("output_nothing");
     a.ld(RESULT).not_zero(B);
     a.ldi(flags::CLOSE).and(FLAGS).not_zero(C);
     a.when(B).br("tail");
@@ -41,6 +44,14 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.count(Cause::PureAckOut.number());
     a.done();
 
+    if config.pacing {
+        a.label("output_forced")
+            .note("what a timer sends a pacer does not hold");
+        a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+        a.when(OK).br("descriptor");
+        a.br("output_nothing");
+    }
+
     a.label("busy")
         .note("the line is taken for longer than an event lasts: come again. Nothing would leave sooner, other connections get their turn, and an ACK can go with data");
     a.when(AGAIN).br("again");
@@ -63,7 +74,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     }
     a.unless(A).br("acknowledge");
     a.cmd(cmd::TX_CUT);
-    a.cmd_a(cmd::TX_PEEK, TX_INDEX);
+    a.cmd_a(next, TX_INDEX);
     a.unless(OK).br("acknowledge");
 
     a.label("descriptor");
@@ -218,6 +229,24 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     zero(a, T_LEN);
     zero(a, T_SUM);
     a.br("emit");
+}
+
+/// Where what a timer sends goes on.
+pub(super) fn forced(config: &ToeConfig) -> &'static str {
+    if config.pacing {
+        "output_forced"
+    } else {
+        "output_now"
+    }
+}
+
+/// Asks for the next descriptor to be sent, which a pacer may hold.
+pub(super) fn next(config: &ToeConfig) -> u8 {
+    if config.pacing {
+        cmd::TX_NEXT
+    } else {
+        cmd::TX_PEEK
+    }
 }
 
 /// Where the segment goes.

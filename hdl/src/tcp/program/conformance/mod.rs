@@ -24,6 +24,7 @@ mod icmp;
 mod last_ack;
 mod listen;
 mod options;
+mod pacing;
 mod reports;
 mod rto;
 mod scale;
