@@ -188,6 +188,17 @@ impl Logic for Ecp5Bare {
         self.toe.program_data.next = self.i.q.val().program_data;
         self.toe.key_write.next = self.i.q.val().key_write;
         self.toe.key_word.next = self.i.q.val().key_word;
+        // No pins are left for the host's streams.
+        self.toe.host.take_valid.next = false;
+        self.toe.host.take_read.next = bits::<16>(0);
+        self.toe.host.take_write.next = bits::<16>(0);
+        self.toe.host.take_close.next = false;
+        self.toe.host.take_abort.next = false;
+        self.toe.host.rx_ready.next = false;
+        self.toe.host.tx_valid.next = false;
+        self.toe.host.tx_data.next = bits::<8>(0);
+        self.toe.host.wake_valid.next = false;
+        self.toe.host.wake_conn.next = bits::<10>(0);
         self.toe.pace_hold.next = self.i.q.val().program_address.get_bit(0);
         self.toe.pace_wake.next = self.i.q.val().program_address.get_bit(1);
         self.toe.pace_wake_conn.next = self.i.q.val().program_address.get_bits::<10>(2);

@@ -119,6 +119,8 @@ pub struct ToeConfig {
     pub ecn: bool,
     /// A pacer may hold a connection's new text, through the ports `pace_…` ([`crate::tcp::pacing`]). Without one its port `pace_hold` is low.
     pub pacing: bool,
+    /// The host is an application, owner 3, by the port `host` of [`crate::toe::EthernetToe`] ([`crate::app`]): logic outside reads, writes, closes and aborts its connections there. Else what owner 3 has nobody serves.
+    pub host_port: bool,
 }
 
 impl Default for ToeConfig {
@@ -158,6 +160,7 @@ impl Default for ToeConfig {
             per_source: None,
             ecn: true,
             pacing: true,
+            host_port: false,
         }
     }
 }

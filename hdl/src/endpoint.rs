@@ -96,6 +96,9 @@ pub struct Endpoint {
     pub report_kind: Signal<Out, Bits<6>>,
     pub report_value: Signal<Out, Bits<32>>,
 
+    /// The host as an application, owner 3: a stream each way for each connection, with [`ToeConfig::host_port`].
+    pub host: AppOut,
+
     // A pacer's ([`crate::tcp::pacing`]): whose event the engine is at, and if its new text is held; whom to ask again, held until `pace_wake_ready`; what leaves.
     pub pace_hold: Signal<In, Bit>,
     pub pace_wake: Signal<In, Bit>,
@@ -194,6 +197,7 @@ impl Endpoint {
             report_conn: Default::default(),
             report_kind: Default::default(),
             report_value: Default::default(),
+            host: Default::default(),
             pace_hold: Default::default(),
             pace_wake: Default::default(),
             pace_wake_conn: Default::default(),
@@ -237,7 +241,7 @@ impl Endpoint {
                 &program.shared,
                 program.far,
             ),
-            switch: Switch::new(config.connections),
+            switch: Switch::new(config.connections).with_host(config.host_port),
             echo: Default::default(),
             discard: Default::default(),
             chargen: Chargen::new(config.connections),
@@ -520,6 +524,7 @@ impl Logic for Endpoint {
         AppOut::join(&mut self.switch.app0, &mut self.echo.app);
         AppOut::join(&mut self.switch.app1, &mut self.discard.app);
         AppOut::join(&mut self.switch.app2, &mut self.chargen.app);
+        AppOut::link(&mut self.host, &mut self.switch.app3);
         // ------------------------------------------------------------ segments out
         self.tx_ring.builder_busy.next = self.builder.busy.val();
         self.tx_ring.read_conn.next = self.builder.read_conn.val();

@@ -6,6 +6,7 @@
 //! `testbench/tests/lockstep_whole.rs`.
 use rust_hdl::prelude::*;
 
+use crate::app::AppOut;
 use crate::config::{ConfigError, ToeConfig};
 use crate::endpoint::Endpoint;
 use crate::link::mac_rx::MacRx;
@@ -53,6 +54,7 @@ pub struct EthernetToe {
     pub report_conn: Signal<Out, Bits<10>>,
     pub report_kind: Signal<Out, Bits<6>>,
     pub report_value: Signal<Out, Bits<32>>,
+    pub host: AppOut,
     pub pace_hold: Signal<In, Bit>,
     pub pace_wake: Signal<In, Bit>,
     pub pace_wake_conn: Signal<In, Bits<10>>,
@@ -117,6 +119,7 @@ impl EthernetToe {
             report_conn: Default::default(),
             report_kind: Default::default(),
             report_value: Default::default(),
+            host: Default::default(),
             pace_hold: Default::default(),
             pace_wake: Default::default(),
             pace_wake_conn: Default::default(),
@@ -213,6 +216,7 @@ impl Logic for EthernetToe {
         self.report_conn.next = self.endpoint.report_conn.val();
         self.report_kind.next = self.endpoint.report_kind.val();
         self.report_value.next = self.endpoint.report_value.val();
+        AppOut::link(&mut self.host, &mut self.endpoint.host);
         self.endpoint.pace_hold.next = self.pace_hold.val();
         self.endpoint.pace_wake.next = self.pace_wake.val();
         self.endpoint.pace_wake_conn.next = self.pace_wake_conn.val();
@@ -377,6 +381,17 @@ impl Logic for SlipToe {
         self.report_conn.next = self.endpoint.report_conn.val();
         self.report_kind.next = self.endpoint.report_kind.val();
         self.report_value.next = self.endpoint.report_value.val();
+        // Its applications are those inside.
+        self.endpoint.host.take_valid.next = false;
+        self.endpoint.host.take_read.next = bits::<16>(0);
+        self.endpoint.host.take_write.next = bits::<16>(0);
+        self.endpoint.host.take_close.next = false;
+        self.endpoint.host.take_abort.next = false;
+        self.endpoint.host.rx_ready.next = false;
+        self.endpoint.host.tx_valid.next = false;
+        self.endpoint.host.tx_data.next = bits::<8>(0);
+        self.endpoint.host.wake_valid.next = false;
+        self.endpoint.host.wake_conn.next = bits::<10>(0);
         // The line is slow enough: nobody paces.
         self.endpoint.pace_hold.next = false;
         self.endpoint.pace_wake.next = false;

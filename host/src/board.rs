@@ -134,12 +134,14 @@ fn rust_machine(config: &ToeConfig) -> Result<Box<dyn Machine>> {
             command_valid, command_ports, command_ip, command_owner, command_option,
             program_write, program_address, program_data,
             key_write, key_word, key_data,
-            pace_hold, pace_wake, pace_wake_conn
+            pace_hold, pace_wake, pace_wake_conn,
+            host.take_valid, host.take_read, host.take_write, host.take_close, host.take_abort, host.rx_ready, host.tx_valid, host.tx_data, host.wake_valid, host.wake_conn
         ],
         out: [
             tx_en, tx_er, txd, counter_data, counter_lost, command_ready, key_ready, any_open,
             report_valid, report_conn, report_kind, report_value,
             pace_conn, pace_wake_ready, pace_sent, pace_sent_conn, pace_sent_length,
+            host.offer_valid, host.offer_conn, host.offer_readable, host.offer_writable, host.offer_fin, host.offer_new, host.rx_valid, host.rx_data, host.tx_ready, host.wake_ready,
             trace_pc, trace_valid, trace_event, trace_kind, trace_conn, trace_done,
             trace_store, trace_store_conn, trace_operand, trace_data
         ],

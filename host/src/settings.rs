@@ -47,6 +47,7 @@ struct Settings {
     per_source: Option<usize>,
     ecn: bool,
     pacing: bool,
+    host_port: bool,
     delayed_ack: bool,
     ethernet: bool,
     program_words: usize,
@@ -146,6 +147,7 @@ impl Default for Settings {
             per_source: c.per_source,
             ecn: c.ecn,
             pacing: c.pacing,
+            host_port: c.host_port,
             delayed_ack: c.delayed_ack,
             ethernet: c.ethernet,
             program_words: c.program_words,
@@ -193,6 +195,7 @@ impl From<Settings> for ToeConfig {
             per_source: s.per_source,
             ecn: s.ecn,
             pacing: s.pacing,
+            host_port: s.host_port,
             delayed_ack: s.delayed_ack,
             ethernet: s.ethernet,
             program_words: s.program_words,
@@ -348,6 +351,8 @@ syn_cookies = {}
 ecn = {}
 # A pacer of your own logic may hold a connection's text, through the ports pace_...
 pacing = {}
+# Your own logic may serve connections of its own, through the ports host_...
+host_port = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
@@ -355,7 +360,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale, ECN and the keyed hash.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.pacing, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.pacing, c.host_port, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -375,7 +380,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\npacing = false\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\npacing = false\nhost_port = true\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -407,6 +412,7 @@ mod tests {
             per_source: Some(3),
             ecn: false,
             pacing: false,
+            host_port: true,
             delayed_ack: false,
             ethernet: false,
             program_words: 4096,

@@ -11,11 +11,11 @@
 //! **No wake is lost.** The bit in the status is cleared before the rings are asked: what comes later puts the connection in again, what came before is seen. Who changes a status reads it in the cycle before;
 //! the command bus is never kept waiting, so a turn or an application's wake that the bus comes between reads again.
 //!
-//! A connection without space or bytes is not in the queue: none waits for another's peer. A connection of owner 3 (the host) is noted, but gets no offers here: its turn ends after 2 cycles.
+//! A connection without space or bytes is not in the queue: none waits for another's peer. Where it is built without a port for the host, a connection of owner 3 is noted, but gets no offers: its turn ends after 2 cycles.
 //!
 //! **Latency.** `NOTIFY` 2 cycles, 4 right behind a ring's answer, which stands in a register before it is noted; after a reset the status is cleared first, a cycle a connection. With the queue empty, from `NOTIFY` to the query 5 cycles, from a ring's answer 6, from `wake_valid` 5 to 8.
 //! A turn: 3 cycles (4 alone), the longer query, the application's answer, and the longer burst from the cycle after its start to `burst_done`; more for the cycles of the bus. An event posted: until it is accepted.
-//! A `wake` is taken between two turns, the applications in turn: within four. **Throughput.** A byte in and a byte out a cycle, [`TURN`] at most a turn.
+//! A `wake` is taken between two turns, the applications in turn: within four, the host's within eight. **Throughput.** A byte in and a byte out a cycle, [`TURN`] at most a turn.
 //! **Abort.** After `CLOSED` or `RESET` the next turn forgets the connection and posts `released`; a burst under way ends first.
 use super::AppOut;
 use crate::memory::Memory;
@@ -79,8 +79,9 @@ struct Registers {
     last: Bits<11>,
     /// The queue's first id is read.
     loaded: Bit,
-    /// The application whose wake may be taken; 3: none, so that turns come between.
+    /// The application whose wake may be taken; 3: every other time the host's, else none, so that turns come between.
     whose: Bits<2>,
+    host_next: Bit,
     conn: Bits<10>,
     owner: Bits<2>,
     fin: Bit,
@@ -138,6 +139,8 @@ pub struct Switch {
     pub app0: AppOut,
     pub app1: AppOut,
     pub app2: AppOut,
+    /// The host's, if the switch is built for it.
+    pub app3: AppOut,
 
     /// A connection is open.
     pub any_open: Signal<Out, Bit>,
@@ -177,6 +180,8 @@ pub struct Switch {
     is_0: Signal<Local, Bit>,
     is_1: Signal<Local, Bit>,
     is_2: Signal<Local, Bit>,
+    is_3: Signal<Local, Bit>,
+    host_woken: Signal<Local, Bit>,
     offering: Signal<Local, Bit>,
     readable: Signal<Local, Bits<16>>,
     writable: Signal<Local, Bits<16>>,
@@ -193,6 +198,7 @@ pub struct Switch {
     tx_data: Signal<Local, Bits<8>>,
 
     // Bits that are always zero cost nothing.
+    with_host: Constant<Bit>,
     id_mask: Constant<Bits<10>>,
     count_mask: Constant<Bits<11>>,
     last_conn: Constant<Bits<10>>,
@@ -244,6 +250,7 @@ impl Switch {
             app0: Default::default(),
             app1: Default::default(),
             app2: Default::default(),
+            app3: Default::default(),
             any_open: Default::default(),
             r: Default::default(),
             status: Memory::new(connections.max(2)),
@@ -279,6 +286,8 @@ impl Switch {
             is_0: Default::default(),
             is_1: Default::default(),
             is_2: Default::default(),
+            is_3: Default::default(),
+            host_woken: Default::default(),
             offering: Default::default(),
             readable: Default::default(),
             writable: Default::default(),
@@ -293,6 +302,7 @@ impl Switch {
             rx_ready: Default::default(),
             tx_valid: Default::default(),
             tx_data: Default::default(),
+            with_host: Constant::new(false),
             id_mask: Constant::new((connections as u64 - 1).into()),
             count_mask: Constant::new((2 * connections as u64 - 1).into()),
             last_conn: Constant::new((connections as u64 - 1).into()),
@@ -306,6 +316,15 @@ impl Switch {
             open_kind: Constant::new((isa::notify::OPEN as u64).into()),
             fin_kind: Constant::new((isa::notify::PEER_FIN as u64).into()),
         }
+    }
+}
+
+impl Switch {
+    /// With a port for the host, or without.
+    #[must_use]
+    pub fn with_host(mut self, host: bool) -> Self {
+        self.with_host = Constant::new(host);
+        self
     }
 }
 
@@ -324,6 +343,7 @@ impl Logic for Switch {
         self.is_0.next = self.r.q.val().owner == bits::<2>(0);
         self.is_1.next = self.r.q.val().owner == bits::<2>(1);
         self.is_2.next = self.r.q.val().owner == bits::<2>(2);
+        self.is_3.next = self.with_host.val() & (self.r.q.val().owner == bits::<2>(3));
         self.readable_high.next = self.rx_readable.val().get_bits::<5>(11);
         self.writable_high.next = self.tx_writable.val().get_bits::<5>(11);
         self.readable_low.next = bit_cast::<11, 16>(self.rx_readable.val());
@@ -372,6 +392,16 @@ impl Logic for Switch {
             self.tx_valid.next = self.app2.tx_valid.val();
             self.tx_data.next = self.app2.tx_data.val();
         }
+        if self.is_3.val() {
+            self.taken.next = self.offering.val() & self.app3.take_valid.val();
+            self.take_read.next = bit_cast::<12, 16>(self.app3.take_read.val());
+            self.take_write.next = bit_cast::<12, 16>(self.app3.take_write.val());
+            self.take_close.next = self.app3.take_close.val();
+            self.take_abort.next = self.app3.take_abort.val();
+            self.rx_ready.next = self.app3.rx_ready.val();
+            self.tx_valid.next = self.app3.tx_valid.val();
+            self.tx_data.next = self.app3.tx_data.val();
+        }
         self.rx_start_now.next = self.taken.val() & self.take_read.val().any();
         self.tx_start_now.next = self.taken.val() & self.take_write.val().any();
 
@@ -416,6 +446,13 @@ impl Logic for Switch {
         if self.r.q.val().whose == bits::<2>(2) {
             self.wake.next = self.app2.wake_valid.val();
             self.wake_port.next = self.app2.wake_conn.val();
+        }
+        self.host_woken.next = self.with_host.val()
+            & self.r.q.val().host_next
+            & (self.r.q.val().whose == bits::<2>(3));
+        if self.host_woken.val() {
+            self.wake.next = self.app3.wake_valid.val();
+            self.wake_port.next = self.app3.wake_conn.val();
         }
         self.wake_conn.next = self.wake_port.val() & self.id_mask.val();
         self.woken.next = (self.r.q.val().state == State::Wake) & self.safe.val();
@@ -542,6 +579,9 @@ impl Logic for Switch {
                     self.r.d.next.state = State::Wake;
                 } else {
                     self.r.d.next.whose = self.r.q.val().whose + bits::<2>(1);
+                    if self.r.q.val().whose == bits::<2>(3) {
+                        self.r.d.next.host_next = self.with_host.val() & !self.r.q.val().host_next;
+                    }
                 }
                 if self.dequeue.val() {
                     self.r.d.next.state = State::Check;
@@ -550,6 +590,9 @@ impl Logic for Switch {
             State::Wake => {
                 if self.safe.val() {
                     self.r.d.next.whose = self.r.q.val().whose + bits::<2>(1);
+                    if self.r.q.val().whose == bits::<2>(3) {
+                        self.r.d.next.host_next = false;
+                    }
                     self.r.d.next.state = State::Look;
                 }
             }
@@ -564,7 +607,9 @@ impl Logic for Switch {
                     self.r.d.next.state = State::Look;
                     if self.known.val().over {
                         self.r.d.next.state = State::Post;
-                    } else if self.known.val().open & (self.known.val().owner != bits::<2>(3)) {
+                    } else if self.known.val().open
+                        & (self.with_host.val() | (self.known.val().owner != bits::<2>(3)))
+                    {
                         self.r.d.next.rx_asked = true;
                         self.r.d.next.tx_asked = !self.known.val().closed;
                         self.r.d.next.state = State::Query;
@@ -682,6 +727,16 @@ impl Logic for Switch {
         self.app2.rx_valid.next = self.rx.valid.val() & self.r.q.val().rx_busy & self.is_2.val();
         self.app2.rx_data.next = self.rx.data.val();
         self.app2.tx_ready.next = self.tx.ready.val() & self.r.q.val().tx_busy & self.is_2.val();
+        self.app3.offer_valid.next = self.offering.val() & self.is_3.val();
+        self.app3.offer_conn.next = self.r.q.val().conn;
+        self.app3.offer_readable.next = self.readable.val();
+        self.app3.offer_writable.next = self.writable.val();
+        self.app3.offer_fin.next = self.fin.val();
+        self.app3.offer_new.next = self.r.q.val().new;
+        self.app3.wake_ready.next = self.woken.val() & self.host_woken.val();
+        self.app3.rx_valid.next = self.rx.valid.val() & self.r.q.val().rx_busy & self.is_3.val();
+        self.app3.rx_data.next = self.rx.data.val();
+        self.app3.tx_ready.next = self.tx.ready.val() & self.r.q.val().tx_busy & self.is_3.val();
 
         // ---- reset ----
         if self.reset.val() {

@@ -54,6 +54,11 @@ pub struct Blocks {
     pub counters: [u64; 64],
     /// What applications were told.
     pub reports: Vec<Report>,
+    /// The same, and what was sent, whatever is taken of it.
+    #[cfg(test)]
+    pub told: Vec<Report>,
+    #[cfg(test)]
+    pub sent: Vec<PacketOut>,
     /// What the program asked of a block that makes no sense: must stay empty.
     pub complaints: Vec<String>,
     isn: u32,
@@ -78,6 +83,22 @@ fn yes(result: u32, result2: u32) -> Answer {
 
 fn no() -> Answer {
     Answer::default()
+}
+
+/// What was done with an engine from outside, for a machine that is to do the same.
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub enum Action {
+    Packet(Vec<u8>, [u8; 6], Option<u16>),
+    /// One tick, and if any timer expired in it.
+    Tick(bool),
+    Command([u32; seg::WORDS]),
+    /// What the host read.
+    Read(u16, Vec<u8>),
+    Write(u16, Vec<u8>),
+    Close(u16),
+    Abort(u16),
+    Hold(u16, bool),
 }
 
 /// What an application is told without having asked ([`crate::tcp::isa::report`], [`crate::tcp::isa::notify`]), as the ports `report_…` say it.
@@ -374,6 +395,8 @@ impl Blocks {
         }
         match (self.builder).send(self.own_ip, self.ttl, &payload, b as u16, seen) {
             Ok(packet) => {
+                #[cfg(test)]
+                self.sent.push(packet.clone());
                 self.packets.push_back(packet);
                 self.count(Cause::FrameOut);
             }
@@ -384,6 +407,8 @@ impl Blocks {
 
     fn report(&mut self, kind: u8, conn: u16, value: u32) {
         self.reports.push(Report { conn, kind, value });
+        #[cfg(test)]
+        self.told.push(Report { conn, kind, value });
     }
 
     fn notify(&mut self, kind: u8, conn: u16, b: u32) -> Answer {
@@ -460,6 +485,9 @@ pub struct ModelToe {
     pub events: u64,
     /// The dearest event so far.
     pub dearest: Cost,
+    /// What was done with it, where somebody reads that.
+    #[cfg(test)]
+    pub done: Option<Vec<Action>>,
 }
 
 impl ModelToe {
@@ -493,6 +521,10 @@ impl ModelToe {
                 arp_requests: Vec::new(),
                 counters: [0; 64],
                 reports: Vec::new(),
+                #[cfg(test)]
+                told: Vec::new(),
+                #[cfg(test)]
+                sent: Vec::new(),
                 complaints: Vec::new(),
                 isn: 0,
                 isn_key: config.isn_hash.then_some(config.isn_key),
@@ -506,6 +538,15 @@ impl ModelToe {
             cost: Cost::default(),
             events: 0,
             dearest: Cost::default(),
+            #[cfg(test)]
+            done: None,
+        }
+    }
+
+    #[cfg(test)]
+    fn did(&mut self, action: impl FnOnce() -> Action) {
+        if let Some(done) = &mut self.done {
+            done.push(action());
         }
     }
 
@@ -527,10 +568,12 @@ impl ModelToe {
 
     /// The same with the 802.1Q tag of its frame.
     pub fn tagged_in(&mut self, packet: &[u8], source_mac: [u8; 6], tag: Option<u16>) {
-        let b = &mut self.blocks;
-        if tag.is_some() && !b.vlan {
-            return b.count(Cause::EthOtherType);
+        if tag.is_some() && !self.blocks.vlan {
+            return self.blocks.count(Cause::EthOtherType);
         }
+        #[cfg(test)]
+        self.did(|| Action::Packet(packet.to_vec(), source_mac, tag));
+        let b = &mut self.blocks;
         let tag = b.vlan.then(|| tag.map_or(0, |tag| !tag));
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
@@ -586,9 +629,14 @@ impl ModelToe {
     pub fn tick(&mut self) {
         let b = &mut self.blocks;
         b.isn = b.isn.wrapping_add(250);
-        for conn in b.timers.tick() {
+        let expired = b.timers.tick();
+        #[cfg(test)]
+        let any = !expired.is_empty();
+        for conn in expired {
             b.events.post(conn, pending::TIMER);
         }
+        #[cfg(test)]
+        self.did(|| Action::Tick(any));
     }
 
     /// So many ticks at once, or those before the next in which a timer expires if they are fewer: how many. For an engine that [`ModelToe::settle`] left
@@ -600,6 +648,10 @@ impl ModelToe {
         let ticks = ticks.min(before);
         b.timers.skip(ticks);
         b.isn = b.isn.wrapping_add(ticks.wrapping_mul(250));
+        #[cfg(test)]
+        for _ in 0..ticks {
+            self.did(|| Action::Tick(false));
+        }
         ticks
     }
 
@@ -657,6 +709,8 @@ impl ModelToe {
         record[seg::IP as usize] = u32::from_be_bytes(remote.0);
         record[seg::CTL as usize] = owner as u32 | option << 8;
         self.commands.push_back(record);
+        #[cfg(test)]
+        self.did(|| Action::Command(record));
     }
 
     /// Host command: an option of the connection from `local` to `remote`, which `owner` has.
@@ -748,7 +802,10 @@ impl ModelToe {
         if count > 0 {
             self.blocks.events.post(conn, pending::READ);
         }
-        self.blocks.rx.read(conn, count)
+        let bytes = self.blocks.rx.read(conn, count);
+        #[cfg(test)]
+        self.did(|| Action::Read(conn, bytes.clone()));
+        bytes
     }
 
     /// Writes as many of `bytes` as there is room for, and says how many.
@@ -758,6 +815,8 @@ impl ModelToe {
             self.blocks.tx.write(conn, &bytes[..count]);
             self.blocks.events.post(conn, pending::WRITTEN);
         }
+        #[cfg(test)]
+        self.did(|| Action::Write(conn, bytes[..count].to_vec()));
         count
     }
 
@@ -765,12 +824,16 @@ impl ModelToe {
     pub fn host_close(&mut self, conn: u16) {
         self.blocks.attached[conn as usize].closed = true;
         self.blocks.events.post(conn, pending::CLOSE);
+        #[cfg(test)]
+        self.did(|| Action::Close(conn));
     }
 
     /// The connection is to end at once.
     pub fn host_abort(&mut self, conn: u16) {
         self.blocks.attached[conn as usize].closed = true;
         self.blocks.events.post(conn, pending::ABORT);
+        #[cfg(test)]
+        self.did(|| Action::Abort(conn));
     }
 
     // ---- a pacer -----------------------------------------------------------------------------
@@ -783,6 +846,8 @@ impl ModelToe {
         } else if hold && b.pacing {
             b.held.insert(conn);
         }
+        #[cfg(test)]
+        self.did(|| Action::Hold(conn, hold));
     }
 
     /// A counter.

@@ -49,6 +49,8 @@ pub mod cubic;
 pub mod ecn;
 pub mod handshake;
 pub mod host;
+#[cfg(test)]
+mod mirror;
 pub mod path;
 pub mod probe;
 pub mod receive;

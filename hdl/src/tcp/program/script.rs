@@ -3,6 +3,7 @@
 //! Sequence numbers in scripts are relative: ours begin at 0xFFFF_FF00 ([`US`]), the peer's at 0xFFFF_FFF0 ([`PEER`]), so that every script crosses the wrap;
 //! [`Script::numbered`] begins elsewhere.
 use super::host::ConnectionOption;
+use super::mirror::Mirror;
 use super::words;
 use crate::config::{Listener, Owner, ToeConfig};
 use crate::counters::Cause;
@@ -311,6 +312,7 @@ pub struct Script {
     config: ToeConfig,
     us: u32,
     peer: u32,
+    mirror: Option<Mirror>,
 }
 
 /// The usual configuration with a listener of the host's. Text is acknowledged at once, so that a script need not wait.
@@ -338,6 +340,8 @@ impl Script {
     pub fn numbered(config: ToeConfig, us: u32, peer: u32) -> Self {
         let mut toe = ModelToe::new(&config, &super::program(&config));
         toe.set_isn(us);
+        let mirror = Mirror::of(&config);
+        toe.done = mirror.is_some().then(Vec::new);
         toe.machine.tracing = true;
         toe.blocks
             .neighbours
@@ -349,7 +353,29 @@ impl Script {
             config,
             us,
             peer,
+            mirror,
         }
+    }
+
+    /// The machine that does the same does no longer: what follows only the model can.
+    pub fn model_only(&mut self, why: &str) -> &mut Self {
+        if self.mirror.take().is_some() {
+            println!("from here on on the model only: {why}");
+        }
+        self.toe.done = None;
+        self
+    }
+
+    fn mirrored(&mut self) {
+        let (Some(mirror), Some(done)) = (&mut self.mirror, &mut self.toe.done) else {
+            return;
+        };
+        let blocks = &mut self.toe.blocks;
+        let (sent, told) = (
+            std::mem::take(&mut blocks.sent),
+            std::mem::take(&mut blocks.told),
+        );
+        mirror.follow(std::mem::take(done), sent, told, &blocks.neighbours);
     }
 
     /// A connection that the peer opened to `HOST_PORT`; both sides are at sequence number 1. The peer's MSS is 1000, its window 8192.
@@ -452,6 +478,7 @@ impl Script {
         let settled = self.toe.settle(10_000);
         assert_eq!(settled, Ok(true), "{:?}", self.toe.machine.trace);
         assert_eq!(self.toe.blocks.complaints, Vec::<String>::new());
+        self.mirrored();
         self
     }
 
@@ -651,5 +678,17 @@ impl Script {
         .sum();
         assert_eq!(dispositions, self.toe.counter(Cause::TcpIn));
         self
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.mirrored();
+        if let Some(mirror) = &mut self.mirror {
+            mirror.account(&self.toe.blocks.counters);
+        }
     }
 }

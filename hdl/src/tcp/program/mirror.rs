@@ -1,0 +1,562 @@
+//! The packet scripts on the hardware: [`Mirror`] does with the Verilog of the whole engine ([`Endpoint`]: packets in, packets out) what a script does with the model, and compares what both say: every packet, every
+//! report, every byte read, and in the end every counter. The host's calls go through the port that applications use ([`crate::app`]).
+//!
+//! Only with `TOE_SCRIPTS=verilog`, for it takes minutes. Numbers and timestamps that begin by the clock are another's there, and are translated: whatever begins with a SYN is as far from the model's as that is.
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rust_hdl::prelude::*;
+use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
+use toe_sim::machine::{Machine, PortId};
+
+use crate::config::ToeConfig;
+use crate::counters::Cause;
+use crate::endpoint::Endpoint;
+use crate::tcp::isa::{cmd, seg};
+use crate::tcp::model::blocks::PacketOut;
+use crate::tcp::model::toe::{Action, Report};
+
+/// So long nothing happened: nothing will.
+const QUIET: u64 = 300;
+/// Cycles from one tick to the next if no timer expires. Looking at all timers takes longer; what expires is found after the last of them.
+const TICK: u64 = 4;
+/// Ticks that a script may have.
+const MOST_TICKS: u64 = 100_000;
+
+/// Packets and cycles compared so far, for those who want to know.
+static PACKETS: AtomicU64 = AtomicU64::new(0);
+static CYCLES: AtomicU64 = AtomicU64::new(0);
+
+/// How far the hardware's numbers are ahead of the model's.
+#[derive(Clone, Copy, Default, Debug)]
+struct Ahead {
+    seq: u32,
+    stamp: u32,
+}
+
+/// Remote address, remote port, local port.
+type Tuple = ([u8; 4], u16, u16);
+
+/// What the host wants of a connection.
+#[derive(Default, Debug)]
+struct Wants {
+    read: usize,
+    got: Vec<u8>,
+    write: VecDeque<u8>,
+    close: bool,
+    abort: bool,
+}
+
+impl Wants {
+    fn any(&self) -> bool {
+        self.read > 0 || !self.write.is_empty() || self.close || self.abort
+    }
+}
+
+/// A turn of the host's: what may still flow.
+#[derive(Default)]
+struct Turn {
+    conn: u16,
+    read: usize,
+    write: usize,
+}
+
+/// See the module.
+pub struct Mirror {
+    machine: CxxrtlMachine,
+    ports: HashMap<String, PortId>,
+    ahead: BTreeMap<Tuple, Ahead>,
+    neighbours: BTreeMap<u32, [u8; 6]>,
+    wants: BTreeMap<u16, Wants>,
+    turn: Turn,
+    held: BTreeMap<u16, bool>,
+    wakes: VecDeque<u16>,
+    out: Vec<u8>,
+    sent: Vec<PacketOut>,
+    told: Vec<Report>,
+    vlan: bool,
+    ticks: u64,
+    last: u64,
+    /// What was done, for the message.
+    steps: usize,
+}
+
+/// The Verilog of each configuration: describing takes longer than most scripts.
+fn verilog(config: &ToeConfig) -> Arc<String> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<String>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let of = || {
+        let mut uut = Endpoint::new(config).expect("a sound configuration");
+        uut.connect_all();
+        toe_sim::verilog::legal(&generate_verilog(&uut))
+            .expect("legal Verilog")
+            .into()
+    };
+    known
+        .entry(format!("{config:?}"))
+        .or_insert_with(of)
+        .clone()
+}
+
+impl Mirror {
+    /// The machine for a configuration, if it is asked for.
+    pub fn of(config: &ToeConfig) -> Option<Self> {
+        if std::env::var("TOE_SCRIPTS").ok()? != "verilog" {
+            return None;
+        }
+        let config = ToeConfig {
+            host_port: true,
+            ..config.clone()
+        };
+        let options = CxxrtlOptions {
+            optimise: 2,
+            ..CxxrtlOptions::default()
+        };
+        let machine = CxxrtlMachine::new(&verilog(&config), &options).expect("it compiles");
+        let names = machine.ports().iter().map(|p| p.name.replace('$', "."));
+        let ports = names.enumerate().map(|(n, name)| (name, PortId(n)));
+        let mut new = Self {
+            ports: ports.collect(),
+            machine,
+            ahead: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            turn: Turn::default(),
+            held: BTreeMap::new(),
+            wakes: VecDeque::new(),
+            out: Vec::new(),
+            sent: Vec::new(),
+            told: Vec::new(),
+            vlan: config.vlan,
+            ticks: 0,
+            last: 0,
+            steps: 0,
+        };
+        new.poke("reset", 1);
+        new.cycle();
+        new.cycle();
+        new.poke("reset", 0);
+        new.poke("packet.ready", 1);
+        for _ in 0..256 + 16 * config.connections {
+            new.cycle();
+        }
+        Some(new)
+    }
+
+    fn poke(&mut self, port: &str, value: u64) {
+        let port = self.ports.get(port);
+        let known = || self.ports.keys().cloned().collect::<Vec<_>>().join(" ");
+        let port = *port.unwrap_or_else(|| panic!("no such port; there are {}", known()));
+        self.machine.poke(port, value);
+    }
+
+    fn peek(&self, port: &str) -> u64 {
+        let known = || self.ports.keys().cloned().collect::<Vec<_>>().join(" ");
+        let port = self.ports.get(port);
+        let port = *port.unwrap_or_else(|| panic!("no such port; there are {}", known()));
+        self.machine.peek(port)
+    }
+
+    fn busy(&mut self) {
+        self.last = self.machine.cycles();
+    }
+
+    /// A cycle: what is asked is answered, what is said is noted.
+    fn cycle(&mut self) {
+        // ARP, the pacer and the host answer in the cycle in which they are asked.
+        self.machine.eval();
+        let asks = self.peek("arp.valid") == 1 && self.peek("arp.code") == u64::from(cmd::ARP);
+        let mac = asks
+            .then(|| self.neighbours.get(&(self.peek("arp.a") as u32)).copied())
+            .flatten();
+        self.poke("arp.done", asks.into());
+        self.poke("arp.ok", mac.is_some().into());
+        let mac = mac.unwrap_or_default();
+        let low = u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]);
+        self.poke("arp.result", low.into());
+        self.poke("arp.result2", u16::from_be_bytes([mac[0], mac[1]]).into());
+        let held = self.held.get(&(self.peek("pace_conn") as u16));
+        let held = held.copied().unwrap_or(false);
+        self.poke("pace_hold", held.into());
+        let wake = self.wakes.front().copied();
+        self.poke("pace_wake", wake.is_some().into());
+        self.poke("pace_wake_conn", wake.unwrap_or(0).into());
+        let asked = self.wants.iter().find(|(_, w)| w.any()).map(|(c, _)| *c);
+        self.poke("host.wake_valid", asked.is_some().into());
+        self.poke("host.wake_conn", asked.unwrap_or(0).into());
+        let offered = self.peek("host.offer_valid") == 1;
+        self.poke("host.take_valid", offered.into());
+        let (mut read, mut write, mut close, mut abort) = (0, 0, false, false);
+        let conn = self.peek("host.offer_conn") as u16;
+        if offered {
+            let most = |port| self.peek(port) as usize;
+            let (readable, writable) = (most("host.offer_readable"), most("host.offer_writable"));
+            if let Some(w) = self.wants.get(&conn) {
+                (read, write) = (w.read.min(readable), w.write.len().min(writable));
+                close = w.close && write == w.write.len();
+                abort = w.abort;
+            }
+        }
+        self.poke("host.take_read", read as u64);
+        self.poke("host.take_write", write as u64);
+        self.poke("host.take_close", close.into());
+        self.poke("host.take_abort", abort.into());
+        let byte = self
+            .wants
+            .get(&self.turn.conn)
+            .and_then(|w| w.write.front());
+        let byte = byte.copied().unwrap_or(0);
+        self.poke("host.tx_data", byte.into());
+        self.poke("host.tx_valid", (self.turn.write > 0).into());
+        self.poke("host.rx_ready", (self.turn.read > 0).into());
+        self.machine.eval();
+
+        if wake.is_some() && self.peek("pace_wake_ready") == 1 {
+            self.wakes.pop_front();
+            self.busy();
+        }
+        let wants = self.wants.entry(self.turn.conn).or_default();
+        if self.turn.write > 0 && self.machine.peek(self.ports["host.tx_ready"]) == 1 {
+            wants.write.pop_front();
+            self.turn.write -= 1;
+        }
+        if self.turn.read > 0 && self.machine.peek(self.ports["host.rx_valid"]) == 1 {
+            let byte = self.machine.peek(self.ports["host.rx_data"]);
+            wants.got.push(byte as u8);
+            wants.read -= 1;
+            self.turn.read -= 1;
+        }
+        if offered {
+            let wants = self.wants.entry(conn).or_default();
+            wants.close &= !close;
+            wants.abort &= !abort;
+            self.turn = Turn { conn, read, write };
+            self.busy();
+        }
+        if self.turn.read + self.turn.write > 0 {
+            self.busy();
+        }
+        if self.peek("trace_event") == 1 || self.peek("trace_done") == 1 {
+            self.busy();
+        }
+        if self.peek("report_valid") == 1 {
+            self.told.push(Report {
+                conn: self.peek("report_conn") as u16,
+                kind: self.peek("report_kind") as u8,
+                value: self.peek("report_value") as u32,
+            });
+        }
+        if self.peek("packet.valid") == 1 {
+            self.busy();
+            self.out.push(self.peek("packet.data") as u8);
+            if self.peek("packet.last") == 1 {
+                let (high, low) = (self.peek("dst_hi") as u16, self.peek("dst_lo") as u32);
+                let mut mac = [0; 6];
+                mac[..2].copy_from_slice(&high.to_be_bytes());
+                mac[2..].copy_from_slice(&low.to_be_bytes());
+                let tag = self.peek("dst_tag") as u16;
+                self.sent.push(PacketOut {
+                    mac,
+                    tag: (self.vlan && tag != 0).then_some(!tag),
+                    bytes: std::mem::take(&mut self.out),
+                });
+            }
+        }
+        self.machine.cycle();
+    }
+
+    fn rest(&mut self) {
+        self.busy();
+        while self.machine.cycles() < self.last + QUIET {
+            self.cycle();
+        }
+    }
+
+    fn packet(&mut self, packet: &[u8], mac: [u8; 6], tag: Option<u16>) {
+        let half = |at: usize| u64::from(u16::from_be_bytes([mac[at], mac[at + 1]]));
+        self.poke("src_hi", half(0));
+        self.poke("src_lo", half(2) << 16 | half(4));
+        self.poke("src_tag", tag.map_or(0, |tag| !tag).into());
+        for (n, byte) in packet.iter().enumerate() {
+            self.poke("ip.data", (*byte).into());
+            self.poke("ip.last", (n + 1 == packet.len()).into());
+            self.poke("ip.valid", 1);
+            self.cycle();
+        }
+        self.poke("ip.valid", 0);
+        // As much as lies between two frames.
+        for _ in 0..38 {
+            self.cycle();
+        }
+    }
+
+    /// The hardware does what was done, and comes to rest; what it said must be what the model said.
+    pub fn follow(
+        &mut self,
+        done: Vec<Action>,
+        sent: Vec<PacketOut>,
+        told: Vec<Report>,
+        neighbours: &BTreeMap<u32, [u8; 6]>,
+    ) {
+        if done.is_empty() && sent.is_empty() && told.is_empty() {
+            return;
+        }
+        self.neighbours.clone_from(neighbours);
+        let before = self.machine.cycles();
+        let mut rests = true;
+        let mut read: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
+        for action in &done {
+            self.steps += 1;
+            rests = true;
+            match action {
+                Action::Packet(packet, mac, tag) => {
+                    let packet = self.incoming(packet);
+                    self.packet(&packet, *mac, *tag);
+                }
+                Action::Tick(expired) => {
+                    self.ticks += 1;
+                    assert!(
+                        self.ticks <= MOST_TICKS,
+                        "more ticks than a script may have on the hardware: say model_only"
+                    );
+                    self.poke("tick", 1);
+                    self.cycle();
+                    self.poke("tick", 0);
+                    for _ in 1..TICK {
+                        self.cycle();
+                    }
+                    rests = *expired;
+                }
+                Action::Command(record) => {
+                    let word = |n: u8| u64::from(record[n as usize]);
+                    self.poke("command_ports", word(seg::PORTS));
+                    self.poke("command_ip", word(seg::IP));
+                    self.poke("command_owner", word(seg::CTL) & 0xFF);
+                    self.poke("command_option", word(seg::CTL) >> 8);
+                    self.poke("command_valid", 1);
+                    loop {
+                        self.machine.eval();
+                        let taken = self.peek("command_ready") == 1;
+                        self.cycle();
+                        if taken {
+                            break;
+                        }
+                    }
+                    self.poke("command_valid", 0);
+                }
+                Action::Read(conn, bytes) => {
+                    read.entry(*conn).or_default().extend(bytes);
+                    self.wants.entry(*conn).or_default().read += bytes.len();
+                }
+                Action::Write(conn, bytes) => {
+                    self.wants.entry(*conn).or_default().write.extend(bytes);
+                }
+                Action::Close(conn) => self.wants.entry(*conn).or_default().close = true,
+                Action::Abort(conn) => self.wants.entry(*conn).or_default().abort = true,
+                Action::Hold(conn, hold) => {
+                    if self.held.insert(*conn, *hold) == Some(true) && !hold {
+                        self.wakes.push_back(*conn);
+                    }
+                }
+            }
+        }
+        if rests || !sent.is_empty() || !told.is_empty() {
+            self.rest();
+        }
+        CYCLES.fetch_add(self.machine.cycles() - before, Ordering::Relaxed);
+        PACKETS.fetch_add(sent.len() as u64, Ordering::Relaxed);
+        let heard = std::mem::take(&mut self.sent);
+        let same = sent.len() == heard.len();
+        let ours: Vec<_> = heard
+            .into_iter()
+            .enumerate()
+            .map(|(n, packet)| self.outgoing(packet, sent.get(n)))
+            .collect();
+        let at = format!("step {}, after {done:x?}", self.steps);
+        let show = |packets: &[PacketOut]| -> String {
+            packets.iter().map(|p| format!("  {p:x?}\n")).collect()
+        };
+        assert!(
+            same && sent == ours,
+            "{at}\nthe model sends\n{}the hardware\n{}",
+            show(&sent),
+            show(&ours)
+        );
+        assert_eq!(told, std::mem::take(&mut self.told), "reports, {at}");
+        for (conn, bytes) in read {
+            let wants = self.wants.entry(conn).or_default();
+            assert_eq!(
+                bytes,
+                std::mem::take(&mut wants.got),
+                "read of {conn}, {at}"
+            );
+        }
+        let left: Vec<_> = self.wants.iter().filter(|(_, w)| w.any()).collect();
+        assert!(
+            left.is_empty(),
+            "the hardware does not let the host: {left:?}, {at}"
+        );
+    }
+
+    /// Every counter is the model's.
+    pub fn account(&mut self, counters: &[u64; 64]) {
+        let mut differ = Vec::new();
+        for cause in Cause::ALL {
+            self.poke("counter_address", cause.number().into());
+            for _ in 0..8 {
+                self.cycle();
+            }
+            let (model, hardware) = (
+                counters[usize::from(cause.number())],
+                self.peek("counter_data"),
+            );
+            // The link counts that, and there is none.
+            if model != hardware && *cause != Cause::FrameOut {
+                differ.push((cause, model, hardware));
+            }
+        }
+        assert!(
+            differ.is_empty(),
+            "counters, model's and hardware's: {differ:?}"
+        );
+        println!(
+            "on the Verilog, too: {} packets in {} cycles by now",
+            PACKETS.load(Ordering::Relaxed),
+            CYCLES.load(Ordering::Relaxed)
+        );
+    }
+
+    /// The model's packet with the hardware's numbers.
+    fn incoming(&self, packet: &[u8]) -> Vec<u8> {
+        let mut p = packet.to_vec();
+        if p.len() < 20 {
+            return p;
+        }
+        let header = usize::from(p[0] & 15) * 4;
+        let end = usize::from(u16::from_be_bytes([p[2], p[3]])).min(p.len());
+        if p[9] == 6 && end >= header + 20 {
+            let (remote, local) = (half(&p, header), half(&p, header + 2));
+            let tuple = (address(&p, 12), remote, local);
+            let ahead = self.ahead.get(&tuple).copied().unwrap_or_default();
+            let sum = header + 16;
+            if p[header + 13] & 16 != 0 {
+                shift(&mut p, header + 8, ahead.seq, sum);
+                for (kind, at, length) in options(&p[..end], header) {
+                    if kind == 8 && length == 10 {
+                        shift(&mut p, at + 6, ahead.stamp, sum);
+                    }
+                    if kind == 5 {
+                        for edge in (at + 2..at + length)
+                            .step_by(4)
+                            .filter(|e| e + 4 <= at + length)
+                        {
+                            shift(&mut p, edge, ahead.seq, sum);
+                        }
+                    }
+                }
+            }
+        }
+        if p[9] == 1 && end >= header + 8 + 28 && matches!(p[header], 3 | 4 | 11 | 12) {
+            let quoted = header + 8;
+            let inner = quoted + usize::from(p[quoted] & 15) * 4;
+            if end >= inner + 8 {
+                let tuple = (
+                    address(&p, quoted + 16),
+                    half(&p, inner + 2),
+                    half(&p, inner),
+                );
+                let ahead = self.ahead.get(&tuple).copied().unwrap_or_default();
+                shift(&mut p, inner + 4, ahead.seq, header + 2);
+            }
+        }
+        p
+    }
+
+    /// The hardware's packet with the model's numbers, and what a SYN says of how far they lie apart.
+    fn outgoing(&mut self, mut packet: PacketOut, model: Option<&PacketOut>) -> PacketOut {
+        let p = &mut packet.bytes;
+        if p.len() < 40 {
+            return packet;
+        }
+        let tuple = (address(p, 16), half(p, 22), half(p, 20));
+        let stamp = |p: &[u8]| {
+            let at = options(p, 20).into_iter().find(|o| o.0 == 8 && o.2 == 10);
+            at.map(|(_, at, _)| at + 2)
+        };
+        if let Some(model) = model.map(|m| &m.bytes).filter(|m| m.len() >= 40) {
+            let of = (address(model, 16), half(model, 22), half(model, 20));
+            if p[33] & 2 != 0 && model[33] & 2 != 0 && of == tuple {
+                let ahead = self.ahead.entry(tuple).or_default();
+                ahead.seq = word(p, 24).wrapping_sub(word(model, 24));
+                if let (Some(ours), Some(theirs)) = (stamp(p), stamp(model)) {
+                    ahead.stamp = word(p, ours).wrapping_sub(word(model, theirs));
+                }
+            }
+        }
+        let ahead = self.ahead.get(&tuple).copied().unwrap_or_default();
+        shift(p, 24, ahead.seq.wrapping_neg(), 36);
+        if let Some(at) = stamp(p) {
+            shift(p, at, ahead.stamp.wrapping_neg(), 36);
+        }
+        packet
+    }
+}
+
+fn half(p: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([p[at], p[at + 1]])
+}
+
+fn word(p: &[u8], at: usize) -> u32 {
+    u32::from(half(p, at)) << 16 | u32::from(half(p, at + 2))
+}
+
+fn address(p: &[u8], at: usize) -> [u8; 4] {
+    [p[at], p[at + 1], p[at + 2], p[at + 3]]
+}
+
+/// Kind, place and length of the options of the TCP header at `header`.
+fn options(p: &[u8], header: usize) -> Vec<(u8, usize, usize)> {
+    let end = (header + usize::from(p[header + 12] >> 4) * 4).min(p.len());
+    let mut at = header + 20;
+    let mut found = Vec::new();
+    while at < end {
+        match p[at] {
+            0 => break,
+            1 => at += 1,
+            kind => {
+                let length = p.get(at + 1).map_or(0, |l| usize::from(*l));
+                if length < 2 || at + length > end {
+                    break;
+                }
+                found.push((kind, at, length));
+                at += length;
+            }
+        }
+    }
+    found
+}
+
+/// Adds to a word, and has the sum follow (RFC 1624), so that a wrong one stays wrong. A word at an odd place has its bytes the other way round in it.
+fn shift(p: &mut [u8], at: usize, by: u32, sum: usize) {
+    if by == 0 {
+        return;
+    }
+    let new = word(p, at).wrapping_add(by);
+    let halves = |p: &[u8]| -> u32 {
+        let odd = (at ^ sum) & 1;
+        let turned = |n: usize| {
+            let h = half(p, at + n);
+            u32::from(if odd == 1 { h.swap_bytes() } else { h })
+        };
+        turned(0) + turned(2)
+    };
+    let before = halves(p);
+    p[at..at + 4].copy_from_slice(&new.to_be_bytes());
+    let after = halves(p);
+    let mut total = u32::from(!half(p, sum)) + 2 * 0xFFFF - before + after;
+    while total > 0xFFFF {
+        total = (total & 0xFFFF) + (total >> 16);
+    }
+    p[sum..sum + 2].copy_from_slice(&(!(total as u16)).to_be_bytes());
+}
