@@ -156,7 +156,7 @@ impl Default for ToeConfig {
             icmp_errors: true,
             cubic: true,
             vlan: false,
-            syn_cookies: false,
+            syn_cookies: true,
             per_source: None,
             ecn: true,
             pacing: true,

@@ -662,9 +662,10 @@ pub fn beginnings() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         ),
         (
             "crowd",
+            // Four half open; two have cookies, and acknowledge them.
             [0, 1, 2, 3, 0x10, 0x21]
                 .iter()
-                .flat_map(|who| [11, *who, 3, 0])
+                .flat_map(|who| [&[11, *who, 3, 0][..], &[0][..usize::from(*who > 3)]].concat())
                 .collect(),
             &["made way"],
         ),

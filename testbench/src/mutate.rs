@@ -15,6 +15,8 @@ use crate::wire::*;
 const PORTS: u16 = 12;
 /// Answers remembered.
 const REMEMBERED: usize = 24;
+/// SYN-ACKs remembered of each pair of ports: with cookies (RFC 4987) an ACK of any that is among the answers may open.
+const OPENINGS: usize = 64;
 
 /// What whoever uses this port sends at this sequence number.
 pub fn byte_at(port: u16, seq: u32) -> u8 {
@@ -48,8 +50,8 @@ pub struct Mutator {
     rng: ChaCha8Rng,
     config: ToeConfig,
     recent: VecDeque<Tcp>,
-    /// By (peer's port, board's): the first numbers of the board and the peer.
-    open: BTreeMap<(u16, u16), (u32, u32)>,
+    /// By (peer's port, board's): the first numbers of the board and the peer, of each SYN-ACK, the latest last.
+    open: BTreeMap<(u16, u16), Vec<(u32, u32)>>,
     talked: BTreeSet<(u16, u16)>,
     /// Bytes echoed and found right.
     pub echoed: u64,
@@ -75,7 +77,13 @@ impl Mutator {
     pub fn heard(&mut self, t: &Tcp) -> Result<(), String> {
         let key = (t.ports.1, t.ports.0);
         if t.flags & (SYN | ACK) == SYN | ACK {
-            self.open.insert(key, (t.seq, t.ack.wrapping_sub(1)));
+            let numbers = (t.seq, t.ack.wrapping_sub(1));
+            let open = self.open.entry(key).or_default();
+            open.retain(|o| *o != numbers);
+            open.push(numbers);
+            if open.len() > OPENINGS {
+                open.remove(0);
+            }
         }
         if t.flags & RST == 0 {
             self.talked.insert(key);
@@ -87,7 +95,9 @@ impl Mutator {
         if t.data.is_empty() || t.ports.0 != 7 {
             return Ok(());
         }
-        let Some((iss, irs)) = self.open.get(&key) else {
+        // The one that these numbers go on from; of two with one number of ours the latest.
+        let open = self.open.get(&key).into_iter().flatten().rev();
+        let Some((iss, irs)) = open.min_by_key(|o| t.seq.wrapping_sub(o.0)) else {
             return Err(format!("data on a connection that never opened: {t:?}"));
         };
         for (i, byte) in t.data.iter().enumerate() {

@@ -112,12 +112,14 @@ impl Model {
         self.settle();
     }
 
-    /// Forgets what has left; true if a SYN-ACK for this port was among it.
-    fn answered(&mut self, port: u16) -> bool {
-        let mut found = false;
+    /// Forgets what has left; gives the number of a SYN-ACK for this port, if one was among it.
+    fn answered(&mut self, port: u16) -> Option<u32> {
+        let mut found = None;
         while let Some(packet) = self.toe.packet_out() {
             let t = Tcp::from_packet(&packet.bytes).expect("a segment");
-            found |= t.ports.1 == port && t.flags == SYN | ACK;
+            if t.ports.1 == port && t.flags == SYN | ACK {
+                found = Some(t.seq);
+            }
         }
         found
     }
@@ -190,21 +192,28 @@ const STATES: [Way; 12] = [
     }),
 ];
 
-/// So many ticks after it was refused the newcomer gets in; gives them.
+/// So many ticks after it was refused the newcomer gets in; gives them. It knows no more than what it is sent: where half-open connections hold the slots its SYN has a cookie, and its ACK the slot of one.
 fn newcomer(m: &mut Model, what: &str) -> u32 {
     let mut waited = 0;
     m.answered(NEWCOMER);
-    loop {
+    let number = loop {
         m.syn(NEWCOMER);
-        if m.answered(NEWCOMER) {
-            break;
+        if let Some(number) = m.answered(NEWCOMER) {
+            break number;
         }
         assert!(waited < KEEPALIVE_BOUND, "{what}: still refused");
         m.ticks(100);
         waited += 100;
-    }
+    };
     let opened = m.toe.counter(Cause::Opened);
-    m.peer_sends(NEWCOMER, ACK, 8_192);
+    m.put(Tcp {
+        ports: (NEWCOMER, HOST),
+        seq: 0,
+        ack: number.wrapping_add(1),
+        flags: ACK,
+        wnd: 8_192,
+        ..Tcp::default()
+    });
     assert_eq!(m.toe.counter(Cause::Opened), opened + 1, "{what}");
     assert_eq!(m.state(NEWCOMER), "ESTABLISHED", "{what}");
     println!("{what}: {waited} ticks");

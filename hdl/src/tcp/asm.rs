@@ -400,6 +400,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::REPORT => ("report", false),
         cmd::SCALE => ("scale", true),
         cmd::ECN => ("ecn", false),
+        cmd::HASH_OF => ("hash_of", true),
         0x20..=0x2F => {
             return Some(Command {
                 name: format!("out{}", code - cmd::OUT),

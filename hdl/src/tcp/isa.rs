@@ -246,6 +246,8 @@ pub mod cmd {
     pub const ECN: u8 = 0x38;
     /// `TX_PEEK` for what a pacer may hold ([`crate::tcp::pacing`]): while it does there is no descriptor, and `RESULT` is not zero if there is one all the same.
     pub const TX_NEXT: u8 = 0x3B;
+    /// The keyed hash begins anew, with two words in place of a tuple.
+    pub const HASH_OF: u8 = 0x3C;
 }
 
 /// A connection's marks of ECN (RFC 3168), which the builder keeps: `imm` of [`cmd::ECN`] has those to be set, and three bits higher those to be cleared. `RX_INIT` clears all. What an event sends behind a count of `Retransmit` or `ZeroWindowProbe` is no new text.

@@ -6,10 +6,10 @@
 //! linear, and a few numbers seen would give away the key.)
 //!
 //! **Contract.** The hash of a tuple begins by itself with each `LOOKUP` of the engine, which brings ports and address and takes 15 cycles or more (those of a tuple that is not there 24 or
-//! more): they are read in its first eight. `HASH` gives the hash of the last `LOOKUP`'s tuple. So a SYN's is there before it is asked for.
+//! more): they are read in its first nine. `HASH` gives the hash of the last `LOOKUP`'s tuple. So a SYN's is there before it is asked for. `HASH_OF` has one begin of any two words, without the table.
 //!
-//! **Latency**: `HASH` is answered in its first cycle, from the 21st after the `LOOKUP`'s first on; before that then. **Throughput**: a hash in 21 cycles, two cycles a round of the ten,
-//! in each of which stand two sums of 32 bits side by side. The next `LOOKUP` aborts. `reset` forgets what is under way, but not the key.
+//! **Latency**: `HASH` is answered in its first cycle, from the 21st after the `LOOKUP`'s or `HASH_OF`'s first on; before that then. `HASH_OF` is answered in its ninth, when its words are taken in. **Throughput**: a hash in 21 cycles,
+//! two cycles a round of the ten, in each of which stand two sums of 32 bits side by side. The next `LOOKUP` or `HASH_OF` aborts. `reset` forgets what is under way, but not the key.
 //!
 //! Built without a key it answers nothing, and Yosys leaves nothing of it.
 use super::command::CommandIn;
@@ -18,6 +18,9 @@ use rust_hdl::prelude::*;
 
 /// Cycles from a `LOOKUP`'s first to the first in which `HASH` is answered at once.
 pub const CYCLES: u64 = 21;
+
+/// Cycles of a `HASH_OF`.
+pub const TAKEN: u64 = 9;
 
 /// Half rounds: two words and their length, two rounds each, and four rounds to end.
 const HALVES: u64 = 20;
@@ -254,7 +257,7 @@ always @(*) hash = x ^ y;
 #[derive(Copy, Clone, Debug, PartialEq, Default, LogicStruct)]
 struct Registers {
     busy: Bit,
-    /// The `LOOKUP` on the bus has been seen.
+    /// The `LOOKUP` or `HASH_OF` on the bus has been seen.
     seen: Bit,
     /// The half round to come.
     half: Bits<5>,
@@ -265,7 +268,7 @@ struct Registers {
 pub struct KeyedHash {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// `HASH`; and each `LOOKUP` is watched.
+    /// `HASH` and `HASH_OF`; and each `LOOKUP` is watched.
     pub command: CommandIn,
     /// A `LOOKUP` is answered: what stands on the bus in the next cycle is another.
     pub looked_up: Signal<In, Bit>,
@@ -279,12 +282,15 @@ pub struct KeyedHash {
     r: DFF<Registers>,
     half: Signal<Local, Bits<5>>,
     next_half: Signal<Local, Bits<5>>,
-    is_lookup: Signal<Local, Bit>,
+    is_hash_of: Signal<Local, Bit>,
+    begins: Signal<Local, Bit>,
     starts: Signal<Local, Bit>,
+    taken: Signal<Local, Bit>,
     answers: Signal<Local, Bit>,
     present: Constant<Bit>,
     lookup: Constant<Bits<6>>,
     hash: Constant<Bits<6>>,
+    hash_of: Constant<Bits<6>>,
     ports_end: Constant<Bits<5>>,
     ip_end: Constant<Bits<5>>,
     length_end: Constant<Bits<5>>,
@@ -307,12 +313,15 @@ impl KeyedHash {
             r: Default::default(),
             half: Default::default(),
             next_half: Default::default(),
-            is_lookup: Default::default(),
+            is_hash_of: Default::default(),
+            begins: Default::default(),
             starts: Default::default(),
+            taken: Default::default(),
             answers: Default::default(),
             present: Constant::new(key.is_some()),
             lookup: Constant::new(u64::from(cmd::LOOKUP).into()),
             hash: Constant::new(u64::from(cmd::HASH).into()),
+            hash_of: Constant::new(u64::from(cmd::HASH_OF).into()),
             ports_end: Constant::new(3.into()),
             ip_end: Constant::new(7.into()),
             length_end: Constant::new(11.into()),
@@ -335,12 +344,19 @@ impl Logic for KeyedHash {
         self.key.data.next = self.key_data.val();
         self.rounds.key_low.next = self.key.low.val();
         self.rounds.key_high.next = self.key.high.val();
-        // ------------------------------------------------------------ a LOOKUP begins
-        self.is_lookup.next = self.present.val()
+        // ------------------------------------------------------------ a LOOKUP or HASH_OF begins
+        self.is_hash_of.next = self.present.val()
             & self.command.valid.val()
-            & (self.command.code.val() == self.lookup.val());
-        self.starts.next = self.is_lookup.val() & !self.r.q.val().seen;
-        self.r.d.next.seen = self.is_lookup.val() & !self.looked_up.val();
+            & (self.command.code.val() == self.hash_of.val());
+        self.begins.next = self.is_hash_of.val()
+            | (self.present.val()
+                & self.command.valid.val()
+                & (self.command.code.val() == self.lookup.val()));
+        self.starts.next = self.begins.val() & !self.r.q.val().seen;
+        self.taken.next = self.is_hash_of.val()
+            & self.r.q.val().seen
+            & (self.r.q.val().half == self.ip_end.val());
+        self.r.d.next.seen = self.begins.val() & !self.looked_up.val() & !self.taken.val();
         // ------------------------------------------------------------ rounds
         self.half.next = self.r.q.val().half;
         self.next_half.next = self.half.val() + 1;
@@ -367,8 +383,8 @@ impl Logic for KeyedHash {
             & self.command.valid.val()
             & (self.command.code.val() == self.hash.val())
             & !self.r.q.val().busy;
-        self.command.done.next = self.answers.val();
-        self.command.ok.next = self.answers.val();
+        self.command.done.next = self.answers.val() | self.taken.val();
+        self.command.ok.next = self.answers.val() | self.taken.val();
         self.command.result.next = 0.into();
         self.command.result2.next = 0.into();
         if self.answers.val() {
@@ -486,6 +502,28 @@ mod tests {
         uut.command.b.next = 0xDEAD_BEEF_u64.into();
     }
 
+    /// A HASH_OF, and the cycles that it takes.
+    fn begin(uut: &mut KeyedHash, first: u32, second: u32) -> u64 {
+        uut.command.valid.next = true;
+        uut.command.code.next = u64::from(cmd::HASH_OF).into();
+        uut.command.a.next = u64::from(first).into();
+        uut.command.b.next = u64::from(second).into();
+        for cycle in 1..100 {
+            settle(uut);
+            let done = uut.command.done.val();
+            assert_eq!(uut.command.ok.val(), done);
+            assert_eq!(uut.command.result.val().to_u64(), 0);
+            edge(uut);
+            if done {
+                uut.command.valid.next = false;
+                uut.command.a.next = 0xDEAD_BEEF_u64.into();
+                uut.command.b.next = 0xDEAD_BEEF_u64.into();
+                return cycle;
+            }
+        }
+        panic!("HASH_OF was not answered");
+    }
+
     /// The hash, and the cycles that HASH waits.
     fn hashed(uut: &mut KeyedHash) -> (u32, u64) {
         uut.command.valid.next = true;
@@ -563,6 +601,35 @@ mod tests {
         assert_eq!(hashed(&mut uut), (of_words(KEY, 3, 4), CYCLES - 15));
     }
 
+    /// Whatever was under way, or has been asked for: another's words have no part in it.
+    #[test]
+    fn hash_of_begins_anew() {
+        let mut rng = StdRng::seed_from_u64(4987);
+        let mut uut = hasher(KEY);
+        for round in 0..300 {
+            if rng.random() {
+                look_up(&mut uut, rng.random(), rng.random(), 15 + round % 20);
+            }
+            for _ in 0..rng.random_range(0..25) {
+                edge(&mut uut);
+            }
+            if rng.random_bool(0.2) {
+                begin(&mut uut, rng.random(), rng.random());
+            }
+            let (first, second) = (rng.random(), rng.random());
+            assert_eq!(begin(&mut uut, first, second), TAKEN, "round {round}");
+            let idle = rng.random_range(0..20);
+            for _ in 0..idle {
+                edge(&mut uut);
+            }
+            let want = (
+                of_words(KEY, first, second),
+                (CYCLES - TAKEN).saturating_sub(idle),
+            );
+            assert_eq!(hashed(&mut uut), want, "round {round}");
+        }
+    }
+
     #[test]
     fn the_key_is_replaced_in_halves_and_outlives_a_reset() {
         let mut uut = hasher(KEY);
@@ -615,7 +682,8 @@ mod tests {
                 if left == 0 {
                     left = rng.random_range(1..40);
                     uut.command.valid.next = rng.random_bool(0.8);
-                    let code = [cmd::LOOKUP, cmd::HASH, cmd::ALLOC][rng.random_range(0..3)];
+                    let codes = [cmd::LOOKUP, cmd::HASH, cmd::HASH_OF, cmd::ALLOC];
+                    let code = codes[rng.random_range(0..4)];
                     uut.command.code.next = u64::from(code).into();
                     uut.command.a.next = u64::from(rng.random::<u32>()).into();
                     uut.command.b.next = u64::from(rng.random::<u32>()).into();

@@ -67,6 +67,7 @@ pub struct Blocks {
     /// Built with the keyed hash.
     isn_hash: bool,
     /// Ports and address of the last LOOKUP.
+    /// What was given to `LOOKUP` or `HASH_OF` last.
     looked_up: (u32, u32),
     /// The shifts of the peers' windows by connection, where they are built in.
     shifts: Option<Vec<u32>>,
@@ -184,6 +185,13 @@ impl Coprocessors for Blocks {
                         .map_or(0, |key| keyed_hash::hash(key, ports, ip)),
                     0,
                 )
+            }
+            cmd::HASH_OF => {
+                self.looked_up = (a, b);
+                Answer {
+                    wait: keyed_hash::TAKEN - 1,
+                    ..yes(0, 0)
+                }
             }
             cmd::LOOKUP => {
                 self.looked_up = (a, b);

@@ -64,6 +64,19 @@ pub(super) fn opening(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
+/// In SYN-RECEIVED the number acknowledged is not ours: flows into what answers that, but on a connection with timestamps, which none by cookie has.
+pub(super) fn half_open(a: &mut Asm, config: &ToeConfig) {
+    if config.syn_cookies {
+        if config.timestamps {
+            a.ld(FLAGS).sign(A);
+            a.unless(A).br("cookie_half_open");
+        } else {
+            a.br("cookie_half_open");
+        }
+        a.label("syn_received.wrong");
+    }
+}
+
 /// A segment came before that event. (`established` has set the state.)
 pub(super) fn meanwhile(a: &mut Asm, config: &ToeConfig) {
     if config.syn_cookies {
@@ -83,7 +96,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         a.init(SHORT, LONG_AGO);
         send(a, config);
         acknowledged(a, config);
-        open(a);
+        open(a, config);
     }
 }
 
@@ -95,34 +108,36 @@ fn send(a: &mut Asm, config: &ToeConfig) {
     a.label("cookie").note("t, and when a cookie was sent last");
     a.cmd(cmd::HASH);
     a.shr16(TICK_LONG).st(T0);
-    a.shl16(SEG_MSSOPT).st(T_LEN);
+    a.shl16(T0).st(T_CTL);
     a.ldi(1).and(T0);
     a.xor(RESULT).st(T2);
-    a.shl16(T0).st(T_CTL);
     a.ld(RESULT).add(T0);
-    a.cmd_a(cmd::LOOKUP, SEG_SEQ);
+    a.cmd_a(cmd::HASH_OF, SEG_SEQ);
+    a.note("what follows until `HASH` costs nothing, for G takes as long")
+        .shl16(SEG_MSSOPT)
+        .st(T_LEN);
     a.ldi(1).and(SHORT).or(T_CTL).to(SHORT);
+    a.ldi(1).add(SEG_SEQ).to(T1);
     a.note("RFC 9293 section 3.7.1: without the option it is 536")
         .shr16(T_LEN)
         .zero(A);
     a.when(A).ldi(constant::MSS_DEFAULT);
     a.st(T0);
-    a.ldi(1).add(SEG_SEQ).to(T1);
-    a.shl16(SEG_PORTS).st(T_LEN);
     a.ldi(SIZES[0]).rsb(T0).sign(A);
     a.when(A).br("no_slot");
-    a.cmd(cmd::HASH);
     for (n, flag) in [A, B, C].into_iter().enumerate() {
         a.ldi(SIZES[n + 1]).rsb(T0).sign(flag);
     }
+    a.cmd(cmd::HASH);
     a.ldi(0);
     for (n, flag) in [A, B, C].into_iter().enumerate() {
         a.unless(flag).ldi(2 * (n as u32 + 1));
     }
     a.note("all of G but three bits").xor(T2);
     a.xor(RESULT).st(T2);
-    a.shr16(SEG_PORTS).or(T_LEN).to(T_LEN);
+    a.shl16(SEG_PORTS).st(T_LEN);
     a.ldi(7).and(T2).xor(RESULT).st(T2);
+    a.shr16(SEG_PORTS).or(T_LEN).to(T_LEN);
     a.note("as to any SYN, with no option but the MSS")
         .count(Cause::CookieOut.number());
     if config.ethernet {
@@ -150,10 +165,11 @@ fn send(a: &mut Asm, config: &ToeConfig) {
     a.done();
 }
 
-/// An ACK of no connection. F of the tuple is there, or under way.
+/// An ACK of no connection: F of the tuple is there, or under way. Or of a half-open one, whose number it does not acknowledge (flag C).
 fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.label("cookie_ack").when(SYN).br("reset_stray");
-    a.cmd(cmd::HASH);
+    a.clear(C);
+    a.label(".tuple").cmd(cmd::HASH);
     a.ldi(1).rsb(SEG_SEQ).st(T_SEQ);
     a.ldi(1).rsb(SEG_ACK).st(T2);
     a.xor(RESULT).st(T_LEN);
@@ -164,25 +180,26 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.shr16(TICK_LONG).st(T0);
     a.xor(T_LEN).st(T_CTL);
     a.shl1(k(constant::BIT_16)).rsb(T1).carry(A);
-    a.when(A).br("reset_stray");
+    a.when(A).br(".none");
     a.note("t, this one or the last").ldi(1).and(T_CTL).rsb(T0);
     a.add(RESULT);
-    a.cmd_a(cmd::LOOKUP, T_SEQ);
-    a.ldi(7).st(T_CTL);
-    a.cmd(cmd::HASH);
-    a.ldi(6).and(T_LEN).st(T_LEN);
-    a.ld(RESULT).xor(T2);
-    a.bic(T_CTL).not_zero(A);
-    a.when(A).br("reset_stray");
-    a.note("it is ours");
+    a.cmd_a(cmd::HASH_OF, T_SEQ);
     a.cmd_a(cmd::LISTEN, SEG_PORTS);
-    a.unless(OK).br("reset_stray");
-    a.ld(RESULT).to(T_CTL);
+    a.unless(OK).br(".none");
+    a.shl8(RESULT).st(T_CTL);
+    a.ldi(6).and(T_LEN).st(T_LEN);
+    a.ldi(7).st(T_SEQ);
+    a.cmd(cmd::HASH);
+    a.ld(RESULT).xor(T2);
+    a.bic(T_SEQ).not_zero(A);
+    a.when(A).br(".false");
+    a.note("it is ours").when(C).br(".half_open");
     a.ld(SEG_IP);
     a.cmd_a(cmd::ALLOC, SEG_PORTS);
     a.unless(OK).br("no_slot");
     a.ld(RESULT2).zero(A);
     a.cmd_a(cmd::SETCONN, RESULT);
+    a.label(".slot");
     super::scale::unknown(a, config);
     a.unless(A).count(Cause::Recycled.number());
     let kept = [A, B, C].into_iter().zip(1..);
@@ -215,16 +232,53 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_SEQ).to(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(SEG_SEQ).to(RCV_ADV);
     zero(a, CWND);
-    a.shl8(T_CTL).st(FLAGS);
+    a.ld(T_CTL).to(FLAGS);
     a.ldi(state::SYN_RECEIVED).st(STATE);
     a.timer_clear(timer::RETRANSMIT);
     a.count(Cause::Accepted.number());
     a.cmd(cmd::POST);
     a.done();
+
+    a.label("cookie_ack.half_open")
+        .note("the SYN that came again is the same connection's, its number nobody's any more")
+        .cmd(cmd::KEEP);
+    a.set(A);
+    a.br(".slot");
+
+    a.label("cookie_ack.false")
+        .note("while slots are short it may be what follows an ACK that was dropped for want of one: silence, for it is not clear that it is not meant for us (RFC 9293 section 3.5.2)")
+        .when(C)
+        .br("cookie_half_open.wrong");
+    a.ldi(1).and(SHORT).not_zero(A);
+    a.when(A).br("stray");
+    a.label("cookie_ack.none");
+    a.unless(C).br("reset_stray");
+    a.label("cookie_half_open.wrong");
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br("drop_unacceptable");
+    }
+    a.br("syn_received.wrong");
+
+    if config.timestamps {
+        a.label("cookie_unstamped")
+            .note("a segment without timestamps where there must be some: in SYN-RECEIVED perhaps a cookie's ACK");
+        a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        a.unless(ACK).set(A);
+        a.when(A).br("drop_unacceptable");
+    }
+    a.label("cookie_half_open")
+        .note("SYN-RECEIVED, and another number acknowledged: had the SYN a cookie before it came again, and found room? Not that of an active open");
+    a.ldi(flags::APP).and(FLAGS).not_zero(A);
+    a.when(A).br(".wrong");
+    a.set(C);
+    a.ld(SEG_IP);
+    a.cmd_a(cmd::HASH_OF, SEG_PORTS);
+    a.br("cookie_ack.tuple");
 }
 
 /// The second event.
-fn open(a: &mut Asm) {
+fn open(a: &mut Asm, config: &ToeConfig) {
     a.label("cookie_open")
         .note("what `new_state` and `peer_syn_known` do, from what is known of it");
     a.ld(MSS).rsb(k(0)).to(MSS);
@@ -232,6 +286,9 @@ fn open(a: &mut Asm) {
     a.ldi(constant::RTO_INITIAL).st(RTO);
     none(a, TIMED_AT);
     zero(a, TRIES);
+    if config.cubic {
+        a.ld(k(0)).st(W_MAX);
+    }
     a.cmd_a(cmd::RX_INIT, RCV_NXT);
     a.call("send_side");
     a.note("and `opened`, where it stands in no list");

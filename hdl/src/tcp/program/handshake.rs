@@ -310,6 +310,7 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     a.ldi(dup::GROWS).st(DUP_ACKS);
     a.br("opened");
     a.label("syn_received.bad");
+    super::cookies::half_open(a, config);
     a.count(Cause::BadAck.number());
     a.br("reset_reply");
 }

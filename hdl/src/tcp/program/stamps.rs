@@ -141,7 +141,7 @@ pub(super) fn syn_out(a: &mut Asm, config: &ToeConfig) {
 }
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
-    segment(a);
+    segment(a, config);
 
     a.label("stamp_offset")
         .note("of the tuple in the record. OK and RESULT are lost");
@@ -193,14 +193,18 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
 }
 
 /// A segment of a connection with timestamps, the common one and all others in SYN-RECEIVED and later: sections 4.3 and 5.3, rules R1 to R3.
-fn segment(a: &mut Asm) {
+fn segment(a: &mut Asm, config: &ToeConfig) {
     a.label("stamped");
     a.when(RST).br("unstamped");
     a.when(SYN).br("unstamped");
     a.note("section 3.2: without one it is dropped without a word");
     stamps_in(a);
     a.and(SEG_MSSOPT).zero(A);
-    a.when(A).br("drop_unacceptable");
+    a.when(A).br(if config.syn_cookies {
+        "cookie_unstamped"
+    } else {
+        "drop_unacceptable"
+    });
     a.note("R1").ld(SEG_TSVAL);
     a.sub(TS_RECENT).sign(A);
     a.when(A).br(".old");

@@ -762,3 +762,221 @@ fn without_cookies_the_same_flood_keeps_every_client_out() {
     s.counted(Cause::Opened, 0).counted(Cause::CookieOut, 0);
     assert!(s.toe.counter(Cause::Recycled) > 1_000);
 }
+
+// ---- a SYN that comes again -----------------------------------------------------------------------
+
+/// A cookie is under way to the peer when its SYN comes again and finds room: it acknowledges the first of the two answers.
+#[track_caller]
+fn answered_twice(config: ToeConfig, syn: &Seg) -> (Script, u32, u32) {
+    let mut s = crowded_with(config);
+    let n = cookie_for(&mut s, syn);
+    s.inject(seg(RST, 1, 0).with_source(1)).silence();
+    s.inject(syn.clone());
+    let m = s.next().expect("a SYN-ACK").seq;
+    assert_ne!(n, m);
+    s.silence();
+    (s, n, m)
+}
+
+/// The peer that has acknowledged cookie `n` has its connection: text goes both ways, with no option, and the window that it names.
+#[track_caller]
+fn is_open(s: &mut Script, n: u32) {
+    s.silence().counted(Cause::Opened, 1);
+    s.inject(seg(ACK, 1, n.wrapping_add(1)).wnd(200).data(b"hello"));
+    let ack = s.acked(6);
+    assert_eq!((ack.stamps, ack.scale), (None, None));
+    assert_eq!(s.toe.host_read(0, 100), b"hello");
+    assert_eq!(s.word(SND_WND), 200);
+    assert_eq!(s.toe.host_write(0, &[7; 100]), 100);
+    s.settle();
+    let text = s.expect(ACK, n.wrapping_add(1), 6, 100);
+    assert_eq!(text.stamps, None);
+    s.inject(seg(ACK, 6, n.wrapping_add(101))).silence();
+}
+
+#[test]
+fn who_acknowledges_a_cookie_has_it_though_the_syn_came_again_and_found_room() {
+    for mix in 0..8 {
+        let on = |bit: u32| mix >> bit & 1 == 1;
+        let mut syn = seg(SYN, 0, 0).mss(1460);
+        if on(0) {
+            syn = syn.sack_permitted();
+        }
+        if on(1) {
+            syn = syn.stamps(7, 0);
+        }
+        if on(2) {
+            syn = syn.scale(7);
+        }
+        let (mut s, n, _) = answered_twice(config(), &syn);
+        s.inject(ack_of(n));
+        is_open(&mut s, n);
+        s.slots(1)
+            .counted(Cause::Recycled, 0)
+            .counted(Cause::BadAck, 0);
+        // It is half open no more: the backlog has room for another, and nothing is sent again.
+        half_open(&mut s, 5);
+        s.ticks(500).silence();
+        // The answer that came too late is one to an old SYN.
+        s.inject(seg(SYN, 0, 0).mss(1460));
+        s.acked(6);
+    }
+}
+
+#[test]
+fn nor_does_it_lose_its_connection_to_text_with_the_ack() {
+    for stamps in [false, true] {
+        let mut syn = seg(SYN, 0, 0).mss(1460);
+        if stamps {
+            syn = syn.stamps(7, 0);
+        }
+        let (mut s, n, _) = answered_twice(config(), &syn);
+        s.arrive(ack_of(n).data(b"hello"))
+            .arrive(ack_of(n).data(b"hello"))
+            .settle();
+        while let Some(answer) = s.next() {
+            assert_eq!((answer.flags, answer.ack), (ACK, 1));
+        }
+        is_open(&mut s, n);
+    }
+}
+
+#[test]
+fn the_other_answer_may_be_acknowledged_as_well() {
+    let (mut s, _, m) = answered_twice(config(), &seg(SYN, 0, 0).mss(1460));
+    s.inject(ack_of(m));
+    is_open(&mut s, m);
+}
+
+/// No other number than these two is, and nobody else's segment.
+#[test]
+fn in_syn_received_a_wrong_cookie_is_a_wrong_ack() {
+    let (mut s, n, m) = answered_twice(config(), &seg(SYN, 0, 0).mss(1460));
+    for wrong in [n ^ 8, n ^ 1, n.wrapping_add(1), m.wrapping_add(1)] {
+        s.inject(ack_of(wrong));
+        let reset = s.next().expect("a reset");
+        assert_eq!((reset.flags, reset.seq), (RST, wrong.wrapping_add(1)));
+        s.silence().counted(Cause::Opened, 0);
+    }
+    s.inject(seg(ACK, 2, n.wrapping_add(1)));
+    assert_eq!(s.next().map(|t| t.flags), Some(RST));
+    s.silence()
+        .counted(Cause::BadAck, 5)
+        .counted(Cause::Opened, 0);
+    s.inject(ack_of(m));
+    is_open(&mut s, m);
+    // Where there must be timestamps, what has none is dropped without a word (RFC 7323 section 3.2).
+    let syn = seg(SYN, 0, 0).mss(1460).stamps(7, 0);
+    let (mut s, n, m) = answered_twice(config(), &syn);
+    for t in [ack_of(n ^ 8), ack_of(m), seg(FIN, 1, n.wrapping_add(1))] {
+        s.inject(t).silence().counted(Cause::Opened, 0);
+    }
+    s.counted(Cause::Unacceptable, 3);
+    // And what has them shows no cookie.
+    s.inject(ack_of(n).stamps(8, 0));
+    assert_eq!(s.next().map(|t| t.flags), Some(RST));
+    s.silence().counted(Cause::BadAck, 1);
+    s.inject(ack_of(m).stamps(8, 0)).silence();
+    s.counted(Cause::Opened, 1).slots(1);
+}
+
+/// An active open in SYN-RECEIVED has an application: nobody else's cookie ends that.
+#[test]
+fn an_active_open_is_not_taken_over() {
+    let mut s = crowded();
+    let n = cookie_for(&mut s, &seg(SYN, 0, 0).mss(1460));
+    s.connect();
+    let m = s.next().expect("a SYN").seq;
+    s.inject(seg(SYN, 0, 0));
+    s.expect(SYN | ACK, m, 1, 0);
+    s.silence();
+    s.inject(ack_of(n));
+    assert_eq!(s.next().map(|t| t.flags), Some(RST));
+    s.silence()
+        .counted(Cause::BadAck, 1)
+        .counted(Cause::Opened, 0);
+    s.inject(ack_of(m)).silence().counted(Cause::Opened, 1);
+}
+
+// ---- slots are short ------------------------------------------------------------------------------
+
+/// Text behind an ACK that was dropped for want of a slot shows no cookie: nothing resets its sender, who holds his connection for open, until there is room again.
+#[test]
+fn what_follows_an_ack_that_found_no_slot_is_not_reset() {
+    let mut s = with(config());
+    for port in 1..=4 {
+        half_open(&mut s, port);
+    }
+    let n = cookie(&mut s);
+    for port in 11..=14 {
+        let n = cookie_for(&mut s, &seg(SYN, 0, 0).with_source(port));
+        s.inject(ack_of(n).with_source(port)).silence();
+    }
+    let behind = || seg(ACK, 1001, n.wrapping_add(1)).data(b"more");
+    // Nobody was refused yet.
+    is_a_stranger_s(&mut s, behind());
+    s.inject(ack_of(n).data(&[7; 1000])).silence();
+    s.counted(Cause::NoSlot, 1).counted(Cause::Stray, 1);
+    s.inject(behind()).silence().counted(Cause::Stray, 2);
+    // But where nobody listens, and what is no answer to a SYN-ACK.
+    is_a_stranger_s(&mut s, behind().with_target(81));
+    is_a_stranger_s(&mut s, behind().and(SYN));
+    // One goes.
+    s.inject(seg(RST, 1, 0).with_source(11)).silence();
+    s.inject(behind()).silence();
+    s.inject(ack_of(n).data(&[7; 1000])).silence();
+    s.counted(Cause::Opened, 5).slots(4);
+    s.inject(seg(ACK, 1, n.wrapping_add(1)).data(&[7; 1000]));
+    s.acked(1001);
+    // Then strangers are what they were.
+    is_a_stranger_s(&mut s, behind().with_source(15));
+    // And while slots are short, too, where nobody can have a cookie.
+    let mut s = with(config());
+    for port in 1..=4 {
+        s.inject(seg(SYN, 0, 0).with_source(port));
+        let n = s.next().expect("a SYN-ACK").seq;
+        s.inject(ack_of(n).with_source(port)).silence();
+    }
+    s.inject(seg(SYN, 0, 0)).silence().counted(Cause::NoSlot, 1);
+    is_a_stranger_s(&mut s, behind());
+}
+
+// ---- a slot's former life -------------------------------------------------------------------------
+
+/// Slot 0 is the one that was freed last, after this SYN and what `before` did; the connection by cookie has it then.
+fn after(syn: Seg, before: impl Fn(&mut Script)) -> (Script, u32) {
+    let mut config = config();
+    config.listeners[1] = config.listeners[1].backlog(1);
+    let mut s = with(config);
+    s.inject(syn);
+    let n = s.next().expect("a SYN-ACK").seq;
+    s.inject(ack_of(n)).silence().counted(Cause::Opened, 1);
+    before(&mut s);
+    half_open(&mut s, 1);
+    s.inject(seg(RST, 1, 0)).silence().slots(0);
+    let n = cookie(&mut s);
+    s.inject(ack_of(n)).silence().counted(Cause::Opened, 2);
+    s.state("ESTABLISHED");
+    (s, n)
+}
+
+#[test]
+fn a_window_is_not_shifted_as_the_slot_s_last_peer_had_it() {
+    let (mut s, n) = after(seg(SYN, 0, 0).mss(1460).scale(7), |s| {
+        let ack = s.ours(SND_MAX);
+        s.inject(seg(ACK, 1, ack).wnd(3)).silence();
+        assert_eq!(s.word(SND_WND), 3 << 7, "it was");
+    });
+    s.inject(seg(ACK, 1, n.wrapping_add(1)).wnd(300)).silence();
+    assert_eq!(s.word(SND_WND), 300);
+}
+
+#[test]
+fn congestion_control_begins_as_in_any_connection() {
+    let (s, _) = after(seg(SYN, 0, 0).mss(1460), |s| {
+        s.option(crate::tcp::program::host::ConnectionOption::NewReno(true));
+        assert_eq!(s.word(W_MAX), u32::MAX, "it was chosen");
+    });
+    assert_eq!(s.word(W_MAX), 0);
+    assert_eq!(s.word(FLAGS) & super::super::flags::STAMPED, 0);
+}
