@@ -100,6 +100,9 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
+/// More than twice the number of any of [`SIZES`].
+const BELOW: u32 = 2 * SIZES.len() as u32;
+
 /// Before the first cookie: 24.8 days before, or after, the clock begins.
 const LONG_AGO: u32 = 1 << 31;
 
@@ -189,6 +192,7 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.shl8(RESULT).st(T_CTL);
     a.ldi(6).and(T_LEN).st(T_LEN);
     a.ldi(7).st(T_SEQ);
+    a.shl16(SEG_PORTS).st(T1);
     a.cmd(cmd::HASH);
     a.ld(RESULT).xor(T2);
     a.bic(T_SEQ).not_zero(A);
@@ -202,16 +206,9 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.label(".slot");
     super::scale::unknown(a, config);
     a.unless(A).count(Cause::Recycled.number());
-    let kept = [A, B, C].into_iter().zip(1..);
-    for (flag, n) in kept.clone() {
-        a.ldi(2 * n).xor(T_LEN).zero(flag);
-    }
-    a.ldi(SIZES[0]);
-    for (flag, n) in kept {
-        a.when(flag).ldi(SIZES[n as usize]);
-    }
     a.note("below zero until the second event")
-        .rsb(k(0))
+        .ldi(BELOW)
+        .rsb(T_LEN)
         .to(MSS);
     if config.ethernet {
         a.ld(SEG_MACLO).to(MAC_LO);
@@ -221,13 +218,10 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
             a.shr16(SEG_MACURG).st(MAC_HI);
         }
     }
-    a.shl16(SEG_PORTS).st(T1);
     a.ld(SEG_PORTS).to(PORTS);
     a.ld(SEG_IP).to(IP);
-    a.ld(T2).to(SND_UNA);
     a.shr16(SEG_PORTS).or(T1).to(OUT_PORTS);
-    a.ld(SEG_ACK).st(SND_MAX);
-    a.st(SND_NXT);
+    a.ld(SEG_ACK).to(SND_MAX);
     a.ld(SEG_WND).to(SND_WND);
     a.ld(SEG_SEQ).to(RCV_NXT);
     a.li(config.rx_ring_bytes as u32).add(SEG_SEQ).to(RCV_ADV);
@@ -248,9 +242,11 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
     a.label("cookie_ack.false")
         .note("while slots are short it may be what follows an ACK that was dropped for want of one: silence, for it is not clear that it is not meant for us (RFC 9293 section 3.5.2)")
         .when(C)
-        .br("cookie_half_open.wrong");
+        .br("cookie_half_open.false");
     a.ldi(1).and(SHORT).not_zero(A);
     a.when(A).br("stray");
+    a.count(Cause::Stray.number());
+    a.br("reset_reply");
     a.label("cookie_ack.none");
     a.unless(C).br("reset_stray");
     a.label("cookie_half_open.wrong");
@@ -259,6 +255,10 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
         a.when(A).br("drop_unacceptable");
     }
     a.br("syn_received.wrong");
+    a.label("cookie_half_open.false")
+        .note("here, too, it may be what follows a cookie's ACK that was lost")
+        .count(Cause::BadAck.number());
+    a.done();
 
     if config.timestamps {
         a.label("cookie_unstamped")
@@ -281,7 +281,17 @@ fn acknowledged(a: &mut Asm, config: &ToeConfig) {
 fn open(a: &mut Asm, config: &ToeConfig) {
     a.label("cookie_open")
         .note("what `new_state` and `peer_syn_known` do, from what is known of it");
-    a.ld(MSS).rsb(k(0)).to(MSS);
+    let kept = [A, B, C].into_iter().zip(1..);
+    for (flag, n) in kept.clone() {
+        a.ldi(BELOW - 2 * n).add(MSS).zero(flag);
+    }
+    a.ldi(SIZES[0]);
+    for (flag, n) in kept {
+        a.when(flag).ldi(SIZES[n as usize]);
+    }
+    a.st(MSS);
+    a.ldi(1).rsb(SND_MAX).to(SND_UNA);
+    a.ld(SND_MAX).to(SND_NXT);
     a.timer_clear(timer::TIME_WAIT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
     none(a, TIMED_AT);
