@@ -110,8 +110,8 @@ pub struct ToeConfig {
     /// as its SYN came, a stranger's RST. An active open goes with the tag that ARP last heard of its next hop, or without one; ARP's own requests go without. A tag is not part of a connection's name: its segments are
     /// taken with another one, too. A second tag, and the reserved VLAN id 0xFFF, are other types. The MTU stays: a tagged frame is four bytes longer. Only with `ethernet`. Else tagged frames are of another type, all of them.
     pub vlan: bool,
-    /// A SYN for which a half-open connection would have to go is answered with a cookie (RFC 4987 section 3.6) in place of that: whoever acknowledges it has a connection then. Only with `isn_hash`, and not with 1,024 words of program. Else the
-    /// oldest half-open connection of the listener gives way.
+    /// A SYN for which a half-open connection would have to go is answered with a cookie (RFC 4987 section 3.6) in place of that: whoever acknowledges it has a connection then, without SACK, timestamps and window scale. Only with `isn_hash`, and not with
+    /// 1,024 words of program. Else the oldest half-open connection of the listener gives way.
     pub syn_cookies: bool,
     /// Connections that one remote address may have at once, half open and open, 1 to `connections`; a SYN more is dropped. None: as many as there are. What the host opens itself counts, and is never refused for it. Addresses are told apart by a hash: see `tcp::sources`.
     pub per_source: Option<usize>,

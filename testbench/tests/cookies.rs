@@ -12,7 +12,7 @@ use toe_testbench::wire::*;
 /// Cycles in which a client has opened, has its echo and has closed, whatever flows beside it: lost frames included, which it sends again.
 const BOUND: u64 = 400_000;
 /// The longest event (`docs/numbers.md`).
-const LONGEST: u64 = 190;
+const LONGEST: u64 = 170;
 
 fn config() -> ToeConfig {
     ToeConfig {

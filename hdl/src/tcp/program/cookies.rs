@@ -18,6 +18,13 @@
 //! The limit of an address is asked when the connection is made, so with a cookie at its ACK.
 //!
 //! The ACK makes the connection in two events, for one would be too long: the first has all that its record knows, and SYN-RECEIVED; the second sets up the rest and opens it. What comes between is dropped.
+//!
+//! **Nobody is reset who may be one of them** (RFC 9293 section 3.5.2: "A reset must not be sent if it is not clear that this is the case"). A peer's SYN may come again while its cookie is under way, find room, and have a half-open connection with another number: its ACK
+//! of the cookie is checked there, too, and opens that connection, as the cookie has it: without SACK, timestamps and window scale, whatever its second SYN-ACK had. In SYN-RECEIVED a number that is wrong by either is dropped as long as cookies are about, for it may be of text behind an ACK
+//! that was lost; an ACK that finds no slot is dropped, and the text behind it, which shows no cookie (G has the peer's first number), is a stranger's that is dropped as long as slots are short. What is left, as in Linux: where there is room, text that comes ahead of both that ACK and the first text is reset.
+//! And a half-open connection that has made way is a stranger's.
+//!
+//! The longest of these events takes 170 cycles, the waits for the table counted, and for the parser's look-up once.
 use super::marks::*;
 use super::words::*;
 use super::{constant, flags, none, state, timer, zero};
