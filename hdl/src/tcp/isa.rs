@@ -296,6 +296,8 @@ pub mod report {
     pub const SOFT_ERROR: u8 = 9;
     /// So many times (`value`) in a row was something sent again, or a shut window probed, without progress: from R1 on, once in a keepalive interval (SHLD-9).
     pub const RETRYING: u8 = 10;
+    /// The connection ends, with [`super::notify::RESET`], because nothing gets through or the peer is silent: R2, the user timeout (section 3.10.8), keepalive. `value` is the number of tries, as for [`RETRYING`]. Without this before it, it was the peer's RST, its host, or the application itself.
+    pub const TIMED_OUT: u8 = 11;
 }
 
 /// What the pipeline needs between two instructions; the assembler keeps these distances (next instruction = 1).

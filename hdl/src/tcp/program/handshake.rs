@@ -846,11 +846,12 @@ mod tests {
     #[test]
     fn the_syn_is_sent_again_and_given_up() {
         let mut s = syn_sent();
-        s.ticks(127_100);
-        for _ in 0..6 {
+        s.ticks(192_535);
+        for _ in 0..7 {
             s.expect(SYN, 0, 0, 0);
         }
-        s.silence().state("CLOSED");
+        s.silence().state("SYN-SENT");
+        s.ticks(1).silence().state("CLOSED");
         s.counted(Cause::GaveUp, 1).slots(0);
     }
 }

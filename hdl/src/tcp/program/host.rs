@@ -256,11 +256,11 @@ mod tests {
         s.toe.blocks.neighbours.clear();
         s.toe
             .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
-        // 100 + 200 + ... + 6,400
-        s.settle().ticks(12_699).silence().state("SYN-SENT");
+        // 100 + 200 + ... + 6,400, and an eighth of the longest RTO
+        s.settle().ticks(20_891).silence().state("SYN-SENT");
         s.ticks(1).silence().state("CLOSED");
         s.counted(Cause::GaveUp, 1)
-            .counted(Cause::ArpWait, 7)
+            .counted(Cause::ArpWait, 8)
             .slots(0);
     }
 

@@ -6,7 +6,7 @@ use super::{constant, dup, flags, none, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::OK, k, operands::*, Asm};
-use crate::tcp::isa::cmd;
+use crate::tcp::isa::{cmd, report};
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("retransmission_timeout")
@@ -69,7 +69,13 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.label("syn_timeout");
         a.count(Cause::RtoExpired.number());
-        a.ldi(constant::SYN_TRIES - 1).sub(TRIES).sign(A);
+        a.note("an active open's, of which the application knows, or a passive one's (a)")
+            .ldi(flags::APP)
+            .and(FLAGS)
+            .zero(A);
+        a.ldi(constant::OPEN_TRIES - 1);
+        a.when(A).ldi(constant::SYN_TRIES - 1);
+        a.sub(TRIES).sign(A);
         a.when(A).br("give_up");
         a.br("back_off");
 
@@ -133,6 +139,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .note("RFC 9293 section 3.8.3, R2; a half-open connection goes without a word");
     a.count(Cause::GaveUp.number());
     a.ldi(state::ESTABLISHED).rsb(STATE).sign(C);
+    if config.complete() {
+        a.note("section 3.10.8: who knows of it is told the cause")
+            .ldi(flags::APP)
+            .and(FLAGS)
+            .not_zero(A);
+        a.ld(TRIES);
+        a.when(A).cmd_imm(cmd::REPORT, report::TIMED_OUT);
+    }
     a.br("end_unless_c_with_rst");
 
     a.label("go_back")

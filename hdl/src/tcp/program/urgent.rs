@@ -171,6 +171,29 @@ mod tests {
         });
     }
 
+    /// MUST-66: text that a shut window refuses may be urgent, and the application is to read.
+    #[test]
+    fn it_is_told_of_behind_a_shut_window_too() {
+        each(|s, from| {
+            for n in 0..8 {
+                s.inject(from(1 + n * 1024).data(&[7; 1024]));
+            }
+            assert_eq!(s.acked(8193).wnd, 0);
+            told(s, &[]);
+            // A probe, a whole segment, a piece that has come before with one that has not.
+            s.inject(from(8193).data(b"x").urgent(1));
+            told(s, &[1]);
+            s.inject(from(8193).data(&[8; 1000]).urgent(900));
+            told(s, &[900]);
+            s.inject(from(8192).data(b"7x").urgent(1000));
+            told(s, &[999]);
+            s.inject(from(8193).urgent(1001));
+            told(s, &[1001]);
+            assert_eq!(s.acked(8193).wnd, 0);
+            assert_eq!(s.read(), [7; 8192]);
+        });
+    }
+
     /// Another connection in the same slot knows nothing of the one before.
     #[test]
     fn a_new_connection_has_none() {

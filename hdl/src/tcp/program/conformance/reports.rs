@@ -1,5 +1,6 @@
 //! RFC 9293 sections 3.8.3, 3.9.1.8 and 3.9.2.2: what an application is told without having asked. Urgent text has its scripts in `program::urgent`.
-use super::super::constant::{KEEPALIVE_INTERVAL, R1};
+use super::super::constant::{DATA_TRIES, KEEPALIVE_INTERVAL, OPEN_TRIES, R1};
+use super::super::host::ConnectionOption;
 use super::super::script::*;
 use super::super::words::*;
 use crate::config::ToeConfig;
@@ -41,6 +42,50 @@ fn whether_it_ended_in_order_or_was_aborted() {
     s.ticks(200_000);
     s.counted(Cause::GaveUp, 1);
     assert_eq!(kinds(&mut s).last(), Some(&notify::RESET));
+}
+
+/// Section 3.10.8, USER TIMEOUT: "error: connection aborted due to user timeout". R2 of text and of a SYN, the user timeout, keepalive.
+#[test]
+fn the_application_is_told_that_it_was_a_timeout() {
+    let ended = |s: &mut Script, tries: u32| {
+        s.counted(Cause::GaveUp, 1);
+        let told = told(s);
+        assert_eq!(told[told.len() - 2], (report::TIMED_OUT, tries));
+        assert_eq!(told.last().map(|r| r.0), Some(notify::RESET));
+    };
+    let mut s = Script::established();
+    s.write(b"x").ticks(200_000);
+    ended(&mut s, DATA_TRIES);
+    let mut s = Script::connecting();
+    s.ticks(200_000);
+    ended(&mut s, OPEN_TRIES);
+    // RTO was 200 at least: 200 + 400 + 800 of 2,000 ticks.
+    let mut s = Script::established();
+    s.option(ConnectionOption::UserTimeout(2)).write(b"x");
+    s.ticks(3_000);
+    ended(&mut s, 3);
+    let mut s = Script::established();
+    s.option(ConnectionOption::Keepalive(4)).ticks(60_000);
+    ended(&mut s, 0);
+}
+
+/// Nobody is told of a connection that nobody knows, nor of a timeout where there was none.
+#[test]
+fn no_other_end_is_a_timeout() {
+    let mut s = Script::new();
+    s.inject(seg(SYN, 0, 0)).ticks(200_000);
+    s.counted(Cause::GaveUp, 1);
+    assert_eq!(told(&mut s), []);
+    for aborted in [false, true] {
+        let mut s = Script::established();
+        s.reports();
+        if aborted {
+            s.abort();
+        } else {
+            s.inject(seg(RST, 1, 0));
+        }
+        assert_eq!(kinds(&mut s), [notify::RESET]);
+    }
 }
 
 /// MUST-47, SHLD-25: all that is no reason to end a connection.
