@@ -73,7 +73,7 @@ pub struct Endpoint {
     pub command_ports: Signal<In, Bits<32>>,
     pub command_ip: Signal<In, Bits<32>>,
     pub command_owner: Signal<In, Bits<8>>,
-    /// The option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero: open; `program::host::OPEN_WITH_ECN`: open, and ask for ECN.
+    /// The option's number, and from bit 8 on its value (`program::host::ConnectionOption`). Zero, or `program::host::open`: open.
     pub command_option: Signal<In, Bits<24>>,
     pub command_ready: Signal<Out, Bit>,
 
@@ -253,7 +253,8 @@ impl Endpoint {
             ),
             pacing: Pacing::new(config.pacing),
             builder: Builder::new(config.ip, config.vlan)
-                .with_ecn(config.ecn.then_some(config.entries())),
+                .with_ecn(config.ecn.then_some(config.entries()))
+                .with_diffserv(config.complete().then_some(config.entries())),
             ipv4_tx: Ipv4Tx::new(config),
             counters: Default::default(),
             place_conn: Default::default(),

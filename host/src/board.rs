@@ -9,7 +9,7 @@ use rust_hdl::prelude::*;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::model::toe::Report;
-use toe_hdl::tcp::program::host::{ConnectionOption, OPEN_WITH_ECN};
+use toe_hdl::tcp::program::host::{open, ConnectionOption};
 use toe_hdl::toe::EthernetToe;
 use toe_sim::board::GmiiBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
@@ -500,8 +500,24 @@ impl SimulatedBoard {
         local: u16,
         owner: u8,
     ) -> Result<()> {
-        self.command((ip, remote, local), owner, OPEN_WITH_ECN)
+        self.command((ip, remote, local), owner, open(true, 0))
             .context("the command `connect`, with ECN")
+    }
+
+    /// The same without ECN, and all that it sends with this DSCP (at most 63).
+    ///
+    /// # Errors
+    /// When the engine does not take the command within 10,000 cycles.
+    pub fn connect_with_diffserv(
+        &mut self,
+        ip: [u8; 4],
+        remote: u16,
+        local: u16,
+        owner: u8,
+        dscp: u8,
+    ) -> Result<()> {
+        self.command((ip, remote, local), owner, open(false, dscp))
+            .context("the command `connect`, with a DSCP")
     }
 
     /// Asks the engine to set an option of the connection that an application has with this peer. Whether it was refused the counter `ConnectRefused` says.

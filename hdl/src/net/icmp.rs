@@ -270,7 +270,7 @@ impl Logic for Icmp {
         self.packet.mac_hi.next = self.r.q.val().mac_hi;
         self.packet.mac_lo.next = self.r.q.val().mac_lo;
         self.packet.tag.next = self.r.q.val().tag;
-        self.packet.ect.next = false;
+        self.packet.tos.next = 0.into();
         self.packet.ip.next = self.r.q.val().ip;
         self.packet.protocol.next = bits::<8>(1);
         self.packet.length.next = bit_cast::<16, 11>(self.r.q.val().length);

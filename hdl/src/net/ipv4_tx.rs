@@ -1,6 +1,6 @@
 //! Puts the IPv4 header before a payload (RFC 791) and takes turns between two sources, a packet each.
 //!
-//! The header is 20 bytes: no DSCP, ECT(0) (RFC 3168 section 5) if the source says so, don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), the configuration's time to live. Its checksum is summed while the first ten bytes leave.
+//! The header is 20 bytes: DSCP and ECN as the source says (RFC 2474 section 3, RFC 3168 section 5), don't fragment, identification 0 (RFC 6864 section 4.1: an atomic datagram), the configuration's time to live. Its checksum is summed while the first ten bytes leave.
 //!
 //! Latency: the first byte is offered 1 cycle after the source's `valid`. Throughput: a byte a cycle; one idle cycle between packets.
 //!
@@ -57,8 +57,8 @@ pub struct Ipv4Tx {
     valid: Signal<Local, Bit>,
     protocol: Signal<Local, Bits<8>>,
     length: Signal<Local, Bits<16>>,
-    ect: Signal<Local, Bit>,
-    /// the byte that has DSCP and ECN
+    tos: Signal<Local, Bits<8>>,
+    /// the byte of DSCP and ECN, and they are not zero
     marked: Signal<Local, Bit>,
     low: Signal<Local, Bits<3>>,
     /// the header's byte from what the source says
@@ -73,7 +73,7 @@ impl Ipv4Tx {
     /// A sender with the address `config.ip`.
     pub fn new(config: &ToeConfig) -> Self {
         let mut fixed = [None; 20];
-        // Version and length, TOS; identification, flags and offset, time to live; source. Length, protocol, sum and destination are told.
+        // Version and length, DSCP and ECN where they are zero; identification, flags and offset, time to live; source. Length, protocol, sum and destination are told.
         for (at, byte) in [
             (0, 0x45),
             (1, 0),
@@ -113,7 +113,7 @@ impl Ipv4Tx {
             valid: Default::default(),
             protocol: Default::default(),
             length: Default::default(),
-            ect: Default::default(),
+            tos: Default::default(),
             marked: Default::default(),
             low: Default::default(),
             told: Default::default(),
@@ -138,7 +138,7 @@ impl Logic for Ipv4Tx {
         self.valid.next = self.a.valid.val();
         self.protocol.next = self.a.protocol.val();
         self.length.next = self.a.length.val();
-        self.ect.next = self.a.ect.val();
+        self.tos.next = self.a.tos.val();
         self.pick.lo.next = self.a.ip.val();
         self.dst_hi.next = self.a.mac_hi.val();
         self.dst_lo.next = self.a.mac_lo.val();
@@ -149,7 +149,7 @@ impl Logic for Ipv4Tx {
             self.valid.next = self.b.valid.val();
             self.protocol.next = self.b.protocol.val();
             self.length.next = self.b.length.val();
-            self.ect.next = self.b.ect.val();
+            self.tos.next = self.b.tos.val();
             self.pick.lo.next = self.b.ip.val();
             self.dst_hi.next = self.b.mac_hi.val();
             self.dst_lo.next = self.b.mac_lo.val();
@@ -170,7 +170,7 @@ impl Logic for Ipv4Tx {
         if self.r.q.val().index == bits::<5>(9) {
             self.told.next = self.protocol.val();
         }
-        self.marked.next = self.ect.val() && (self.r.q.val().index == bits::<5>(1));
+        self.marked.next = self.tos.val().any() && (self.r.q.val().index == bits::<5>(1));
         self.sum.half.next = self.r.q.val().older;
         self.sum.carry.next = self.r.q.val().carry;
         self.sum.addend.next = self.told.val();
@@ -181,7 +181,7 @@ impl Logic for Ipv4Tx {
             self.sum.addend.next = bits::<8>(0);
         }
         if self.marked.val() {
-            self.sum.addend.next = bits::<8>(2);
+            self.sum.addend.next = self.tos.val();
         }
         self.inverted.next = !self.sum.sum.val();
         self.moved.next = self.packet.ready.val()
@@ -222,7 +222,7 @@ impl Logic for Ipv4Tx {
                     self.packet.data.next = self.inverted.val();
                 }
                 if self.marked.val() {
-                    self.packet.data.next = bits::<8>(2);
+                    self.packet.data.next = self.tos.val();
                 }
                 if self.moved.val() {
                     self.r.d.next.index = self.r.q.val().index + bits::<5>(1);
@@ -259,7 +259,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use std::cell::Cell;
 
-    /// Payload, protocol, destination; MAC, tag and ECT are made of the destination.
+    /// Payload, protocol, destination; MAC, tag, DSCP and ECN are made of the destination.
     type Packet = (Vec<u8>, u8, [u8; 4]);
 
     fn expected((payload, protocol, dst): &Packet, ttl: u8) -> Vec<u8> {
@@ -267,12 +267,8 @@ mod tests {
         ip.ttl = ttl;
         ip.src = IP;
         ip.dst = *dst;
-        ip.tos = if ect(dst) { 2 } else { 0 };
+        ip.tos = dst[3];
         ip.build()
-    }
-
-    fn ect(dst: &[u8; 4]) -> bool {
-        dst[3] & 1 == 1
     }
 
     macro_rules! offer {
@@ -286,7 +282,7 @@ mod tests {
                 $port.mac_hi.next = u16::from_be_bytes([dst[0], dst[1]]).to_bits();
                 $port.mac_lo.next = (!u32::from_be_bytes(*dst)).to_bits();
                 $port.tag.next = u16::from_be_bytes([dst[3], dst[1]]).to_bits();
-                $port.ect.next = ect(dst);
+                $port.tos.next = dst[3].to_bits();
                 $port.length.next = payload.len().to_bits();
             }
         };

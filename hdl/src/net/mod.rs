@@ -30,8 +30,8 @@ pub struct PacketOut {
     pub mac_lo: Signal<Out, Bits<32>>,
     /// See the module; 0 for none.
     pub tag: Signal<Out, Bits<16>>,
-    /// Its packet is ECN-capable, ECT(0) (RFC 3168 section 5); else 00.
-    pub ect: Signal<Out, Bit>,
+    /// DSCP and ECN (RFC 2474 section 3, RFC 3168 section 5).
+    pub tos: Signal<Out, Bits<8>>,
     pub ip: Signal<Out, Bits<32>>,
     pub protocol: Signal<Out, Bits<8>>,
     pub length: Signal<Out, Bits<16>>,
@@ -48,7 +48,7 @@ pub struct PacketIn {
     pub mac_hi: Signal<In, Bits<16>>,
     pub mac_lo: Signal<In, Bits<32>>,
     pub tag: Signal<In, Bits<16>>,
-    pub ect: Signal<In, Bit>,
+    pub tos: Signal<In, Bits<8>>,
     pub ip: Signal<In, Bits<32>>,
     pub protocol: Signal<In, Bits<8>>,
     pub length: Signal<In, Bits<16>>,

@@ -401,6 +401,7 @@ pub fn command(code: u8) -> Option<Command> {
         cmd::SCALE => ("scale", true),
         cmd::ECN => ("ecn", false),
         cmd::HASH_OF => ("hash_of", true),
+        cmd::DIFFSERV => ("diffserv", true),
         0x20..=0x2F => {
             return Some(Command {
                 name: format!("out{}", code - cmd::OUT),

@@ -7,8 +7,10 @@
 //! **ECN** (RFC 3168), if the builder is built for it. It keeps three marks a connection ([`super::isa::mark`]), which command `ECN` sets and clears and `RX_INIT` clears: what a segment has of ECT(0), ECE and CWR is put in with its `SEND`,
 //! so that whoever gives the words need not know. It hears what the engine counts: behind `Retransmit` and `ZeroWindowProbe` what the event sends is no new text, and has neither ECT nor CWR; `RtoExpired` sets CWR. SYN and RST have none of all that.
 //!
+//! **Differentiated services** (RFC 9293 section 3.9.2.1, MUST-48), if it is built for them: six bits a connection, which command `DIFFSERV` sets, go with all that it sends, but RST and SYN-ACK, which may be nobody's.
+//!
 //! **Latency.** `OUT` 1 cycle and `SEND` 2 when a slot is free and the last `SEND` was done 4 cycles before, else up to 3 longer; `SEND` given → first byte offered, when
-//! idle, 9 cycles. `ECN` 2 cycles. **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
+//! idle, 9 cycles. `ECN` 2 cycles, `DIFFSERV` 1. **Throughput.** One byte a cycle, from the first to the last, at the pace of `ready`. **Abort.** None: what was sent leaves.
 use super::command::CommandIn;
 use super::tx_ring::Join;
 use crate::counters::Cause;
@@ -114,11 +116,14 @@ struct Registers {
     tag: Bits<16>,
     ip: Bits<32>,
     length: Bits<16>,
+    class: Bits<6>,
     ect: Bit,
     ece: Bit,
     cwr: Bit,
     /// The segment that is being made is neither SYN nor RST.
     plain: Bit,
+    /// It is neither RST nor SYN-ACK, and so the command's connection's.
+    own: Bit,
     /// What this event sends is no new text.
     again: Bit,
     /// The marks of the command's connection have been read.
@@ -159,6 +164,8 @@ pub struct Builder {
     window_probe: Constant<Bits<6>>,
     rto_expired: Constant<Bits<6>>,
     marks: Memory<Bits<3>, 10>,
+    diffserv: Constant<Bit>,
+    classes: Memory<Bits<6>, 10>,
     slots: Memory<Bits<32>, 7>,
     write_at: Join<2, 5, 7>,
     read_at: Join<2, 5, 7>,
@@ -167,8 +174,11 @@ pub struct Builder {
     e_bytes: Join<4, 2, 6>,
     /// ECE and CWR where they stand in word 6, over the header's bytes.
     header_sum: Join<10, 22, 32>,
-    /// What word 17 has over the connection: ECT, ECE, CWR.
+    /// What word 17 has over the connection: ECT, ECE, CWR, and over them the DSCP.
+    told_high: Join<6, 3, 9>,
     told: Join<22, 10, 32>,
+    /// DSCP and ECN of the packet.
+    tos: Join<6, 2, 8>,
     rotated: Join<16, 16, 32>,
     shifted: Join<24, 8, 32>,
     check_word: Join<16, 16, 32>,
@@ -188,6 +198,11 @@ pub struct Builder {
     /// ECT, ECE, CWR of the segment that is being sent; ECE and CWR alone.
     seen: Signal<Local, Bits<3>>,
     signs: Signal<Local, Bits<2>>,
+    is_class: Signal<Local, Bit>,
+    /// The DSCP of the segment that is being sent.
+    class: Signal<Local, Bits<6>>,
+    syn_ack: Signal<Local, Bit>,
+    codepoint: Signal<Local, Bits<2>>,
     head_byte: Signal<Local, Bits<8>>,
     in_control: Signal<Local, Bit>,
     free: Signal<Local, Bit>,
@@ -240,6 +255,8 @@ impl Builder {
             window_probe: Constant::new(u64::from(Cause::ZeroWindowProbe.number()).into()),
             rto_expired: Constant::new(u64::from(Cause::RtoExpired.number()).into()),
             marks: Memory::new(2),
+            diffserv: Constant::new(false),
+            classes: Memory::new(2),
             slots: Memory::new(128),
             write_at: Default::default(),
             read_at: Default::default(),
@@ -247,7 +264,9 @@ impl Builder {
             header_bytes: Default::default(),
             e_bytes: Default::default(),
             header_sum: Default::default(),
+            told_high: Default::default(),
             told: Default::default(),
+            tos: Default::default(),
             rotated: Default::default(),
             shifted: Default::default(),
             check_word: Default::default(),
@@ -265,6 +284,10 @@ impl Builder {
             marked: Default::default(),
             seen: Default::default(),
             signs: Default::default(),
+            is_class: Default::default(),
+            class: Default::default(),
+            syn_ack: Default::default(),
+            codepoint: Default::default(),
             head_byte: Default::default(),
             in_control: Default::default(),
             free: Default::default(),
@@ -300,6 +323,15 @@ impl Builder {
         }
         self
     }
+
+    /// The same, that keeps the DSCP of so many connections, or of none: 0 then.
+    pub fn with_diffserv(mut self, entries: Option<usize>) -> Self {
+        if let Some(entries) = entries {
+            self.diffserv = Constant::new(true);
+            self.classes = Memory::new(entries.next_power_of_two().max(2));
+        }
+        self
+    }
 }
 
 impl Logic for Builder {
@@ -309,6 +341,7 @@ impl Logic for Builder {
         dff_setup!(self, clock, r);
         self.slots.clock.next = self.clock.val();
         self.marks.clock.next = self.clock.val();
+        self.classes.clock.next = self.clock.val();
         self.r.d.next.word = self.slots.read_data.val();
         self.word.next = self.r.q.val().word;
 
@@ -330,7 +363,13 @@ impl Logic for Builder {
             }
             self.signs.next = self.seen.val().get_bits::<2>(1);
         }
-        self.told.high.next = bit_cast::<22, 3>(self.seen.val());
+        self.class.next = bits::<6>(0);
+        if self.diffserv.val() & self.r.q.val().own {
+            self.class.next = self.classes.read_data.val();
+        }
+        self.told_high.high.next = self.class.val();
+        self.told_high.low.next = self.seen.val();
+        self.told.high.next = bit_cast::<22, 9>(self.told_high.joined.val());
         self.told.low.next = self.command.conn.val();
         self.is_mark.next = self.ecn.val()
             & self.command.valid.val()
@@ -366,6 +405,15 @@ impl Logic for Builder {
             self.marks.write_data.next = self.mark.val() & bits::<3>(3);
             self.marks.write_enable.next = true;
         }
+
+        // ------------------------------------------------ DSCPs: read as the marks are
+        self.is_class.next = self.diffserv.val()
+            & self.command.valid.val()
+            & (self.command.code.val() == bits::<6>(0x3B));
+        self.classes.read_address.next = self.command.conn.val();
+        self.classes.write_address.next = self.command.conn.val();
+        self.classes.write_data.next = self.command.a.val().get_bits::<6>(16);
+        self.classes.write_enable.next = self.is_class.val();
 
         // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND; 18 is the checksum
         self.is_send.next = self.command.valid.val() & (self.command.code.val() == bits::<6>(0x04));
@@ -403,7 +451,8 @@ impl Logic for Builder {
             | (self.r.q.val().sum == Sum::Store);
         self.command.done.next = (self.is_out.val() & self.free.val())
             | self.pushed.val()
-            | (self.is_mark.val() & self.r.q.val().marking);
+            | (self.is_mark.val() & self.r.q.val().marking)
+            | self.is_class.val();
         self.command.ok.next = self.command.done.val();
         self.command.result.next = bits::<32>(0);
         self.command.result2.next = bits::<32>(0);
@@ -419,6 +468,7 @@ impl Logic for Builder {
         self.adding.next =
             self.is_out.val() & self.free.val() & (bits::<5>(1) < self.out_number.val());
         self.starting.next = false;
+        self.syn_ack.next = self.command.a.val().get_bit(17) & self.command.a.val().get_bit(20);
         match self.r.q.val().sum {
             Sum::Open => {
                 if self.is_send.val() {
@@ -433,6 +483,7 @@ impl Logic for Builder {
                     self.r.d.next.offset = self.command.a.val().get_bits::<4>(28);
                     self.r.d.next.plain =
                         !self.command.a.val().get_bit(17) & !self.command.a.val().get_bit(18);
+                    self.r.d.next.own = !self.command.a.val().get_bit(18) & !self.syn_ack.val();
                 }
             }
             Sum::Header => {
@@ -529,6 +580,9 @@ impl Logic for Builder {
                     self.r.d.next.ect = self.word.val().get_bit(10);
                     self.r.d.next.ece = self.word.val().get_bit(11);
                     self.r.d.next.cwr = self.word.val().get_bit(12);
+                }
+                if self.diffserv.val() {
+                    self.r.d.next.class = self.word.val().get_bits::<6>(13);
                 }
                 self.e_index.next = bits::<5>(3);
                 self.r.d.next.emit = Emit::Offset;
@@ -641,7 +695,13 @@ impl Logic for Builder {
         self.packet.mac_hi.next = self.r.q.val().mac_hi;
         self.packet.mac_lo.next = self.r.q.val().mac_lo;
         self.packet.tag.next = self.r.q.val().tag;
-        self.packet.ect.next = self.r.q.val().ect;
+        self.codepoint.next = bits::<2>(0);
+        if self.r.q.val().ect {
+            self.codepoint.next = bits::<2>(2);
+        }
+        self.tos.high.next = self.r.q.val().class;
+        self.tos.low.next = self.codepoint.val();
+        self.packet.tos.next = self.tos.joined.val();
         self.packet.ip.next = self.r.q.val().ip;
         self.packet.protocol.next = bits::<8>(6);
         self.packet.length.next = self.r.q.val().length;
@@ -712,8 +772,12 @@ mod tests {
         marks: Vec<u8>,
         seen: [u64; 3],
         again: bool,
-        /// ECT of each segment.
-        ects: VecDeque<bool>,
+        /// It keeps DSCPs; what they are, and how many segments had one.
+        diffserv: bool,
+        classes: Vec<u8>,
+        classed: u64,
+        /// DSCP and ECN of each segment.
+        toses: VecDeque<u8>,
         /// Payload of each.
         bytes: VecDeque<usize>,
         /// Cycles in which the line was taken, by the number of segments.
@@ -729,6 +793,8 @@ mod tests {
         back_to_back: u64,
         prompt: u64,
         waiting: u64,
+        /// Cycles since a byte was offered.
+        quiet: u64,
         lengths: Vec<usize>,
         /// Segments that a reset cut off.
         cut_off: u64,
@@ -744,10 +810,15 @@ mod tests {
                 _ => rng.random_range(80..400),
             };
             let mut conn: u64 = rng.random_range(0..1024);
-            if self.ecn {
+            if self.ecn || self.diffserv {
                 // Few, so that marks are met again.
                 conn = rng.random_range(0..4);
-                if rng.random_bool(0.3) {
+                if self.diffserv && rng.random_bool(0.3) {
+                    let a: u32 = rng.random();
+                    self.commands.push_back((cmd::DIFFSERV, a, 0, conn));
+                    self.classes[conn as usize] = (a >> 16 & 63) as u8;
+                }
+                if self.ecn && rng.random_bool(0.3) {
                     let imm: u8 = match rng.random_range(0..4) {
                         0 => rng.random_range(0..64),
                         1 => mark::ECT,
@@ -807,7 +878,12 @@ mod tests {
                     *seen_so_often += u64::from(seen >> n & 1);
                 }
             }
-            self.ects.push_back(seen & mark::ECT != 0);
+            let mut class = 0;
+            if self.diffserv && control >> 18 & 1 == 0 && control >> 16 & 0x12 != 0x12 {
+                class = self.classes[conn as usize];
+                self.classed += u64::from(class != 0);
+            }
+            self.toses.push_back(class << 2 | (seen & mark::ECT) << 1);
             let mut words = vec![mac_lo, mac_hi, ip, ports, seq, ack, control];
             words.extend((0..options).map(|_| word()));
             let data: Vec<u8> = (0..length as u64)
@@ -852,7 +928,7 @@ mod tests {
                 self.commands.clear();
                 self.segments.clear();
                 self.bytes.clear();
-                self.ects.clear();
+                self.toses.clear();
                 self.again = false;
                 self.received.clear();
                 (self.address, self.held, self.sent) = (None, None, None);
@@ -916,6 +992,7 @@ mod tests {
                 (uut.read_conn.val().to_u64(), uut.read_offset.val().to_u64());
             self.address = uut.busy.val().then_some((conn, offset));
             let valid = uut.packet.valid.val();
+            self.quiet = if valid { 0 } else { self.quiet + 1 };
             let data: u64 = uut.packet.data.val().to_u64();
             if let Some(byte) = self.held {
                 assert!(
@@ -953,7 +1030,8 @@ mod tests {
                     assert_eq!(tag << 48 | hi << 32 | lo, mac);
                     assert_eq!(uut.packet.ip.val().to_u64(), ip as u64);
                     assert_eq!(uut.packet.protocol.val().to_u64(), 6);
-                    assert_eq!(Some(uut.packet.ect.val()), self.ects.pop_front());
+                    let tos: u64 = uut.packet.tos.val().to_u64();
+                    assert_eq!(Some(tos as u8), self.toses.pop_front());
                     assert_eq!(uut.packet.length.val().to_u64(), segment.len() as u64);
                     assert_eq!(self.received, segment, "cycle {}", self.cycle);
                     self.received.clear();
@@ -975,7 +1053,8 @@ mod tests {
                 self.commands.pop_front();
             } else if uut.command.done.val() {
                 let (code, ..) = self.commands.pop_front().expect("done without a command");
-                if code == cmd::SEND && queued == 0 {
+                // Idle since SEND was given.
+                if code == cmd::SEND && queued == 0 && self.quiet > 1 {
                     self.sent = Some(self.cycle);
                 }
             }
@@ -985,25 +1064,37 @@ mod tests {
 
     #[test]
     fn builds_what_was_asked_and_equals_its_verilog() {
-        for (vlan, ecn) in [(false, false), (true, false), (true, true)] {
-            builds_and_equals(vlan, ecn);
+        for (vlan, ecn, diffserv) in [
+            (false, false, false),
+            (true, false, false),
+            (false, false, true),
+            (true, true, true),
+        ] {
+            builds_and_equals(vlan, ecn, diffserv);
         }
     }
 
-    fn builds_and_equals(vlan: bool, ecn: bool) {
+    fn builds_and_equals(vlan: bool, ecn: bool, diffserv: bool) {
         let driver = std::cell::RefCell::new(Driver {
             vlan,
             ecn,
+            diffserv,
             marks: vec![0; 4],
+            classes: vec![0; 4],
             ..Driver::default()
         });
         let report = toe_sim::lockstep::lockstep_observed(
-            match (vlan, ecn) {
-                (false, _) => "builder",
-                (true, false) => "builder_vlan",
-                (true, true) => "builder_ecn",
+            match (vlan, ecn, diffserv) {
+                (false, _, false) => "builder",
+                (false, _, true) => "builder_diffserv",
+                (true, false, _) => "builder_vlan",
+                (true, true, _) => "builder_ecn",
             },
-            || Builder::new(OWN, vlan).with_ecn(ecn.then_some(4)),
+            || {
+                Builder::new(OWN, vlan)
+                    .with_ecn(ecn.then_some(4))
+                    .with_diffserv(diffserv.then_some(4))
+            },
             |uut, clk| uut.clock.next = Clock { clk },
             30_000,
             2,
@@ -1026,10 +1117,11 @@ mod tests {
             "{:?}",
             driver.seen
         );
+        assert_eq!(driver.classed > 40, diffserv, "{}", driver.classed);
         let still = report.never_changed();
         assert!(
             still.iter().all(|port| port.contains("result")
-                || port.contains("ect") && !ecn
+                || port.contains("tos") && !ecn && !diffserv
                 || port.contains("protocol")
                 || port.contains("tag") && !vlan),
             "{still:?}"

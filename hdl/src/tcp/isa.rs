@@ -248,7 +248,12 @@ pub mod cmd {
     pub const TX_NEXT: u8 = 0x3B;
     /// The keyed hash begins anew, with two words in place of a tuple.
     pub const HASH_OF: u8 = 0x3C;
+    /// What the connection sends has the DSCP in bits 21:16 of a from now on, but RST and SYN-ACK, which have 0 (RFC 9293 section 3.9.2.1).
+    pub const DIFFSERV: u8 = 0x3D;
 }
+
+/// The bit of `RX_COMMIT`'s `RESULT2`, over the window, that says: every byte of the segment was held already, above `rcv_nxt` (RFC 2883 section 4). What holds them is then the interval number 0 of `RX_SACK`. Only with SACK.
+pub const TWICE: u32 = 1 << 31;
 
 /// A connection's marks of ECN (RFC 3168), which the builder keeps: `imm` of [`cmd::ECN`] has those to be set, and three bits higher those to be cleared. `RX_INIT` clears all. What an event sends behind a count of `Retransmit` or `ZeroWindowProbe` is no new text.
 pub mod mark {

@@ -252,12 +252,18 @@ impl Builder {
         self.words[out::CTL as usize] >> 17 & 3 != 0
     }
 
+    /// It is neither RST nor SYN-ACK.
+    pub fn is_own(&self) -> bool {
+        let ctl = self.words[out::CTL as usize];
+        ctl >> 18 & 1 == 0 && ctl >> 16 & 0x12 != 0x12
+    }
+
     /// Sequence number of the segment being made.
     pub fn seq(&self) -> u32 {
         self.words[out::SEQ as usize]
     }
 
-    /// `SEND`: the packet, with the payload's sum as the engine says it, and the marks of ECN that the segment has. The words are used up.
+    /// `SEND`: the packet, with the payload's sum as the engine says it, the marks of ECN that the segment has, and its packet's DSCP and ECN. The words are used up.
     ///
     /// # Errors
     /// Names a header word that was not written since the last SEND, or twice, or one beyond the header (its sum is taken as it comes), or a data offset below 5.
@@ -268,6 +274,7 @@ impl Builder {
         payload: &[u8],
         payload_sum: u16,
         seen: u8,
+        tos: u8,
     ) -> Result<PacketOut, String> {
         let Builder {
             words: w,
@@ -312,8 +319,7 @@ impl Builder {
         tcp.extend(payload);
 
         // RFC 791: version 4, no options; RFC 6864: DF set, identification 0.
-        // RFC 3168 section 5: ECT(0).
-        let mut bytes = vec![0x45, 2 * (seen & mark::ECT)];
+        let mut bytes = vec![0x45, tos];
         bytes.extend((20 + tcp_length as u16).to_be_bytes());
         bytes.extend([0, 0, 0x40, 0, ttl, 6, 0, 0]);
         bytes.extend(own_ip.to_be_bytes());
@@ -914,7 +920,9 @@ mod tests {
         for (n, word) in options.iter().enumerate() {
             b.word(out::OPTION + n as u8, *word);
         }
-        b.send(PEER, 64, payload, sum_of(payload), 0).unwrap().bytes
+        b.send(PEER, 64, payload, sum_of(payload), 0, 0)
+            .unwrap()
+            .bytes
     }
 
     #[test]
@@ -1021,16 +1029,16 @@ mod tests {
         let mut b = Builder::default();
         b.word(out::CTL, 4 << 28);
         assert_eq!(
-            b.send(OWN, 64, &[], 0, 0).unwrap_err(),
+            b.send(OWN, 64, &[], 0, 0, 0).unwrap_err(),
             "SEND with a data offset of 4"
         );
         for n in out::IP..=out::CTL {
             b.word(n, 5 << 28);
         }
-        assert!(b.send(OWN, 64, &[], 0, 0).is_ok());
+        assert!(b.send(OWN, 64, &[], 0, 0, 0).is_ok());
         b.word(out::CTL, 5 << 28);
         assert_eq!(
-            b.send(OWN, 64, &[], 0, 0).unwrap_err(),
+            b.send(OWN, 64, &[], 0, 0, 0).unwrap_err(),
             "SEND without OUT 2"
         );
     }

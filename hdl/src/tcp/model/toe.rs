@@ -11,7 +11,7 @@ use crate::counters::Cause;
 use crate::tcp::asm::Program;
 use crate::tcp::isa::{cmd, mark, notify, pending, seg};
 use crate::tcp::keyed_hash;
-use crate::tcp::program::host::{ConnectionOption, OPEN_WITH_ECN};
+use crate::tcp::program::host::{open, ConnectionOption};
 use crate::tcp::scale;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,6 +28,9 @@ pub struct Blocks {
     /// Built for ECN; its marks, by connection.
     ecn: bool,
     pub marks: Vec<u8>,
+    /// Built for differentiated services; DSCPs, by connection.
+    diffserv: bool,
+    pub classes: Vec<u8>,
     /// What this event sends is no new text.
     again: bool,
     /// Built for a pacer; the connections that it holds.
@@ -363,6 +366,14 @@ impl Coprocessors for Blocks {
                 *marks = (*marks | imm) & !(imm >> 3) & 7;
                 Answer { wait: 1, ..no() }
             }
+            cmd::DIFFSERV => {
+                if !self.diffserv {
+                    self.complaints
+                        .push("DIFFSERV, for which nothing is built".into());
+                }
+                self.classes[conn as usize] = (a >> 16 & 63) as u8;
+                no()
+            }
             _ => {
                 self.complaints.push(format!("command {code:#04x}"));
                 no()
@@ -401,7 +412,13 @@ impl Blocks {
             seen = *marks & if new { 7 } else { mark::ECE };
             *marks &= !(seen & mark::CWR);
         }
-        match (self.builder).send(self.own_ip, self.ttl, &payload, b as u16, seen) {
+        let class = if self.builder.is_own() {
+            self.classes[conn as usize]
+        } else {
+            0
+        };
+        let tos = class << 2 | (seen & mark::ECT) << 1;
+        match (self.builder).send(self.own_ip, self.ttl, &payload, b as u16, seen, tos) {
             Ok(packet) => {
                 #[cfg(test)]
                 self.sent.push(packet.clone());
@@ -511,6 +528,8 @@ impl ModelToe {
                 vlan: config.vlan,
                 ecn: config.ecn,
                 marks: vec![0; entries],
+                diffserv: config.complete(),
+                classes: vec![0; entries],
                 again: false,
                 pacing: config.pacing,
                 held: BTreeSet::new(),
@@ -701,7 +720,7 @@ impl ModelToe {
 
     /// The same, that asks for ECN.
     pub fn connect_with_ecn(&mut self, local: u16, remote: ([u8; 4], u16), owner: Owner) {
-        self.command(local, remote, owner, OPEN_WITH_ECN);
+        self.command(local, remote, owner, open(true, 0));
     }
 
     /// Host command with what its port `command_option` has.
@@ -920,7 +939,7 @@ mod tests {
         b.word(out::SEQ, seq);
         b.word(out::ACK, 77);
         b.word(out::CTL, 5 << 28 | flags << 16 | 500);
-        b.send(u32::from_be_bytes(PEER), 64, payload, sum_of(payload), 0)
+        b.send(u32::from_be_bytes(PEER), 64, payload, sum_of(payload), 0, 0)
             .unwrap()
             .bytes
     }

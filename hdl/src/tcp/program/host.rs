@@ -1,5 +1,5 @@
 //! The host's commands: active open (RFC 9293 section 3.10.1), and options of a connection ([`ConnectionOption`]). Record: ports, address, and one word of
-//! owner, option and value. An open has no option; one without an option, and with a value, is refused, too.
+//! owner, option and value. An open has no option, but may ask for ECN, and its value is a DSCP ([`open`]).
 //!
 //! An option is set by the application that owns the connection, from the time that it was opened, or its SYN came, until TIME-WAIT; it lasts as long as the connection. All else is refused
 //! and counted `ConnectRefused`: no connection of that tuple, one that is over or in TIME-WAIT, another application's, an option that there isn't, a value that is too large.
@@ -29,6 +29,8 @@ pub enum ConnectionOption {
     UserTimeout(u16),
     /// Congestion control is NewReno's (RFC 5681, RFC 6582) in place of CUBIC's (RFC 9438), from the command on. Refused where CUBIC is not built ([`ToeConfig::cubic`]).
     NewReno(bool),
+    /// What is sent has this DSCP from the command on (RFC 9293 section 3.9.2.1, RFC 2474), at most [`DSCP_MOST`], but RST, SYN-ACK and what TIME-WAIT answers, which have 0. A connection begins with 0, or with what its [`open`] says.
+    Diffserv(u8),
 }
 
 impl ConnectionOption {
@@ -39,27 +41,35 @@ impl ConnectionOption {
             Self::Keepalive(seconds) => KEEPALIVE | (seconds as u32) << 8,
             Self::UserTimeout(seconds) => USER_TIMEOUT_NUMBER | (seconds as u32) << 8,
             Self::NewReno(on) => NEW_RENO | (on as u32) << 8,
+            Self::Diffserv(class) => DIFFSERV | (class as u32) << 8,
         }
     }
 }
 
-/// What the port `command_option` has, in place of zero, for an active open that asks for ECN ([`super::ecn`]): the state word `flags` is made from it by the shift that makes it from the owner. Without [`ToeConfig::ecn`] it is refused, as no option of that number.
-pub const OPEN_WITH_ECN: u32 = flags::ECN >> 16;
+/// Six bits.
+pub const DSCP_MOST: u8 = 63;
+
+/// What the port `command_option` has for an active open: whether it asks for ECN ([`super::ecn`]), and the DSCP of all that it sends, its SYN too. Zero is an open with neither. A DSCP above [`DSCP_MOST`] is refused, and so is ECN without [`ToeConfig::ecn`], as no option of that number.
+pub const fn open(ecn: bool, dscp: u8) -> u32 {
+    OPEN_WITH_ECN * ecn as u32 | (dscp as u32) << 8
+}
+
+/// The state word `flags` is made from it by the shift that makes it from the owner.
+const OPEN_WITH_ECN: u32 = flags::ECN >> 16;
 
 /// Numbers of options.
 const NO_DELAY: u32 = 1;
 const KEEPALIVE: u32 = 2;
 const USER_TIMEOUT_NUMBER: u32 = 3;
 const NEW_RENO: u32 = 4;
+const DIFFSERV: u32 = 5;
 
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
     if config.complete() {
         a.shr8(SEG_CTL).acc().not_zero(A);
         a.when(A).br("option");
-        if config.ecn {
-            a.label("command.open");
-        }
+        a.label("command.open");
         a.note("MUST-46: an OPEN to an address that no peer has");
         no_peer(a, config);
         a.when(B).br(".bad_address");
@@ -84,6 +94,9 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     }
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.cmd_a(cmd::RX_INIT, k(0));
+    if config.complete() {
+        a.cmd_a(cmd::DIFFSERV, SEG_CTL);
+    }
     if config.ethernet {
         none(a, MAC_HI);
         route(a, config);
@@ -113,19 +126,21 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
 
 /// An option of a connection.
 fn option(a: &mut Asm, config: &ToeConfig) {
-    a.label("option");
-    if config.ecn {
-        a.note("or an open that asks for ECN").st(T1);
-        a.ldi(OPEN_WITH_ECN).xor(T1).zero(A);
-        a.when(A).br("command.open");
-    }
+    a.label("option")
+        .note("its number, and (acc) its value")
+        .st(T1);
+    a.shr16(SEG_CTL).st(T0);
+    a.ldi(0xFF).and(T1).st(T1);
+    a.note("or an open that asks for ECN, or has a DSCP (not b)");
+    a.ldi(u32::from(DSCP_MOST)).sub(T0).sign(B);
+    let asks = if config.ecn { OPEN_WITH_ECN } else { 0 };
+    a.ldi(0xFF & !asks).and(T1).zero(A);
+    a.when(B).clear(A);
+    a.when(A).br("command.open");
     a.ld(SEG_IP);
     a.cmd_a(cmd::LOOKUP, SEG_PORTS);
     a.unless(OK).br("command.bad_address");
     a.cmd_a(cmd::SETCONN, RESULT);
-    a.shr8(SEG_CTL).st(T1);
-    a.shr16(SEG_CTL).st(T0);
-    a.ldi(0xFF).and(T1).st(T1);
     a.note("its application's, and not over")
         .ldi(state::TIME_WAIT)
         .xor(STATE)
@@ -143,6 +158,8 @@ fn option(a: &mut Asm, config: &ToeConfig) {
         a.ldi(NEW_RENO).xor(T1).zero(B);
         a.when(B).br("new_reno");
     }
+    a.ldi(DIFFSERV).xor(T1).zero(B);
+    a.when(B).br(".diffserv");
     a.ldi(USER_TIMEOUT_NUMBER).xor(T1).not_zero(A);
     a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
     a.when(A).br("command.bad_address");
@@ -164,6 +181,12 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     a.when(A).xor(T2);
     a.st(FLAGS);
     a.note("what Nagle held").cmd(cmd::POST);
+    a.done();
+
+    a.label(".diffserv");
+    a.ldi(u32::from(DSCP_MOST)).sub(T0).sign(A);
+    a.when(A).br("command.bad_address");
+    a.note("the builder knows it").cmd_a(cmd::DIFFSERV, SEG_CTL);
     a.done();
 
     a.label(".keepalive")
@@ -344,6 +367,7 @@ mod tests {
             ConnectionOption::Keepalive(100),
             ConnectionOption::UserTimeout(100),
             ConnectionOption::NewReno(true),
+            ConnectionOption::Diffserv(1),
         ] {
             let mut s = Script::established();
             let peer = ([192, 168, 69, 1], PEER_PORT);

@@ -309,6 +309,8 @@ pub struct Script {
     pub tag: Option<u16>,
     /// The connection does ECN, so that packets may have ECT(0); else none has.
     pub ecn: bool,
+    /// The DSCP of what leaves, but RST and SYN-ACK, which have 0.
+    pub dscp: u8,
     config: ToeConfig,
     us: u32,
     peer: u32,
@@ -350,6 +352,7 @@ impl Script {
             toe,
             tag: None,
             ecn: false,
+            dscp: 0,
             config,
             us,
             peer,
@@ -496,8 +499,10 @@ impl Script {
         let p = self.toe.packet_out()?;
         assert_eq!((p.mac, p.tag), (PEER_MAC, self.tag));
         let s = Seg::parse(&p.bytes, self.us, self.peer);
+        let bare = s.flags & RST != 0 || s.flags & (SYN | ACK) == SYN | ACK;
+        let dscp = if bare { 0 } else { self.dscp };
         assert!(
-            s.tos == 0 || self.ecn && s.tos == ECT_0,
+            s.tos >> 2 == dscp && (s.tos & 3 == 0 || self.ecn && s.tos & 3 == ECT_0),
             "DSCP and ECN of {s:?}"
         );
         Some(s)

@@ -1,13 +1,17 @@
-//! Options of a connection: Nagle's algorithm off (RFC 9293 section 3.7.4), keepalive (section 3.8.4), user timeout (section 3.10.8, RFC 5482 section 3); and who may set them, and when.
+//! Options of a connection: Nagle's algorithm off (RFC 9293 section 3.7.4), keepalive (section 3.8.4), user timeout (section 3.10.8, RFC 5482 section 3), DSCP (section 3.9.2.1); and who may set them, and when.
 use super::super::constant::*;
 use super::super::flags;
-use super::super::host::ConnectionOption::{self, *};
+use super::super::host::{
+    self,
+    ConnectionOption::{self, *},
+};
 use super::super::script::*;
 use super::super::words::*;
 use super::*;
 use crate::config::Owner;
 use crate::counters::Cause;
 
+/// Those that are bits of the connection's.
 const ALL: [ConnectionOption; 3] = [NoDelay(true), Keepalive(8), UserTimeout(10)];
 
 /// The options that a connection has.
@@ -20,6 +24,8 @@ fn bit(option: ConnectionOption) -> u32 {
         UserTimeout(_) => flags::USER_TIMEOUT,
         // Elsewhere ([`super::cubic`]).
         NewReno(_) => 0,
+        // The builder has it.
+        Diffserv(_) => 0,
     }
 }
 
@@ -121,7 +127,7 @@ fn another_application_s_or_another_peer_s_connection_is_not_touched() {
 fn a_number_that_there_is_not_is_refused() {
     let mut at = super::established((US, PEER));
     let mut refused = 0;
-    for number in (0..=0xFF).filter(|n| !(1..=4).contains(n)) {
+    for number in (0..=0xFF).filter(|n| !(1..=5).contains(n)) {
         for value in [0, 1, 8, 0xFFFF] {
             let word = number | value << 8;
             at.s.toe
@@ -130,13 +136,109 @@ fn a_number_that_there_is_not_is_refused() {
             at.s.settle().counted(Cause::ConnectRefused, refused);
         }
     }
-    // An open has no value, either where nothing else would refuse it.
-    at.s.toe
-        .command(HOST_PORT, (PEER_IP, PEER_PORT + 1), Owner::Host, 1 << 8);
-    at.s.settle().counted(Cause::ConnectRefused, refused + 1);
+    // An open with too large a value, either, where nothing else would refuse it.
+    for value in [64, 0x100, 0xFFFF] {
+        at.s.toe
+            .command(HOST_PORT, (PEER_IP, PEER_PORT + 1), Owner::Host, value << 8);
+        refused += 1;
+        at.s.settle().counted(Cause::ConnectRefused, refused);
+    }
     assert_eq!(at.s.word(FLAGS) & BITS, 0);
     at.still();
     at.s.slots(1);
+}
+
+// ---- differentiated services ---------------------------------------------------------------------
+
+#[test]
+fn all_that_is_sent_has_the_dscp_that_was_set() {
+    // MUST-48, SHLD-21, SHLD-22. `Script::next` looks at each packet.
+    let mut at = super::established((US, PEER));
+    for dscp in [46, 0, 63, 1, 32] {
+        at.s.option(Diffserv(dscp));
+        at.s.dscp = dscp;
+        let (una, rcv) = (at.una, at.rcv);
+        at.s.write(b"text").expect(ACK, una, rcv, 4);
+        let rto = at.s.word(RTO);
+        at.s.ticks(rto).expect(ACK, una, rcv, 4);
+        while at.s.next().is_some() {}
+        at.s.inject(seg(ACK, rcv, una + 4).data(b"more"));
+        at.s.acked(rcv + 4);
+        (at.una, at.nxt, at.rcv) = (una + 4, una + 4, rcv + 4);
+        at.s.inject(at.from(ACK, BELOW).data(b"x"));
+        at.acknowledged();
+    }
+    at.s.counted(Cause::ConnectRefused, 0);
+    // A RST is like one that nobody's connection sends.
+    at.s.abort();
+    assert_eq!(at.s.next().map(|s| s.flags), Some(RST | ACK));
+    // The next connection in its place begins without, and so does one that shows a cookie.
+    at.s.dscp = 0;
+    at.s.inject(seg(SYN, 0, 0).mss(1000));
+    assert_eq!(at.s.next().map(|s| s.flags), Some(SYN | ACK));
+    let first = at.s.word(SND_UNA).wrapping_sub(US);
+    at.s.inject(seg(ACK, 1, first + 1)).silence();
+    at.s.write(b"x");
+    assert_eq!(at.s.next().map(|s| s.data.len()), Some(1));
+    let mut c = config();
+    c.listeners[1] = c.listeners[1].backlog(1);
+    let mut s = Script::with(c);
+    for port in [1000, 1001, 1002] {
+        s.inject(seg(SYN, 0, 0).with_source(port));
+        let first = s.next().expect("a SYN-ACK").seq + 1;
+        let waits = port == 1000;
+        if waits {
+            // In every slot.
+            s.toe.blocks.classes.fill(7);
+        } else {
+            s.inject(seg(ACK, 1, first).with_source(port));
+            s.inject(seg(ACK, 1, first).with_source(port).data(b"x"));
+            assert_eq!(s.next().map(|s| s.ack), Some(2));
+        }
+    }
+}
+
+#[test]
+fn an_open_s_syn_has_it_too() {
+    for ecn in [false, true] {
+        let mut s = Script::new();
+        s.dscp = 10;
+        s.toe.command(
+            HOST_PORT,
+            (PEER_IP, PEER_PORT),
+            Owner::Host,
+            host::open(ecn, 10),
+        );
+        s.settle();
+        let syn = s.next().expect("a SYN");
+        assert_eq!(syn.flags, if ecn { SYN | ECE | CWR } else { SYN });
+        s.ticks(RTO_INITIAL).expect(SYN, 0, 0, 0);
+        s.inject(seg(SYN | ACK, 0, 1)).expect(ACK, 1, 1, 0);
+        s.state("ESTABLISHED").write(b"x").expect(ACK, 1, 1, 1);
+        s.counted(Cause::ConnectRefused, 0);
+    }
+}
+
+#[test]
+fn one_connection_s_is_no_other_s() {
+    let mut s = Script::established();
+    s.option(Diffserv(9));
+    s.inject(seg(SYN, 0, 0).with_source(1000));
+    let first = s.next().expect("a SYN-ACK").seq + 1;
+    s.inject(seg(ACK, 1, first).with_source(1000).data(b"x"));
+    assert_eq!(s.next().map(|s| (s.ports.1, s.ack)), Some((1000, 2)));
+    s.dscp = 9;
+    s.write(b"x").expect(ACK, 1, 1, 1);
+}
+
+#[test]
+fn a_dscp_of_seven_bits_is_refused() {
+    let mut at = super::established((US, PEER));
+    for dscp in [64, 0xFF] {
+        at.s.option(Diffserv(dscp));
+    }
+    at.s.counted(Cause::ConnectRefused, 2);
+    at.s.write(b"x").expect(ACK, 1, 1, 1);
 }
 
 // ---- no delay ------------------------------------------------------------------------------------

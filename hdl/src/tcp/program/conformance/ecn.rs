@@ -244,10 +244,10 @@ fn where_nothing_is_built_an_open_that_asks_is_refused() {
 #[test]
 fn an_open_that_asks_and_has_a_value_is_refused() {
     use crate::config::Owner;
-    use crate::tcp::program::host::OPEN_WITH_ECN;
+    use crate::tcp::program::host::open;
     let mut s = Script::with(wide());
     let remote = (PEER_IP, PEER_PORT);
-    (s.toe).command(HOST_PORT, remote, Owner::Host, OPEN_WITH_ECN | 1 << 8);
+    (s.toe).command(HOST_PORT, remote, Owner::Host, open(true, 64));
     s.settle().silence();
     s.counted(Cause::ConnectRefused, 1).slots(0);
     s.connect_with_ecn();
