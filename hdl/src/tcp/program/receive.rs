@@ -166,8 +166,9 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
 
     if config.complete() {
         a.label("syn_in_window")
-            .note("fourth check, SYN-RECEIVED after a passive open, of which no application knows: back to LISTEN");
+            .note("fourth check, SYN-RECEIVED after a passive open, of which no application knows: back to LISTEN. But not by the SYN itself once more, which only the text beside it brings into the window");
         a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
+        a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
         a.ldi(flags::APP).and(FLAGS).or_not_zero(A);
         a.unless(A).br("reset_by_peer");
     }

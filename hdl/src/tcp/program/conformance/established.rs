@@ -172,6 +172,22 @@ fn a_fin_at_a_shut_window_is_not_acceptable() {
     at.acknowledged().still();
 }
 
+/// What is done instead: it takes no room, and whoever sent it need not send it again.
+#[test]
+fn a_fin_behind_a_full_window_is_taken_and_all_text_is_still_to_be_read() {
+    let mut at = shut();
+    at.s.inject(at.from(ACK | FIN, 0));
+    assert_eq!(at.s.acked(8194).wnd, 0);
+    at.s.state("CLOSE-WAIT");
+    // One that stands behind text which there is no room for is not.
+    let mut beyond = shut();
+    beyond.s.inject(beyond.from(ACK | FIN, 0).data(b"x"));
+    beyond.acknowledged().still();
+    for s in [at.s, beyond.s].iter_mut() {
+        assert_eq!(s.read(), [7; 8192]);
+    }
+}
+
 #[test]
 fn a_segment_that_straddles_the_left_edge_gives_its_new_part() {
     each(super::established, |mut at| {

@@ -143,6 +143,35 @@ fn a_fin_beside_the_syn_is_queued_for_later() {
     s.state("CLOSE-WAIT");
 }
 
+/// What is done instead: nothing of it is acknowledged, and so it comes again.
+#[test]
+fn text_and_fin_beside_a_syn_count_when_they_come_again() {
+    for (fin, text) in [(0, &b"early"[..]), (FIN, b""), (FIN, b"early")] {
+        for numbers in NUMBERS {
+            let mut s = Script::numbered(config(), numbers.0, numbers.1);
+            let beside = |seq, ack, flags| seg(flags | fin, seq, ack).data(text);
+            s.inject(beside(0, 0, SYN)).expect(SYN | ACK, 0, 1, 0);
+            // The SYN again, as it was, and the ACK of who has sent all of it.
+            s.inject(beside(0, 0, SYN)).expect(ACK, 1, 1, 0);
+            let end = 1 + text.len() as u32 + u32::from(fin);
+            s.inject(seg(ACK, end, 1)).state("ESTABLISHED");
+            while let Some(out) = s.next() {
+                assert_eq!((out.flags, out.ack), (ACK, 1));
+            }
+            assert_eq!(s.read(), b"");
+            for _ in 0..2 {
+                s.inject(beside(1, 1, ACK)).acked(end);
+            }
+            assert_eq!(s.read(), text);
+            s.state(if fin == 0 {
+                "ESTABLISHED"
+            } else {
+                "CLOSE-WAIT"
+            });
+        }
+    }
+}
+
 #[test]
 fn a_syn_with_fin_opens_no_less() {
     let mut s = Script::new();

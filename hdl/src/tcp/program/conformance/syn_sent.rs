@@ -231,6 +231,41 @@ fn a_fin_of_the_syn_ack_leads_to_close_wait() {
     at.s.state("CLOSE-WAIT");
 }
 
+/// What is done instead: nothing of it is acknowledged, and so it comes again. Of a SYN without ACK, too.
+#[test]
+fn text_and_fin_beside_a_syn_count_when_they_come_again() {
+    for (fin, text) in [(0, &b"early"[..]), (FIN, b""), (FIN, b"early")] {
+        for ack in [ACK, 0] {
+            each(connecting, |mut at| {
+                let beside = |seq, flags: u8| {
+                    let ack = u32::from(flags & ACK != 0);
+                    seg(flags | fin, seq, ack).data(text)
+                };
+                at.s.inject(beside(0, SYN | ack));
+                if ack == 0 {
+                    at.s.expect(SYN | ACK, 0, 1, 0);
+                    at.s.state("SYN-RECEIVED").inject(seg(ACK, 1, 1));
+                } else {
+                    at.s.expect(ACK, 1, 1, 0);
+                }
+                at.s.silence().state("ESTABLISHED");
+                assert_eq!(at.s.read(), b"");
+                let end = 1 + text.len() as u32 + u32::from(fin);
+                for _ in 0..2 {
+                    at.s.inject(beside(1, ACK)).acked(end);
+                }
+                assert_eq!(at.s.read(), text);
+                at.s.state(if fin == 0 {
+                    "ESTABLISHED"
+                } else {
+                    "CLOSE-WAIT"
+                });
+                at.s.counted(Cause::Opened, 1).slots(1);
+            });
+        }
+    }
+}
+
 #[test]
 fn text_of_the_syn_ack_is_not_acknowledged_unless_it_is_kept() {
     each(connecting, |mut at| {

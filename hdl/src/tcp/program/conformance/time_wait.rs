@@ -184,6 +184,20 @@ fn it_comes_back_if_the_syn_turns_out_to_be_an_old_duplicate() {
     at.still();
 }
 
+/// What is done instead: TIME-WAIT has its end, nothing of either connection is left, and its peer, of whom nothing more is awaited, may begin anew.
+#[test]
+fn it_is_over_if_the_syn_turns_out_to_be_an_old_duplicate() {
+    each(super::time_wait, |mut at| {
+        at.s.ticks(10);
+        at.s.inject(at.from(SYN, 900));
+        assert_eq!(at.s.next().expect("a SYN-ACK").flags, SYN | ACK);
+        at.s.inject(at.from(RST, 901));
+        at.gone();
+        at.s.inject(at.from(SYN, 2000));
+        assert_eq!(at.s.next().expect("a SYN-ACK").flags, SYN | ACK);
+    });
+}
+
 #[test]
 fn a_syn_with_a_later_timestamp_opens_anew_whatever_its_number() {
     let mut s = Script::new();
