@@ -982,7 +982,7 @@ endmodule
         assert!(off.registers <= on.registers && off.luts < on.luts);
     }
 
-    /// The same of ECN: what the parser and the builder keep for it is gone, and the receiver's bit, which nobody asks for.
+    /// The same of ECN: what the parser and the builder keep for it is gone, and the receiver's bit, which nobody asks for. And of differentiated services.
     #[test]
     fn without_ecn_none_of_its_logic_is_left() {
         use rust_hdl::prelude::*;
@@ -1009,6 +1009,14 @@ endmodule
         });
         println!("builder: {off:?} without, {on:?} with");
         // ECT, ECE and CWR of the segment that leaves, no SYN nor RST, no new text, the marks are read: some of them may be one.
+        assert!(off.registers < on.registers);
+        assert!(off.block_rams <= on.block_rams && off.luts < on.luts);
+        let [off, on] = [None, Some(4)].map(|dscp| {
+            let mut uut = Builder::new([192, 168, 69, 2], false).with_diffserv(dscp);
+            uut.connect_all();
+            cost(&generate_verilog(&uut))
+        });
+        println!("builder: {off:?} without DSCPs, {on:?} with");
         assert!(off.registers < on.registers);
         assert!(off.block_rams <= on.block_rams && off.luts < on.luts);
     }

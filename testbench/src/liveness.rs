@@ -151,6 +151,8 @@ pub struct Bench {
     record: Recording<Queues>,
     /// TCP segments from the board not yet looked at.
     pub segments: Vec<Tcp>,
+    /// DSCP and ECN of their packet, of each since the beginning.
+    pub tos: Vec<u8>,
     /// Frames from the board.
     pub frames_out: u64,
     last_out: u64,
@@ -175,6 +177,7 @@ impl Bench {
             config: config.clone(),
             record: Recording::new(Queues::new(Medium::Ethernet)),
             segments: Vec::new(),
+            tos: Vec::new(),
             frames_out: 0,
             last_out: board.cycles(),
             next_port: 50_000 + (board.cycles() % 10_000) as u16,
@@ -204,7 +207,10 @@ impl Bench {
         while let Some(frame) = self.board.line_mut().take() {
             self.frames_out += 1;
             self.last_out = self.board.cycles();
-            self.segments.extend(Tcp::from_frame(&frame));
+            if let Some(segment) = Tcp::from_frame(&frame) {
+                self.segments.push(segment);
+                self.tos.push(frame[15]);
+            }
             self.record.send(frame, Instant::ZERO);
         }
     }

@@ -1,4 +1,4 @@
-//! Options of a connection through the port of the whole engine: no delay, keepalive, user timeout (RFC 9293 sections 3.7.4, 3.8.4, 3.10.8). To the tick they are held by the program's scripts.
+//! Options of a connection through the port of the whole engine: no delay, keepalive, user timeout, DSCP (RFC 9293 sections 3.7.4, 3.8.4, 3.10.8, 3.9.2.1). To the tick they are held by the program's scripts.
 use toe_hdl::config::{Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::program::constant::{KEEPALIVE_INTERVAL, RTO_MIN};
@@ -132,5 +132,42 @@ fn a_silent_peer_is_asked_and_one_that_acknowledges_nothing_given_up() {
     assert_eq!(b.board.counter(Cause::ConnectRefused), 1);
     c = open(&mut b);
     assert!(c.is_open());
+    b.account();
+}
+
+/// What leaves since the last time, with its DSCP.
+fn classes(b: &mut Bench) -> Vec<(u8, u8)> {
+    b.rest();
+    let segments = std::mem::take(&mut b.segments);
+    let tos = b.tos.split_off(b.tos.len() - segments.len());
+    let both = segments.iter().zip(tos);
+    both.map(|(t, tos)| (t.flags & !PSH, tos >> 2)).collect()
+}
+
+#[test]
+fn a_dscp_is_that_of_its_connection_and_may_change_while_it_lasts() {
+    let mut b = bench("connection_options_dscp", 1_000);
+    let (c, other) = (open(&mut b), open(&mut b));
+    send(&mut b, &c, 0);
+    assert_eq!(classes(&mut b), [(ACK, 0)]);
+    for (n, dscp) in [(1, 46), (2, 63), (3, 0), (4, 8)] {
+        set(&mut b, &c, Owner::Echo, NoDelay(true));
+        set(&mut b, &c, Owner::Echo, Diffserv(dscp));
+        send(&mut b, &c, n);
+        assert_eq!(classes(&mut b), [(ACK, dscp)]);
+        send(&mut b, &other, n - 1);
+        assert!(classes(&mut b).iter().all(|sent| sent.1 == 0));
+    }
+    set(&mut b, &c, Owner::Echo, Diffserv(64));
+    b.rest();
+    assert_eq!(b.board.counter(Cause::ConnectRefused), 1);
+    // An active open begins with its own.
+    let (ip, remote, local) = (IP, 40_009, 2_000);
+    let reply = arp(&b.config, 2);
+    b.send(reply);
+    b.rest();
+    let asked = b.board.connect_with_diffserv(ip, remote, local, 0, 10);
+    asked.expect("the engine takes the command");
+    assert_eq!(classes(&mut b), [(SYN, 10)]);
     b.account();
 }

@@ -481,18 +481,18 @@ fn the_ethernet_engine_is_its_verilog_over_random_frames() {
             let (ports, owner, option) = match crowd.talks.last() {
                 Some(talk) if rng.random() => {
                     let ports = u64::from(talk.remote) << 16 | u64::from(talk.local);
-                    let number = rng.random_range(0..5);
+                    let number = rng.random_range(0..6);
                     (
                         ports,
                         rng.random_range(0..2),
                         number | rng.random_range(0..100) << 8,
                     )
                 }
-                // With ECN asked for or not.
+                // With ECN asked for or not, and some DSCP.
                 _ => (
                     rng.random_range(0..1 << 32),
                     0,
-                    [0, 32][rng.random_range(0..2)],
+                    [0, 32][rng.random_range(0..2)] | rng.random_range(0..64) << 8,
                 ),
             };
             line.poke("command_valid", u64::from(ask));
