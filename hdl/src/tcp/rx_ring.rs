@@ -14,7 +14,10 @@
 //! | word of row *slot* | high half | low half |
 //! |---|---|---|
 //! | 6 | pending: start | end |
-//! | 7 | bit 0: valid | connection |
+//! | 7 | bit 0: valid; bit 1: *twice* | connection |
+//!
+//! *Twice*, with SACK only: every byte of the segment was there, held or pending, though not below `rcv_nxt`. Start and end are then where that ended, nothing between: the commit merges it into what is held up to there, which so changes
+//! nothing but stands last (RFC 2018 section 4: the block of what triggered the ACK is the first), and says so (RFC 2883 section 4).
 //!
 //! A word read stands in a register two cycles after its address ([`super::piped_memory`]), so the state machine names an address, does something else for a
 //! cycle, and takes the word in the next. Words 0 and 1 of the connection served last stay in registers: whatever comes for the same one begins at once, for
@@ -23,7 +26,7 @@
 //! Half a sequence number is enough inside a window of at most 32 KiB and segments under 16 KiB: which side of another a point lies is the sign of
 //! a 16-bit difference. Only the distance of a segment from `rcv_nxt` needs all 32 bits.
 //!
-//! **Latency.** For the connection served last: `RX_COMMIT` in order with nothing held 6 cycles, with h held 7 + h; `RX_WINDOW` and a query 2; for another
+//! **Latency.** For the connection served last: `RX_COMMIT` in order with nothing held 6 cycles, or which is *twice*, with h held 7 + h; `RX_WINDOW` and a query 2; for another
 //! 4 more, `RX_COMMIT` 5; `RX_INIT` 9; `RX_SACK` 4, 2 if there is no such interval, for another connection 4 more; each longer by what the state machine is busy with. A segment's first byte is written 8 cycles after
 //! `place_valid` with nothing held and nothing pending; else 11, and one for each held interval and two for each pending one; each further pass over them (at most 4, then the
 //! payload is dropped as if lost) takes 6, one and two; a segment for another connection than the last one 4 more.
@@ -142,6 +145,9 @@ struct Control {
     in_order: Bit,
     merged: Bit,
     moved: Bit,
+    /// The segment that is placed, or committed, is *twice*; and it still is where the commit has looked.
+    twice: Bit,
+    told_twice: Bit,
     /// The answer goes to the application, not to the engine; it is a commit's.
     asked: Bit,
     committing: Bit,
@@ -290,6 +296,9 @@ pub struct RxRing {
     interval_to_end: Signal<Local, Bits<16>>,
     start_to_end: Signal<Local, Bits<16>>,
     empty: Signal<Local, Bit>,
+    held_twice: Signal<Local, Bit>,
+    window_twice: Signal<Local, Bits<32>>,
+    gone: Signal<Local, Bit>,
     clip: Signal<Local, Bit>,
     arm: Signal<Local, Bit>,
     move_on: Signal<Local, Bit>,
@@ -316,6 +325,7 @@ pub struct RxRing {
     commit: Constant<Bits<6>>,
     sack: Constant<Bits<6>>,
     with_sack: Constant<Bit>,
+    twice_bit: Constant<Bits<32>>,
     read_bit: Constant<Bits<3>>,
     held_full: Constant<Bits<6>>,
 }
@@ -405,6 +415,9 @@ impl RxRing {
             interval_to_end: Default::default(),
             start_to_end: Default::default(),
             empty: Default::default(),
+            held_twice: Default::default(),
+            window_twice: Default::default(),
+            gone: Default::default(),
             clip: Default::default(),
             arm: Default::default(),
             move_on: Default::default(),
@@ -430,6 +443,7 @@ impl RxRing {
             commit: Constant::new((isa::cmd::RX_COMMIT as u64).into()),
             sack: Constant::new((isa::cmd::RX_SACK as u64).into()),
             with_sack: Constant::new(sack),
+            twice_bit: Constant::new(u64::from(isa::TWICE).into()),
             read_bit: Constant::new((isa::pending::READ as u64).into()),
             held_full: Constant::new((Cause::HeldFull.number() as u64).into()),
         }
@@ -503,6 +517,11 @@ impl Logic for RxRing {
         self.interval_to_end.next = self.high.val() - self.control.q.val().end;
         self.start_to_end.next = self.control.q.val().start - self.control.q.val().end;
         self.empty.next = !self.start_to_end.val().get_bit(15);
+        self.held_twice.next =
+            self.with_sack.val() && self.high.val().get_bit(1) && self.control.q.val().held.any();
+        self.window_twice.next =
+            bit_cast::<32, 16>(self.control.q.val().window) | self.twice_bit.val();
+        self.gone.next = false;
         // `rcv_nxt` moves by at most 32,768: its low half wraps exactly if bit 15 falls.
         self.commit_high.next = self.control.q.val().high;
         self.rcv_high_next.next = self.control.q.val().rcv_high;
@@ -664,6 +683,8 @@ impl Logic for RxRing {
                 self.control.d.next.passes = 0.into();
                 self.control.d.next.merged = false;
                 self.control.d.next.moved = false;
+                self.control.d.next.twice = false;
+                self.control.d.next.told_twice = false;
                 self.control.d.next.asked = false;
                 self.control.d.next.committing = self.commit_now.val();
                 // Word 0, which another connection than the last one needs first; a commit's pending interval.
@@ -769,6 +790,8 @@ impl Logic for RxRing {
             }
             State::PlaceCheck => {
                 self.control.d.next.any = !self.empty.val() && !self.control.q.val().outside;
+                self.control.d.next.twice =
+                    self.with_sack.val() && self.empty.val() && self.control.q.val().passes.any();
                 self.control.d.next.state = State::Scan;
                 if !self.control.q.val().held.any() && !self.control.q.val().occupied.any() {
                     self.arm.next = true;
@@ -823,6 +846,11 @@ impl Logic for RxRing {
             State::PlaceNone => {
                 self.arm.next = true;
                 self.control.d.next.any = false;
+                self.change.d.next.enable = self.control.q.val().twice;
+                self.change.d.next.row = self.place_row.val();
+                self.change.d.next.word = 6.into();
+                self.change.d.next.high = self.control.q.val().start;
+                self.change.d.next.low = self.control.q.val().start;
                 self.control.d.next.state = State::PlaceArm;
             }
             State::PlaceWrite => {
@@ -840,6 +868,9 @@ impl Logic for RxRing {
                 self.change.d.next.high = 0.into();
                 if self.control.q.val().any {
                     self.change.d.next.high = 1.into();
+                }
+                if self.control.q.val().twice {
+                    self.change.d.next.high = 2.into();
                 }
                 self.change.d.next.low = bit_cast::<16, 10>(self.control.q.val().row);
                 // No earlier: the `place_` ports may then change.
@@ -876,6 +907,13 @@ impl Logic for RxRing {
                         self.control.d.next.state = State::Merge;
                     }
                 }
+                if self.held_twice.val() && (self.word_row.val() == self.control.q.val().row) {
+                    self.change.d.next.enable = true;
+                    self.control.d.next.merged = true;
+                    self.control.d.next.twice = true;
+                    self.control.d.next.in_order = false;
+                    self.control.d.next.state = State::Merge;
+                }
                 self.change.d.next.row = self.command_row.val();
                 self.change.d.next.word = 7.into();
                 self.change.d.next.high = 0.into();
@@ -886,7 +924,9 @@ impl Logic for RxRing {
                 self.change.d.next.word = self.kept_word.val();
                 if self.low.val() == self.control.q.val().low {
                     self.control.d.next.low = self.high.val();
-                } else if self.high.val() == self.control.q.val().high {
+                } else if (self.high.val() == self.control.q.val().high)
+                    && !self.control.q.val().twice
+                {
                     self.control.d.next.high = self.low.val();
                 } else {
                     self.change.d.next.enable = true;
@@ -904,7 +944,11 @@ impl Logic for RxRing {
                 self.change.d.next.word = self.kept_word.val();
                 self.change.d.next.high = self.control.q.val().low;
                 self.change.d.next.low = self.control.q.val().high;
-                if !self.control.q.val().in_order {
+                // Nothing is held up to there any more.
+                self.gone.next = self.control.q.val().twice
+                    && (self.control.q.val().low == self.control.q.val().high);
+                self.control.d.next.told_twice = self.control.q.val().twice && !self.gone.val();
+                if !self.control.q.val().in_order && !self.gone.val() {
                     if self.control.q.val().kept == 4 {
                         self.count.next = true;
                     } else {
@@ -932,6 +976,9 @@ impl Logic for RxRing {
                     if self.control.q.val().committing {
                         self.command.result.next = self.rcv_nxt.word.val();
                         self.command.result2.next = bit_cast::<32, 16>(self.control.q.val().window);
+                        if self.control.q.val().told_twice {
+                            self.command.result2.next = self.window_twice.val();
+                        }
                     }
                 }
             }
@@ -1168,6 +1215,7 @@ mod tests {
         command_a: u32,
         command_imm: u64,
         commit_moved: bool,
+        commit_twice: bool,
         commits: u64,
         /// The ring has no `RX_SACK`.
         no_sack: bool,
@@ -1286,14 +1334,58 @@ mod tests {
                     self.saw("clipped");
                 }
             } else {
+                let below = |s: u32| s.wrapping_sub(c.rcv_nxt) >> 31 == 1;
+                let there = |s: u32| inside(s) && self.covered(frame.conn, s);
+                let twice =
+                    (0..n).all(|i| below(at(i)) || there(at(i))) && n > 0 && there(at(n - 1));
                 self.saw("nothing placed");
+                if twice && !self.no_sack {
+                    let mut end = at(n);
+                    let run = |s: u32| {
+                        self.scanned
+                            .iter()
+                            .find_map(|slot| match &self.pending[*slot] {
+                                Some((conn, start, bytes)) if *conn == frame.conn => {
+                                    let within = s.wrapping_sub(*start) < bytes.len() as u32;
+                                    within.then(|| start.wrapping_add(bytes.len() as u32))
+                                }
+                                _ => None,
+                            })
+                    };
+                    match run(at(n - 1)) {
+                        Some(its_end) => end = its_end,
+                        None => {
+                            while self.conns[frame.conn].held.contains_key(&end) {
+                                end = end.wrapping_add(1);
+                            }
+                        }
+                    }
+                    self.pending[frame.slot] = Some((frame.conn, end, Vec::new()));
+                }
             }
         }
 
         fn model_commit(&mut self, slot: usize, conn: usize) -> bool {
+            self.commit_twice = false;
             let Some((c, start, bytes)) = self.pending[slot].take_if(|p| p.0 == conn) else {
                 return false;
             };
+            if bytes.is_empty() {
+                // All of it was there as it came, up to `start`: is it still?
+                let k = &mut self.conns[c];
+                let last = start.wrapping_sub(1);
+                self.commit_twice = k.held.contains_key(&last) && !k.held.contains_key(&start);
+                self.commits += 1;
+                if self.commit_twice {
+                    k.grow(last, self.commits);
+                }
+                self.saw(if self.commit_twice {
+                    "twice"
+                } else {
+                    "twice, gone"
+                });
+                return false;
+            }
             let k = &mut self.conns[c];
             let before = k.held.clone();
             for (i, b) in bytes.iter().enumerate() {
@@ -1436,7 +1528,9 @@ mod tests {
                             "ok of {conn}: {:x?}",
                             self.conns[conn].rcv_nxt
                         );
-                        self.check_window(conn, result, result2);
+                        let twice = result2 & isa::TWICE != 0;
+                        assert_eq!(twice, self.commit_twice, "twice of {conn}");
+                        self.check_window(conn, result, result2 & !isa::TWICE);
                         self.slots.pop_front();
                         self.oldest = (self.oldest + 1) % 4;
                     }
@@ -1659,6 +1753,7 @@ mod tests {
             "block 1",
             "block 2",
             "block 3",
+            "twice",
         ] {
             assert!(
                 seen.get(what).is_some_and(|n| *n > 10),
@@ -1666,6 +1761,7 @@ mod tests {
             );
         }
         assert!(seen["byte read"] > 20_000, "{seen:?}");
+        assert!(seen.get("twice, gone").is_some_and(|n| *n > 4), "{seen:?}");
     }
 
     #[test]
@@ -1793,7 +1889,7 @@ mod tests {
         command(&mut uut, INIT, 0, rcv_nxt);
         // Each segment's distance from `rcv_nxt` and length, and what is held then.
         type Blocks = &'static [(u32, u32)];
-        let steps: [(u32, u64, Blocks); 9] = [
+        let steps: [(u32, u64, Blocks); 10] = [
             (10, 10, &[(10, 20)]),
             (30, 10, &[(30, 40), (10, 20)]),
             (50, 10, &[(50, 60), (30, 40), (10, 20)]),
@@ -1805,8 +1901,9 @@ mod tests {
             (45, 5, &[(45, 60), (10, 25), (70, 80), (30, 40)]),
             // Two become one.
             (60, 10, &[(45, 80), (10, 25), (30, 40)]),
-            // What is held already changes nothing.
-            (32, 5, &[(45, 80), (10, 25), (30, 40)]),
+            // What is held already changes nothing, but is told of first.
+            (32, 5, &[(30, 40), (45, 80), (10, 25)]),
+            (45, 35, &[(45, 80), (30, 40), (10, 25)]),
         ];
         let held = |uut: &mut RxRing| -> Vec<(u32, u32)> {
             let blocks = (0..6).map(|n| sack(uut, n)).take_while(|block| block.1);
@@ -1814,7 +1911,8 @@ mod tests {
         };
         for (from, length, want) in steps {
             place(&mut uut, 0, rcv_nxt.wrapping_add(from), length);
-            command(&mut uut, COMMIT, 0, 0);
+            let twice = command(&mut uut, COMMIT, 0, 0).3 & isa::TWICE != 0;
+            assert_eq!(twice, from == 32 || length == 35, "{from}");
             assert_eq!(held(&mut uut), want, "{from}");
         }
         // `rcv_nxt` moves over the middle one.
@@ -1832,7 +1930,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(11);
         let (mut uut, mut model) = (make(1, 256), InModel::new(1, 256));
         uut.slots_count.next = 0.into();
-        let mut told = [0; 5];
+        let (mut told, mut twice) = ([0; 5], 0);
         for round in 0..3_000 {
             if round % 50 == 0 {
                 let start = 0u32.wrapping_sub(rng.random_range(0..300));
@@ -1844,8 +1942,11 @@ mod tests {
             let length = rng.random_range(1..30);
             place(&mut uut, 0, seq, length as u64);
             model.place(0, 0, seq, &vec![0; length]);
-            let moved = command(&mut uut, COMMIT, 0, 0).1;
-            assert_eq!(moved, model.commit(0, 0).moved);
+            let (_, moved, _, window) = command(&mut uut, COMMIT, 0, 0);
+            let commit = model.commit(0, 0);
+            assert_eq!(moved, commit.moved);
+            assert_eq!(window & isa::TWICE != 0, commit.twice, "{round}");
+            twice += u64::from(commit.twice);
             step(&mut uut);
             for n in 0..6 {
                 let (_, ok, start, end) = sack(&mut uut, n);
@@ -1858,6 +1959,7 @@ mod tests {
             told[model.held(0).len()] += 1;
         }
         assert!(told.iter().all(|n| *n > 20), "{told:?}");
+        assert!(twice > 100, "{twice}");
     }
 
     /// A ring that is built without it does not know the command.

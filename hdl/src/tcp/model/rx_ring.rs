@@ -1,7 +1,7 @@
 //! The receive ring of `docs/design.md`, modelled.
 //!
 //! The byte with sequence number `s` lies at `s mod R`. A segment is clipped before its first byte is written, to one interval that touches nothing held and
-//! nothing pending; it stays pending in its record's slot until the engine commits it or the slot is released.
+//! nothing pending; it stays pending in its record's slot until the engine commits it or the slot is released. Of a segment of which every byte is there already an empty interval is pending, at the end of what holds them.
 
 /// Held intervals a connection.
 pub const HELD: usize = 4;
@@ -44,6 +44,8 @@ struct Connection {
 pub struct Commit {
     /// `rcv_nxt` moved.
     pub moved: bool,
+    /// Every byte of it was held already, above `rcv_nxt`.
+    pub twice: bool,
     /// The interval found no place among the held ones and was dropped.
     pub dropped: bool,
 }
@@ -94,7 +96,7 @@ impl RxRing {
                 self.pending
                     .iter()
                     .flatten()
-                    .filter(|(other, _)| *other == conn)
+                    .filter(|(other, i)| *other == conn && i.len() > 0)
                     .map(|(_, i)| *i),
             )
             .collect();
@@ -107,15 +109,19 @@ impl RxRing {
         } else {
             seq
         };
+        let first = start;
+        let past = |start: u32| start.wrapping_sub(seq) as usize >= payload.len();
         for i in &taken {
-            if i.contains(start) {
+            if !past(start) && i.contains(start) {
                 start = i.end;
             }
         }
+        if past(start) && !past(first) {
+            self.pending[slot as usize] = Some((conn, Interval { start, end: start }));
+            return None;
+        }
         // Unsigned, so that a segment from half the sequence space away is outside as well.
-        if start.wrapping_sub(seq) as usize >= payload.len()
-            || start.wrapping_sub(c.rd_nxt) as usize >= ring
-        {
+        if past(start) || start.wrapping_sub(c.rd_nxt) as usize >= ring {
             return None;
         }
         let mut end = seq.wrapping_add(payload.len() as u32);
@@ -151,6 +157,7 @@ impl RxRing {
     pub fn commit(&mut self, conn: u16, slot: u8) -> Commit {
         let nothing = Commit {
             moved: false,
+            twice: false,
             dropped: false,
         };
         let Some((owner, new)) = self
@@ -164,6 +171,17 @@ impl RxRing {
             return nothing;
         }
         let c = &mut self.connections[conn as usize];
+        if new.len() == 0 {
+            let Some(at) = c.held.iter().position(|h| h.end == new.end) else {
+                return nothing;
+            };
+            let whole = c.held.remove(at);
+            c.held.push(whole);
+            return Commit {
+                twice: true,
+                ..nothing
+            };
+        }
         if new.start == c.rcv_nxt {
             c.rcv_nxt = new.end;
             while let Some(at) = c.held.iter().position(|h| h.start == c.rcv_nxt) {
@@ -171,7 +189,7 @@ impl RxRing {
             }
             return Commit {
                 moved: true,
-                dropped: false,
+                ..nothing
             };
         }
         // What it touches grows by it, and stands last from then on.
@@ -184,8 +202,8 @@ impl RxRing {
         }
         if c.held.len() == HELD {
             return Commit {
-                moved: false,
                 dropped: true,
+                ..nothing
             };
         }
         c.held.push(grown);

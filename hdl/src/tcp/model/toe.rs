@@ -9,7 +9,7 @@ use super::{Answer, Coprocessors, Cost, Event, Fault, Machine, Request};
 use crate::config::{Owner, ToeConfig};
 use crate::counters::Cause;
 use crate::tcp::asm::Program;
-use crate::tcp::isa::{cmd, mark, notify, pending, seg};
+use crate::tcp::isa::{cmd, mark, notify, pending, seg, TWICE};
 use crate::tcp::keyed_hash;
 use crate::tcp::program::host::{open, ConnectionOption};
 use crate::tcp::scale;
@@ -253,9 +253,10 @@ impl Coprocessors for Blocks {
                 if commit.dropped {
                     self.count(Cause::HeldFull);
                 }
+                let twice = u32::from(commit.twice && self.sack) * TWICE;
                 Answer {
                     ok: commit.moved,
-                    ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn))
+                    ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn) | twice)
                 }
             }
             cmd::RX_SACK => match self.rx.sack(conn, imm).filter(|_| self.sack) {

@@ -4,7 +4,7 @@ use super::words::*;
 use super::{flags, state, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, operands::*, Asm};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify};
 
 /// From the vector to the ACK check: straight on in the common case.
@@ -244,6 +244,13 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
 
     a.label("out_of_order")
         .note("RFC 5681 section 4.2: each is answered at once, and so is what fills the gap");
+    if config.sack {
+        a.note("RFC 2883 section 4: and told of first if it was held already, the block that holds it behind it")
+            .ld(RESULT2)
+            .sign(DUPLICATE);
+        a.when(DUPLICATE).br("twice");
+        a.label("out_of_order.known");
+    }
     a.clear(BUSY);
     a.count(Cause::OutOfOrder.number());
     if config.delayed_ack || config.sack {
@@ -253,6 +260,14 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.set(SACK_ACK);
     }
     a.br("at_once");
+
+    if config.sack {
+        a.label("twice")
+            .note("what said so is no part of the window: 2^31 off again");
+        a.shl3(kf(1 << 28));
+        a.add(RCV_ADV).to(RCV_ADV);
+        a.br("out_of_order.known");
+    }
 
     if config.delayed_ack {
         a.label("delay")

@@ -502,6 +502,69 @@ mod tests {
         assert_eq!(s.expect(ACK, 1, 9, 0).sack, []);
     }
 
+    /// RFC 2883 section 4, where what came twice lies above RCV.NXT: it is the first block, and what holds it the second (section 4.2.1, of which RFC 2018 makes the first where it is news).
+    #[test]
+    fn what_is_held_and_comes_again_is_told_first_and_then_what_holds_it() {
+        let mut s = both();
+        for (from, text) in [(11, &b"abcdef"[..]), (31, b"ghi"), (51, b"jkl")] {
+            s.inject(ack(1).data(text).at(from));
+            s.expect(ACK, 1, 1, 0);
+        }
+        // A piece of the oldest, the whole of another, the same again, what begins in one and goes on.
+        s.inject(ack(1).data(b"bcd").at(12));
+        let out = s.expect(ACK, 1, 1, 0);
+        assert_eq!(
+            (out.sack, out.wnd),
+            (vec![(12, 15), (11, 17), (51, 54)], 8192)
+        );
+        for _ in 0..2 {
+            s.inject(ack(1).data(b"ghi").at(31));
+            let out = s.expect(ACK, 1, 1, 0);
+            assert_eq!(out.sack, [(31, 34), (31, 34), (11, 17)]);
+        }
+        s.inject(ack(1).data(b"klm").at(52));
+        assert_eq!(
+            s.expect(ACK, 1, 1, 0).sack,
+            [(51, 55), (31, 34), (11, 17)],
+            "not all of it was there"
+        );
+        // Nothing new: held no longer once it is in order, and then below RCV.NXT.
+        s.inject(ack(1).data(b"0123456789").at(1));
+        assert_eq!(s.expect(ACK, 1, 17, 0).sack, [(51, 55), (31, 34)]);
+        s.inject(ack(1).data(b"bcd").at(12));
+        assert_eq!(s.expect(ACK, 1, 17, 0).sack, [(12, 15), (51, 55), (31, 34)]);
+        assert_eq!(s.read(), b"0123456789abcdef");
+        // What came right behind what it repeats, before that was dealt with.
+        s.arrive(ack(1).data(b"xyz").at(71));
+        s.inject(ack(1).data(b"yz").at(72));
+        assert_eq!(s.expect(ACK, 1, 17, 0).sack[0], (71, 74));
+        assert_eq!(s.expect(ACK, 1, 17, 0).sack[..2], [(72, 74), (71, 74)]);
+        // And what was held as it came, but is in order as its turn comes.
+        s.arrive(ack(1).data(&[1; 14]).at(17));
+        s.inject(ack(1).data(b"gh").at(31));
+        s.expect(ACK, 1, 34, 0);
+        assert_eq!(s.expect(ACK, 1, 34, 0).sack[0], (31, 33));
+    }
+
+    /// With three blocks to tell of, in the cycles of the event that tells.
+    #[test]
+    fn what_telling_of_it_costs() {
+        let mut s = both();
+        let mut cost = |from: u32, bound: u64| {
+            s.arrive(ack(1).data(b"abc").at(from));
+            s.toe.step().expect("no fault");
+            let cycles = s.toe.cost.cycles;
+            println!("{from}: {cycles} cycles of {bound}");
+            assert!(cycles <= bound, "{from}: {cycles}");
+            s.settle();
+            s.next().expect("an ACK").sack
+        };
+        cost(11, 240);
+        cost(31, 240);
+        assert_eq!(cost(51, 240).len(), 3);
+        assert_eq!(cost(31, 240), [(31, 34), (31, 34), (51, 54)]);
+    }
+
     #[test]
     fn without_agreement_there_are_no_blocks_and_none_count() {
         let mut s = Script::established();
