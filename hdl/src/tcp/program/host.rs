@@ -51,7 +51,7 @@ pub const DSCP_MOST: u8 = 63;
 
 /// What the port `command_option` has for an active open: whether it asks for ECN ([`super::ecn`]), and the DSCP of all that it sends, its SYN too. Zero is an open with neither. A DSCP above [`DSCP_MOST`] is refused, and so is ECN without [`ToeConfig::ecn`], as no option of that number.
 pub const fn open(ecn: bool, dscp: u8) -> u32 {
-    OPEN_WITH_ECN * ecn as u32 | (dscp as u32) << 8
+    (OPEN_WITH_ECN * ecn as u32) | ((dscp as u32) << 8)
 }
 
 /// The state word `flags` is made from it by the shift that makes it from the owner.
