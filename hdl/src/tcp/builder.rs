@@ -409,7 +409,7 @@ impl Logic for Builder {
         // ------------------------------------------------ DSCPs: read as the marks are
         self.is_class.next = self.diffserv.val()
             & self.command.valid.val()
-            & (self.command.code.val() == bits::<6>(0x3B));
+            & (self.command.code.val() == bits::<6>(0x3D));
         self.classes.read_address.next = self.command.conn.val();
         self.classes.write_address.next = self.command.conn.val();
         self.classes.write_data.next = self.command.a.val().get_bits::<6>(16);
