@@ -258,6 +258,9 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     }
     if config.sack {
         a.set(SACK_ACK);
+        a.note("alone, for it is to tell of the gap (RFC 2018 section 4), and data bears no blocks; without SACK it is no duplicate beside data (RFC 5681 section 2). Data comes with the next event");
+        a.unless(B).cmd(cmd::POST);
+        a.unless(B).br("send_ack");
     }
     a.br("at_once");
 
