@@ -43,6 +43,12 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(2).rsb(TX_INDEX).sign(A);
     a.ld(SND_NXT).xor(SND_MAX).or_not_zero(A);
     a.when(A).br(".alone");
+    a.ldi(dup::SCORE).and(DUP_ACKS).not_zero(A);
+    a.when(A).br(".again");
+    a.note("is something sacked above what is not? Two round trips are more than any reordering: that is lost (RFC 8985 section 6.3), though fewer than three tell of it");
+    a.ld(TX_INDEX);
+    a.cmd_imm(cmd::TX_PIPE, 1);
+    a.when(OK).br(".lost");
     a.note("section 7.3: new text if there is some and the peer's window has room for it, whatever cwnd says");
     a.cmd_a(next(config), TX_INDEX);
     a.unless(OK).br(".last");
@@ -71,6 +77,18 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .note("one segment alone: its ACK may be delayed (section 7.2, max_ack_delay), so what is left of RTO");
     a.timer_set(timer::RETRANSMIT, T0);
     a.br("pending.send");
+
+    a.label("probe_tail.lost");
+    a.ld(T0).rsb(RTO).st(PTO);
+    a.ld(SND_UNA);
+    a.call("recovery");
+    a.done();
+    a.label("probe_tail.again")
+        .note("while the scoreboard rules: the head's copy fills a gap, so its ACK would not have been delayed (RFC 5681 section 4.2). It goes once more");
+    goes(a);
+    a.call("lost_again");
+    a.set(AGAIN);
+    a.br("again");
 
     a.label("probed")
         .note("section 7.4.2: more is acknowledged than was sent before the probe. Work enough for one event: no measurement besides");
@@ -318,16 +336,57 @@ mod tests {
         s.counted(Cause::RtoExpired, 0);
     }
 
+    /// The head's copy fills a gap, so that its ACK is not delayed: two round trips tell that it is lost, too. Once; then it is the RTO.
     #[test]
-    fn in_recovery_it_is_the_rto_that_runs_from_what_went_again_last() {
-        let mut s = open(20, true);
-        send(&mut s, FIRST, 6);
-        s.inject(ack(FIRST).sack(&[(FIRST + 1000, FIRST + 6000)]));
-        s.expect(ACK, FIRST, 1, 1000);
-        let rto = s.word(RTO);
-        s.ticks(rto - 1).silence().ticks(1);
-        s.expect(ACK, FIRST, 1, 1000);
-        s.counted(Cause::RtoExpired, 1).counted(Cause::TailProbe, 0);
+    fn in_recovery_the_copy_of_the_head_is_probed_for() {
+        for moved in [false, true] {
+            let mut s = open(20, true);
+            send(&mut s, FIRST, 6);
+            let wait = pto(&s);
+            s.inject(
+                ack(FIRST).sack(&[(FIRST + 1000, FIRST + 2000), (FIRST + 3000, FIRST + 6000)]),
+            );
+            s.expect(ACK, FIRST, 1, 1000);
+            s.expect(ACK, FIRST + 2000, 1, 1000);
+            assert_eq!((s.word(CWND), s.word(SSTHRESH)), (3000, 3000));
+            s.silence().ticks(wait - 1).silence().ticks(1);
+            s.expect(ACK, FIRST, 1, 1000);
+            s.silence()
+                .counted(Cause::TailProbe, 1)
+                .counted(Cause::RtoExpired, 0);
+            // RFC 5681 section 4.3: lowered once more.
+            assert_eq!((s.word(CWND), s.word(SSTHRESH)), (2000, 2000));
+            let rto = s.word(RTO);
+            if moved {
+                // The second's copy, too, once the first has come.
+                s.ticks(20);
+                s.inject(ack(FIRST + 2000).sack(&[(FIRST + 3000, FIRST + 6000)]));
+            } else {
+                s.ticks(rto - 1).silence().ticks(1);
+                s.expect(ACK, FIRST, 1, 1000);
+                s.silence().counted(Cause::RtoExpired, 1);
+            }
+        }
+    }
+
+    /// RFC 8985 section 6.3: what was sent before something sacked is lost, however few tell of it, once no reordering can be the cause.
+    #[test]
+    fn what_lies_below_something_sacked_is_lost_after_two_round_trips() {
+        for sacked in [1, 2] {
+            let mut s = open(20, true);
+            send(&mut s, FIRST, 5);
+            let wait = pto(&s);
+            let right = FIRST + 2000 + sacked * 1000;
+            s.ticks(20)
+                .inject(ack(FIRST + 1000).sack(&[(FIRST + 2000, right)]))
+                .silence();
+            // The timer was set before this ACK's measurement was known.
+            s.ticks(wait - 1).silence().ticks(1);
+            s.expect(ACK, FIRST + 1000, 1, 1000);
+            assert_ne!(s.word(DUP_ACKS) & dup::RECOVERY, 0);
+            assert_eq!(s.word(CWND), 2000);
+            s.counted(Cause::TailProbe, 0).counted(Cause::RtoExpired, 0);
+        }
     }
 
     /// Whatever sets RTO anew: else what is left of it would be less than nothing.

@@ -90,23 +90,27 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
         .unless(C)
         .set(LIMITED);
     a.unless(C).br("sack_seen");
-    a.note("yes: RecoveryPoint = HighData, cwnd = ssthresh = FlightSize / 2");
+    a.ld(SEG_ACK);
+    a.call("recovery");
+    a.br("sack_seen");
+
+    a.label("recovery")
+        .note("yes: RecoveryPoint = HighData, cwnd = ssthresh = FlightSize / 2; the head (acc) goes whatever is in the pipe (RFC 6675 section 5, (4.3))");
+    a.st(LOST_AGAIN);
     a.call("halve_flight");
     a.ldi(1).add(SND_MAX).to(RECOVER);
     untimed(a, config);
     if config.ecn {
         super::ecn::reduced(a);
     }
-    a.timer_set(timer::RETRANSMIT, RTO);
-    a.ld(RTO).to(PTO);
-    no_probe(a);
+    a.timer_set(timer::RETRANSMIT, PTO);
     a.ldi(dup::SCORE | dup::RECOVERY | dup::GROWS | dup::lowers(config))
         .st(DUP_ACKS);
     if !config.cubic {
         a.ld(SSTHRESH).to(CWND);
     }
     a.cmd(cmd::POST);
-    a.br("sack_seen");
+    a.ret();
 
     a.label("sack_in.block")
         .note("SND.UNA, SEG.ACK =< left < right =< SND.NXT: what is older tells of a segment that came twice");
@@ -135,7 +139,10 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.sub(MSS).sign(A).or_zero(A);
     a.when(B).clear(A);
     a.when(A).br("sack_seen");
-    a.note(
+    a.call("lost_again");
+    a.br("sack_seen");
+
+    a.label("lost_again").note(
         "RFC 5681 section 4.3: the loss of what was sent again lowers cwnd and ssthresh once more",
     );
     a.ld(SND_UNA).st(LOST_AGAIN);
@@ -153,21 +160,27 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
         a.st(SSTHRESH);
         a.st(CWND);
     }
-    a.br("sack_seen");
+    a.ret();
 
     a.label("scored")
         .note("something new is acknowledged while the scoreboard rules: what there is to send comes with the next event");
     a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
     a.when(A).br("probed");
     a.set(BUSY);
-    a.note("after a timeout, not in recovery: slow start, by the last ACK of that, too");
-    a.ldi(dup::RECOVERY).and(DUP_ACKS).zero(B);
+    a.note(
+        "after a timeout, not in recovery: slow start up to ssthresh, by the last ACK of that, too",
+    );
+    a.ld(CWND).sub(SSTHRESH).sign(B);
+    a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(A);
+    a.when(A).clear(B);
     a.ld(T_ACKED).sub(MSS).sign(A);
     a.unless(A).ld(MSS);
     a.add(CWND);
     a.when(B).st(CWND);
     a.ldi(1).add(SEG_ACK).sub(RECOVER).sign(A);
     a.unless(A).br(".over");
+    a.note("what goes again next may be probed for");
+    probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
     a.label("scored.over")
@@ -274,7 +287,7 @@ fn output(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).add(T0).to(T_SEQ);
     a.cmd_a(cmd::TX_MARK, T1);
     a.note("the timer begins anew, so that it is not the next that it sends");
-    a.timer_set(timer::RETRANSMIT, RTO);
+    a.timer_set(timer::RETRANSMIT, PTO);
     a.cmd_a(cmd::TX_PEEK, T1);
     a.br("peeked_again");
     a.label("again.head")
@@ -580,21 +593,21 @@ mod tests {
     // ---- the peer's blocks ----------------------------------------------------------------------
 
     #[test]
-    fn three_sacked_above_make_a_loss_which_goes_again_when_the_pipe_has_room() {
+    fn three_sacked_above_make_a_loss_which_goes_again_at_once_and_new_text_when_the_pipe_has_room()
+    {
         let mut s = ten();
         // RFC 3042
         s.inject(ack(1).sack(&[(1001, 2001)]));
         leave(&mut s, &[10_001]);
         s.inject(ack(1).sack(&[(1001, 3001)]));
         leave(&mut s, &[11_001]);
-        // In the pipe: 12 less 3 sacked less 1 lost; cwnd 5, for limited transmit has sent two of the 12.
-        s.inject(ack(1).sack(&[(1001, 4001)])).silence();
+        // RFC 6675 section 5, (4.3): the first goes whatever is in the pipe, which are 12 less 3 sacked; cwnd 5, for limited transmit has sent two of the 12.
+        s.inject(ack(1).sack(&[(1001, 4001)]));
+        leave(&mut s, &[1]);
         assert_eq!((s.word(SSTHRESH), s.word(CWND)), (5000, 5000));
-        for right in [5001, 6001, 7001] {
+        for right in [5001, 6001, 7001, 8001] {
             s.inject(ack(1).sack(&[(1001, right)])).silence();
         }
-        s.inject(ack(1).sack(&[(1001, 8001)]));
-        leave(&mut s, &[1]);
         s.inject(ack(1).sack(&[(1001, 9001)]));
         leave(&mut s, &[12_001]);
         s.inject(ack(12_001));
@@ -638,6 +651,16 @@ mod tests {
         s
     }
 
+    /// The head is probed for in vain, then the retransmission timer expires.
+    fn timeout(s: &mut Script) {
+        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        for wait in [pto, rto] {
+            s.ticks(wait);
+            leave(s, &[1]);
+        }
+        s.counted(Cause::RtoExpired, 1);
+    }
+
     #[test]
     fn what_went_again_is_lost_once_three_sent_after_it_are_sacked() {
         let mut s = gone_again(32768);
@@ -651,8 +674,8 @@ mod tests {
         // RFC 5681 section 4.3: half once more, two segments at least.
         assert_eq!((s.word(SSTHRESH), s.word(CWND)), (2000, 2000));
         // The timer runs from then on.
-        let rto = s.word(RTO);
-        s.ticks(rto - 1).silence();
+        let pto = s.word(PTO);
+        s.ticks(pto - 1).silence();
         // What was sent before says nothing of the new copy.
         s.inject(ack(1).sack(&[(1001, 10_001)]));
         leave(&mut s, &[10_001]);
@@ -791,7 +814,6 @@ mod tests {
         leave(&mut s, &[20, 1020, 2020, 3020, 4020, 5020]);
         s.inject(ack(20).sack(&[(1020, 6020)]));
         leave(&mut s, &[20]);
-        assert_eq!(s.word(PTO), s.word(RTO));
         s.write(&[7; 2000]);
         leave(&mut s, &[6020, 7020]);
         // All but what was sent last. The timer is set before the measurement is known that comes with it.
@@ -827,11 +849,10 @@ mod tests {
         let mut s = ten();
         s.inject(ack(1).sack(&[(9001, 10_001)]));
         leave(&mut s, &[10_001]);
-        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        let pto = s.word(PTO);
         s.ticks(pto);
-        leave(&mut s, &[11_001]);
-        s.ticks(rto);
-        leave(&mut s, &[1]);
+        leave(&mut s, &[1, 1001, 2001, 3001]);
+        timeout(&mut s);
         assert_eq!(s.word(CWND), 1000);
         s.inject(ack(1001));
         leave(&mut s, &[1001, 2001]);
@@ -844,8 +865,9 @@ mod tests {
         leave(&mut s, &[8001, 11_001, 12_001, 13_001]);
         s.inject(ack(12_001));
         assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
+        // Four that lay below what was sacked, the probe, and nine after the timeout.
         s.counted(Cause::RtoExpired, 1)
-            .counted(Cause::Retransmit, 10);
+            .counted(Cause::Retransmit, 4 + 1 + 9);
     }
 
     /// RFC 6675 section 5.1.
@@ -853,9 +875,7 @@ mod tests {
     fn a_timeout_ends_recovery_and_none_begins_before_all_of_it_is_acknowledged() {
         let mut s = gone_again(2000);
         assert_ne!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
-        let rto = s.word(RTO);
-        s.ticks(rto);
-        leave(&mut s, &[1]);
+        timeout(&mut s);
         assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
         assert_eq!(s.ours(RECOVER), 8002);
         let ssthresh = s.word(SSTHRESH);
@@ -872,9 +892,7 @@ mod tests {
     #[test]
     fn the_last_ack_after_a_timeout_counts_in_slow_start() {
         let mut s = gone_again(2000);
-        let rto = s.word(RTO);
-        s.ticks(rto);
-        leave(&mut s, &[1]);
+        timeout(&mut s);
         assert_eq!(s.word(CWND), 1000);
         s.inject(ack(8001)).silence();
         assert_eq!(s.word(CWND), 2000);
@@ -884,6 +902,25 @@ mod tests {
         let mut s = gone_again(2000);
         s.inject(ack(8001)).silence();
         assert_eq!(s.word(CWND), 3000);
+    }
+
+    /// RFC 5681 section 3.1: under the scoreboard, too, slow start is over at ssthresh.
+    #[test]
+    fn slow_start_after_a_timeout_ends_at_ssthresh() {
+        let mut s = ten();
+        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        s.ticks(pto);
+        while s.next().is_some() {}
+        s.ticks(rto);
+        leave(&mut s, &[1]);
+        assert_eq!((s.word(CWND), s.word(SSTHRESH)), (1000, 5500));
+        let mut grown = vec![];
+        for n in 1..9 {
+            s.inject(ack(1 + n * 1000));
+            while s.next().is_some() {}
+            grown.push(s.word(CWND) / 1000);
+        }
+        assert_eq!(grown, [2, 3, 4, 5, 6, 6, 6, 6]);
     }
 
     /// RFC 2883 section 4: a block below the ACK that comes with it tells of what came twice.

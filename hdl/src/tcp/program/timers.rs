@@ -107,15 +107,25 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
 
     a.label(".read")
         .note("section 3.8.6.2.2: a window that had become small is announced when it has grown by min(MSS, buffer / 2)");
+    let mss = u32::from(config.receive_mss());
+    let (small, more) = if config.complete() {
+        a.note("small is what holds no two segments, or less than half of the ring: the peer may wait for it with one on its way, and if that is lost nothing tells of it. Of a segment timestamps may have 12 bytes");
+        let half = config.rx_ring_bytes as u32 / 2;
+        let options = config.timestamps && mss == u32::from(config.mtu) - 40;
+        let more = mss - if options { super::stamps::BYTES } else { 0 };
+        (half.max(2 * mss).min(0xFFF), more)
+    } else {
+        (mss, mss)
+    };
     if config.sack {
         a.clear(DUPLICATE);
     }
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
     a.when(A).br(".read_to_the_end");
     a.cmd(cmd::RX_WINDOW);
-    a.ldi(u32::from(config.receive_mss()) - 1).add(RCV_NXT);
+    a.ldi(small - 1).add(RCV_NXT);
     a.sub(RCV_ADV).sign(A);
-    a.ldi(u32::from(config.receive_mss()) - 1).add(RCV_ADV);
+    a.ldi(more - 1).add(RCV_ADV);
     a.sub(RESULT).sub(RESULT2).or_not_sign(A);
     a.unless(A).set(ACK_NOW);
     a.unless(A).ld(RESULT);
@@ -512,13 +522,43 @@ mod tests {
             s.inject(seg(ACK, 1 + n * 1000, 1).data(&[7; 1000]));
             s.expect(ACK, 1, 1001 + n * 1000, 0);
         }
-        // 1192 are left, less than a segment of 1460.
-        assert_eq!(s.toe.host_read(0, 1459).len(), 1459);
+        // 1192 are left, less than a segment of 1448, as timestamps leave it.
+        assert_eq!(s.toe.host_read(0, 1447).len(), 1447);
         s.settle().silence();
         assert_eq!(s.toe.host_read(0, 1).len(), 1);
         s.settle();
-        assert_eq!(s.expect(ACK, 1, 7001, 0).wnd, 1192 + 1460);
+        assert_eq!(s.expect(ACK, 1, 7001, 0).wnd, 1192 + 1448);
         s.silence();
+    }
+
+    /// What is less than half of the ring, and holds no two segments, keeps the peer from having two on their way.
+    #[test]
+    fn a_window_of_less_than_two_segments_is_small() {
+        for (ring, taken, announced) in [
+            (8192, 4096, false),
+            (8192, 4098, true),
+            (4096, 1176, false),
+            (4096, 1448, true),
+        ] {
+            let config = ToeConfig {
+                rx_ring_bytes: ring,
+                ..config()
+            };
+            let mut s = Script::established_with(config, seg(SYN, 0, 0).mss(1000));
+            // Ahead of a gap, so that all of it is acknowledged at once.
+            let rest = vec![7; taken - 1];
+            for (n, piece) in rest.chunks(1400).enumerate() {
+                let at = seg(ACK, 2 + 1400 * n as u32, 1);
+                s.inject(at.data(piece));
+                s.expect(ACK, 1, 1, 0);
+            }
+            s.inject(seg(ACK, 1, 1).data(&[7]));
+            let told = s.expect(ACK, 1, 1 + taken as u32, 0);
+            assert_eq!(usize::from(told.wnd), ring - taken);
+            assert_eq!(s.read().len(), taken);
+            let wnd = s.next().map(|s| usize::from(s.wnd));
+            assert_eq!(wnd, announced.then_some(ring), "{ring} {taken}");
+        }
     }
 
     #[test]
