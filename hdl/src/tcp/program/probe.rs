@@ -7,7 +7,12 @@
 //! PTO = 2 SRTT + 4 RTTVAR, at most RTO. RFC 8985 section 7.2 has 2 SRTT ("SHOULD"), so chosen because "network and end-host delay variance can cause an ACK to be delayed beyond the SRTT"; that variance is
 //! measured here, and where there is little it adds little. Without it a queue that grows by more than a round trip in a round trip, as many connections that begin at once make it, was taken for a loss by each of them
 //! again and again; now only in the first flight, of which the SYN's round trip is all that is known. PTO begins where RTO does, with the first segment that is outstanding and with each ACK of something new; RFC 8985 section 7.2
-//! begins it with each new segment, too, which would cost every segment two cycles: here a segment that follows more than a round trip after the one before may be taken for a tail too early. One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
+//! begins it with each new segment, too, which would cost every segment two cycles: here a segment that follows more than a round trip after the one before may be taken for a tail too early.
+//!
+//! Two deviations from RFC 8985, which has the timer neither run in recovery nor while something is sacked (section 7.2). With something sacked above what is not, PTO is the reordering timer of section 6.3: what lies below is lost, though fewer than three
+//! tell of it. While the scoreboard rules the head's copy goes once more: it fills a gap, so its ACK is not delayed, and waiting for an RTO of 200 ms where a round trip takes five is what loss costs most; `cwnd` is lowered for it as for any copy that is lost.
+//!
+//! One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
 use super::transmit::next;
 use super::words::*;

@@ -5,7 +5,9 @@
 //! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
 //!
 //! **What went again and is lost once more** is known by what was sent after it: once three segments of that are sacked, or all of it, the head goes again, in place of its copy, and `cwnd` is halved once more. One hole a round trip,
-//! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the timer has to find it, as with RACK.
+//! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the probe's timer finds it ([`super::probe`]), once for each ACK of something new; then the RTO does.
+//!
+//! As recovery begins the head goes at once, whatever is in the pipe (RFC 6675 section 5, (4.3)).
 use super::marks::*;
 use super::probe::{no_probe, probe_anew};
 use super::words::*;
@@ -576,6 +578,15 @@ mod tests {
         cost(31, 240);
         assert_eq!(cost(51, 240).len(), 3);
         assert_eq!(cost(31, 240), [(31, 34), (31, 34), (51, 54)]);
+    }
+
+    /// Data bears no blocks: where there is some to send, too, the ACK goes first, alone.
+    #[test]
+    fn a_gap_is_told_of_alone_where_there_is_data_to_send() {
+        let mut s = ten();
+        s.inject(ack(1001).data(b"x").at(2));
+        assert_eq!(s.expect(ACK, 10_001, 1, 0).sack, [(2, 3)]);
+        leave(&mut s, &[10_001, 11_001]);
     }
 
     #[test]
