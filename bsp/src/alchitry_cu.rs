@@ -234,7 +234,23 @@ impl Logic for AlchitryCu {
 /// # Errors
 /// When rust-hdl finds an unconnected signal or a loop, or the configuration is bad.
 pub fn job(seeds: &[u32]) -> anyhow::Result<Job> {
-    let mut top = AlchitryCu::new()?;
+    job_for(&config(), seeds)
+}
+
+/// The same for another configuration. The tick is the board's, whatever `tick_cycles` says.
+///
+/// # Errors
+/// As [`job`], and with Ethernet, which the board does not have.
+pub fn job_for(config: &ToeConfig, seeds: &[u32]) -> anyhow::Result<Job> {
+    if config.ethernet {
+        return Err(ConfigError {
+            field: "ethernet",
+            value: "true".into(),
+            limit: "false: the board has a serial line".into(),
+        }
+        .into());
+    }
+    let mut top = AlchitryCu::with(config, CLOCK_HZ / BAUD, CLOCK_HZ / 1000)?;
     top.connect_all();
     toe_sim::lockstep::check(&top).map_err(|e| anyhow::anyhow!("{e}"))?;
     Ok(Job {

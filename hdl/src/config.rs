@@ -6,8 +6,8 @@ use crate::tcp::{parser::LOOK_UP_CYCLES, program, table::longest_look_up};
 /// The largest number of connections: what a connection's number of 10 bits can tell apart.
 pub const MAX_CONNECTIONS: usize = 1024;
 
-/// How many words a program memory may have: powers of two, and those with a second bank above 2,048, for which an ECP5 needs one or two block RAMs more.
-pub const PROGRAM_WORDS: [usize; 5] = [1024, 2048, 2560, 3072, 4096];
+/// How many words a program memory may have: powers of two, and those with a second bank: above 1,024, for which an HX8K needs three block RAMs more, and above 2,048, for which an ECP5 needs one or two.
+pub const PROGRAM_WORDS: [usize; 6] = [1024, 1536, 2048, 2560, 3072, 4096];
 
 // The connection table's longest look-up is over before the parser's payload queue must give up.
 const _: () = assert!(longest_look_up() <= LOOK_UP_CYCLES);
@@ -230,8 +230,38 @@ impl ToeConfig {
     /// - What applications are told without having asked, but for how a connection began and ended: urgent text, soft errors, R1 (sections 3.8.5, 3.9.1.8).
     /// - Options of a connection (`tcp::program::host`): Nagle's algorithm is always on, keepalive never, R2 is a number of tries (MUST-17, MUST-24, MUST-21).
     /// - The restart window after a rest (RFC 5681 section 4.1), and limited transmit's share left out of FlightSize (section 3.2, step 2): with rings of that size `cwnd` limits nothing but after a loss.
+    ///
+    /// With 1,536 it is [`ToeConfig::hardened`] besides, and has the share of limited transmit.
     pub fn complete(&self) -> bool {
+        self.program_words > 1536
+    }
+
+    /// The program has what keeps strangers out, with 1,536 words, too: of what [`ToeConfig::complete`] lists LISTEN's fourth rule, addresses that no peer has, the return to LISTEN, and all of RFC 5961.
+    /// First numbers of RFC 6528 are `isn_hash`'s.
+    pub fn hardened(&self) -> bool {
         self.program_words > 1024
+    }
+
+    /// With [`ToeConfig::sack`] the peer's blocks are heard. With 1,536 words of program they are not: then only ours are sent, and what was lost is found as with NewReno.
+    pub fn scoreboard(&self) -> bool {
+        self.sack && self.complete()
+    }
+
+    /// F of the initial sequence numbers ([`ToeConfig::isn_hash`]) is a routine of the program, which takes no cells and some hundred cycles of a SYN's event: with 1,536 words. Else it is of gates.
+    pub fn isn_in_program(&self) -> bool {
+        self.isn_hash && self.hardened() && !self.complete()
+    }
+
+    /// The fewest words of program memory with which the program has what the switches ask for, however long it is.
+    pub fn least_program_words(&self) -> usize {
+        let large = self.timestamps || self.cubic || self.icmp_errors;
+        if large || self.ecn || self.window_scale || self.syn_cookies {
+            2048
+        } else if self.sack {
+            1536
+        } else {
+            1024
+        }
     }
 
     /// Checks every field.
@@ -269,7 +299,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: "1024, 2048, 2560, 3072 or 4096".into(),
+                limit: "1024, 1536, 2048, 2560, 3072 or 4096".into(),
             });
         }
         // Four timers, three cycles each, and a third as much again for the commands between them.
@@ -364,6 +394,14 @@ impl ToeConfig {
                 limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, ecn, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
+        let least = self.least_program_words();
+        if self.program_words < least {
+            return Err(ConfigError {
+                field: "program_words",
+                value: self.program_words.to_string(),
+                limit: format!("{least} or more with timestamps, window_scale, cubic, ecn, icmp_errors or syn_cookies, and 1536 with sack"),
+            });
+        }
         let mask = u32::from_be_bytes(self.netmask);
         if mask.leading_ones() + mask.trailing_zeros() < 32 {
             return Err(ConfigError {
@@ -416,10 +454,10 @@ mod tests {
     /// Whatever is switched on or off the program is sound, and with 3,072 words it fits; with 1,024 it does or is told.
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
-        let mut small = 0;
+        let (mut small, mut middle) = (0, 0);
         for mix in 0..2048u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
-            for program_words in [1024, 3072] {
+            for program_words in [1024, 1536, 3072] {
                 let c = ToeConfig {
                     program_words,
                     sack: on(0),
@@ -441,14 +479,16 @@ mod tests {
                     Ok(()) => {
                         assert!(program::program(&c).words.len() <= program_words);
                         small += usize::from(program_words == 1024);
+                        middle += usize::from(program_words == 1536);
                     }
                     Err(e) => {
-                        assert_eq!((e.field, program_words), ("program_words", 1024), "{c:?}")
+                        assert_eq!(e.field, "program_words", "{c:?}");
+                        assert!(program_words < 3072, "{c:?}: {e}");
                     }
                 }
             }
         }
-        assert!(small > 0);
+        assert!(small > 0 && middle > small, "{small} {middle}");
     }
 
     #[test]

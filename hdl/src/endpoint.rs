@@ -221,14 +221,16 @@ impl Endpoint {
             icmp: Icmp::new(config),
             parser: Parser::new(
                 config.ip,
-                config.sack,
+                config.scoreboard(),
                 config.icmp_errors,
                 config.vlan,
                 config.window_scale,
             )
             .with_ecn(config.ecn),
             table: Table::new(config),
-            keyed_hash: KeyedHash::new(config.isn_hash.then_some(config.isn_key)),
+            keyed_hash: KeyedHash::new(
+                (config.isn_hash && !config.isn_in_program()).then_some(config.isn_key),
+            ),
             scale: Scale::new(config.entries(), config.window_scale),
             rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
             records: Records::default(),
@@ -248,7 +250,7 @@ impl Endpoint {
             tx_ring: TxRing::new(
                 config.connections,
                 config.tx_ring_bytes,
-                config.sack,
+                config.scoreboard(),
                 config.icmp_errors,
             ),
             pacing: Pacing::new(config.pacing),

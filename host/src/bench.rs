@@ -497,7 +497,7 @@ fn area(rows: &mut Vec<Row>, build: bool) -> Result<()> {
     for board in synth::BOARDS {
         let out = Path::new("out/synth").join(board);
         let report = match build {
-            true => Some(synth::run(board, &[], false, &out)?),
+            true => Some(synth::run(board, None, &[], false, &out)?),
             false => synth::kept(board, &out)?,
         };
         let mut add = |n: &str, v: Option<f64>, unit, b, cause: String| {

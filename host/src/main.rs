@@ -96,6 +96,9 @@ enum Command {
         /// The board: alchitry-cu; or ecp5-25f, the bare engine on a chip without a board (no bitstream)
         #[arg(long)]
         board: String,
+        /// What the engine is built for, in place of the board's own configuration (TOML; `toe verilog --print-config` prints one). Only alchitry-cu; nothing holds it to the board's budget
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Seed of the placement (default: the board's own, which the report names; the ECP5 has five)
         #[arg(long, allow_negative_numbers = true)]
         seed: Option<u32>,
@@ -231,6 +234,7 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
         }
         Command::Synth {
             board,
+            config,
             seed,
             mut seeds,
             modules,
@@ -238,16 +242,17 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             json,
         } => {
             seeds.extend(seed);
+            let config = (config.as_deref().map(|file| settings::load(Some(file)))).transpose()?;
             let json = json_output(json.as_deref())?;
             let out = out.unwrap_or_else(|| Path::new("out/synth").join(&board));
-            let report = synth::run(&board, &seeds, modules, &out)?;
+            let report = synth::run(&board, config.as_ref(), &seeds, modules, &out)?;
             write_json(json, &report)?;
             synth::print(&report)?;
             if report.clocks.iter().any(|c| !c.met) {
                 eprintln!("toe: the timing that the board needs is not met; try another --seed");
                 return Ok(ExitCode::from(1));
             }
-            if let Some((cells, block_rams)) = synth::budget(&board) {
+            if let Some((cells, block_rams)) = synth::budget(&board).filter(|_| config.is_none()) {
                 if report.cells > cells || report.block_rams > block_rams {
                     eprintln!("toe: more than the {cells} logic cells and {block_rams} block RAMs that the board is held to");
                     return Ok(ExitCode::from(1));

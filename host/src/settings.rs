@@ -357,7 +357,7 @@ host_port = {}
 delayed_ack = {}
 # The link has Ethernet addresses; false for SLIP, which saves words of the program.
 ethernet = {}
-# Words of the engine's program memory: 1024, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale, ECN, cookies and the keyed hash.
+# Words of the engine's program memory: 1024, 1536, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale, ECN, CUBIC, ICMP errors, cookies and the keyed hash; 1536 have the latter, slowly, and of SACK our own blocks alone.
 program_words = {}
 ",
         c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.pacing, c.host_port, c.delayed_ack, c.ethernet,

@@ -5,6 +5,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use toe_bsp::flow::{self, Job, Report};
 use toe_bsp::{alchitry_cu, ecp5_25f};
+use toe_hdl::config::ToeConfig;
 
 use crate::{area, output, say, Refused};
 
@@ -16,13 +17,17 @@ pub fn budget(board: &str) -> Option<(u64, u64)> {
     (board == "alchitry-cu").then_some((7_000, 32))
 }
 
-/// What describes a board's job, placed with these seeds.
-type Make = fn(&[u32]) -> Result<Job>;
-
-fn job_of(board: &str) -> Result<(Make, &'static [u32])> {
-    match board {
-        "alchitry-cu" => Ok((alchitry_cu::job, &alchitry_cu::SEEDS)),
-        "ecp5-25f" => Ok((ecp5_25f::job, &ecp5_25f::SEEDS)),
+/// A board's job: of its own configuration, or another; placed with these seeds, or its own where there are none.
+fn job_of(board: &str, config: Option<&ToeConfig>, seeds: &[u32]) -> Result<Job> {
+    let or_own = |own: &'static [u32]| if seeds.is_empty() { own } else { seeds }.to_vec();
+    match (board, config) {
+        ("alchitry-cu", None) => alchitry_cu::job(&or_own(&alchitry_cu::SEEDS)),
+        ("alchitry-cu", Some(config)) => alchitry_cu::job_for(config, &or_own(&alchitry_cu::SEEDS)),
+        ("ecp5-25f", None) => ecp5_25f::job(&or_own(&ecp5_25f::SEEDS)),
+        ("ecp5-25f", Some(_)) => Err(Refused(
+            "ecp5-25f is built as it is, without --config; alchitry-cu takes one".into(),
+        )
+        .into()),
         _ => Err(Refused(format!(
             "there is no board `{board}`; there are: {}",
             BOARDS.join(", ")
@@ -36,8 +41,7 @@ fn job_of(board: &str) -> Result<(Make, &'static [u32])> {
 /// # Errors
 /// An unknown board.
 pub fn needed_mhz(board: &str) -> Result<f64> {
-    let (make, seeds) = job_of(board)?;
-    Ok(make(seeds)?.needed_mhz)
+    Ok(job_of(board, None, &[])?.needed_mhz)
 }
 
 /// The report that an earlier build for `board` left in `out`, if it is of the very design that would be built now.
@@ -51,22 +55,27 @@ pub fn kept(board: &str, out: &Path) -> Result<Option<Report>> {
     let Ok(report) = serde_json::from_slice::<Report>(&text) else {
         return Ok(None);
     };
-    let (make, seeds) = job_of(board)?;
-    let same = report.verilog_sha256 == flow::digest(&make(seeds)?.verilog);
+    let job = job_of(board, None, &[])?;
+    let same = report.verilog_sha256 == flow::digest(&job.verilog);
     Ok(same.then_some(report))
 }
 
-/// Builds for `board` in `out`, placed with each of the seeds, or with the board's own when there are none; with `alone` each module of the budget by itself too.
+/// Builds for `board` in `out`, its own configuration or another, placed with each of the seeds, or with the board's own when there are none; with `alone` each module of the budget by itself too.
 ///
 /// # Errors
-/// An unknown board, a missing tool, a folder that cannot be written.
-pub fn run(board: &str, seeds: &[u32], alone: bool, out: &Path) -> Result<Report> {
-    let (make, own) = job_of(board)?;
+/// An unknown board, a configuration that won't do, a missing tool, a folder that cannot be written.
+pub fn run(
+    board: &str,
+    config: Option<&ToeConfig>,
+    seeds: &[u32],
+    alone: bool,
+    out: &Path,
+) -> Result<Report> {
+    let job = job_of(board, config, seeds)?;
     output::folder(out)?;
     // What an earlier run left must not pass for the result of one that fails.
     flow::clear(out);
     let _ = std::fs::remove_file(out.join("report.json"));
-    let job = make(if seeds.is_empty() { own } else { seeds })?;
     let bar = ProgressBar::new(job.steps() as u64).with_style(
         ProgressStyle::with_template("{spinner} {msg} ({pos}/{len}, {elapsed})")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),

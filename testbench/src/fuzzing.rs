@@ -420,7 +420,7 @@ impl ParserBench {
         let config = ToeConfig::default();
         let mut uut = Parser::new(
             config.ip,
-            config.sack,
+            config.scoreboard(),
             config.icmp_errors,
             config.vlan,
             config.window_scale,

@@ -503,8 +503,8 @@ pub struct Program {
     pub words: Vec<u32>,
     /// First contents of operands 48 to 63, then of those of the far bank.
     pub shared: [u32; 32],
-    /// It needs an engine with a far bank.
-    pub far: bool,
+    /// What it needs of the far bank.
+    pub far: isa::Far,
     /// Names.
     pub symbols: Symbols,
     /// Address, word, text, label and comment of every word.
@@ -1254,10 +1254,24 @@ impl Assembly {
         Ok(Program {
             words,
             shared: s.shared,
-            far: s.words.iter().any(|i| i.is_far()),
+            far: s.far(),
             symbols: s.symbols,
             listing,
         })
+    }
+
+    /// What the words touch of the far bank.
+    fn far(&self) -> isa::Far {
+        let of_one = |a: u8| (isa::FAR..isa::FAR + isa::RESULT).contains(&a);
+        let touches =
+            |i: &Instruction| i.loads().is_some_and(of_one) || i.stores().is_some_and(of_one);
+        if self.words.iter().any(touches) {
+            isa::Far::Whole
+        } else if self.words.iter().any(|i| i.is_far()) {
+            isa::Far::Shared
+        } else {
+            isa::Far::None
+        }
     }
 
     fn error(&mut self, location: &'static Location<'static>, message: String) {

@@ -25,7 +25,7 @@ use super::events::PostOut;
 use super::gates::{
     Adder, Concat, Gather, HoldMemory, PresetFlags, SetFlag, Shifter, StateAddress,
 };
-use super::isa;
+use super::isa::{self, Far};
 use rust_hdl::prelude::*;
 
 /// [`super::isa::Op`], for kernels: the same order.
@@ -351,6 +351,7 @@ pub struct Engine {
     odd: Signal<Local, Bit>,
     odd_bit: Constant<Bits<8>>,
     has_far: Constant<Bit>,
+    has_all: Constant<Bit>,
     record_at: Concat<1, 4, 5>,
     stored_at: Concat<1, 6, 7>,
     far_bit: Signal<Local, Bits<1>>,
@@ -359,7 +360,7 @@ pub struct Engine {
 
 impl Engine {
     /// An engine for `connections` connections, with a program memory of `program_words` words that begins with `program`, and `shared`
-    /// as first contents of operands 48 to 63 and, with `has_far`, of those of the far bank.
+    /// as first contents of operands 48 to 63 and, as far as `bank` has them, of those of the far bank.
     ///
     /// # Panics
     /// If `connections` is not 1 to 1024, `program_words` is not from 16 to 4096 and what a [`HoldMemory`] may have, or the program is longer than that or holds a word of more than 24 bits.
@@ -368,7 +369,7 @@ impl Engine {
         program_words: usize,
         program: &[u32],
         shared: &[u32; 32],
-        has_far: bool,
+        bank: Far,
     ) -> Self {
         assert!(
             (1..=1024).contains(&connections),
@@ -392,10 +393,11 @@ impl Engine {
             .map(|word| u64::from(*word).to_bits())
             .collect();
         let rows = (connections + 1).next_power_of_two();
-        let row = if has_far { 64 } else { 32 };
+        let row = bank.row();
         let mut state: Vec<Bits<32>> = vec![Default::default(); (connections + 1) * row];
-        for (n, word) in shared.iter().take(row / 2).enumerate() {
-            state[connections * row + 16 + (n & 15) + (n & 16) * 2] = u64::from(*word).to_bits();
+        let words = if bank == Far::None { 16 } else { 32 };
+        for (n, word) in shared.iter().take(words).enumerate() {
+            state[connections * row + bank.shared_place(n)] = u64::from(*word).to_bits();
         }
         Self {
             clock: Default::default(),
@@ -500,9 +502,10 @@ impl Engine {
             flag_value: Default::default(),
             program: HoldMemory::with_image(program_words, &image),
             state: HoldMemory::with_image(rows * row, &state),
-            read_at: StateAddress::new(connections, has_far),
-            write_at: StateAddress::new(connections, has_far),
-            has_far: Constant::new(has_far),
+            read_at: StateAddress::new(connections, bank),
+            write_at: StateAddress::new(connections, bank),
+            has_far: Constant::new(bank != Far::None),
+            has_all: Constant::new(bank == Far::Whole),
             record_at: Default::default(),
             stored_at: Default::default(),
             far_bit: Default::default(),
@@ -685,7 +688,7 @@ impl Logic for Engine {
         self.record_enable.next = self.go.val();
         self.record_slot.next = self.control.q.val().slot;
         self.far_bit.next = bits::<1>(0);
-        if self.decode.q.val().far {
+        if self.has_all.val() & self.decode.q.val().far {
             self.far_bit.next = bits::<1>(1);
         }
         self.record_at.high.next = self.far_bit.val();
@@ -730,6 +733,7 @@ impl Logic for Engine {
             self.select.d.next.is_long = self.is_own_operand.val()
                 & self.src.val().get_bit(1)
                 & !self.src.val().get_bit(0)
+                & self.has_all.val()
                 & self.decode.q.val().far;
             self.select.d.next.is_isn =
                 self.is_own_operand.val() & self.src.val().get_bit(1) & self.src.val().get_bit(0);
@@ -1002,8 +1006,8 @@ mod tests {
     ];
 
     /// A random program that ends: jumps go forward, subroutines (from 3/4 of the memory on) do not finish, the deepest (from 7/8 on) do not call, and no operand is read sooner
-    /// than the hazards allow. `timed` lets it read TICK and ISN, `far` says that the engine has a far bank.
-    fn random_program(rng: &mut impl Rng, words: usize, timed: bool, far: bool) -> Vec<u32> {
+    /// than the hazards allow. `timed` lets it read TICK and ISN, `far` says what of the far bank the engine has.
+    fn random_program(rng: &mut impl Rng, words: usize, timed: bool, far: Far) -> Vec<u32> {
         let mut program: Vec<u32> = Vec::new();
         let mut stored = vec![usize::MAX; 128];
         let (mut commanded, mut moved) = (usize::MAX, usize::MAX);
@@ -1048,7 +1052,12 @@ mod tests {
                 // Numbers of connections stand in the near bank.
                 sense = true;
             }
-            let bank = if far && flag == 0 && !sense { 64 } else { 0 };
+            let is_far = far != Far::None && flag == 0 && !sense;
+            let bank = if is_far { 64 } else { 0 };
+            // What there is of it.
+            let low = if is_far && far == Far::Shared { 48 } else { 0 };
+            src = src.max(low);
+            dst = dst.max(low);
             let free = |src: u8| {
                 let too_early = within(at, stored[bank + src as usize], hazard::STORE_TO_LOAD)
                     || (src < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
@@ -1078,7 +1087,7 @@ mod tests {
                 Op::Ret | Op::Done => {}
                 Op::Shift => {
                     while !free(src) {
-                        src = rng.random_range(0..64);
+                        src = rng.random_range(low..64);
                     }
                     wr = Write::Acc;
                 }
@@ -1103,7 +1112,7 @@ mod tests {
                 }
                 _ => {
                     while !free(src) {
-                        src = rng.random_range(0..64);
+                        src = rng.random_range(low..64);
                     }
                     wr = WRITES[rng.random_range(0..7)];
                     if matches!(wr, Write::Carry) && !matches!(op, Op::Add | Op::Sub | Op::Rsb) {
@@ -1114,7 +1123,7 @@ mod tests {
                             || dst >= 60
                             || (dst < 32 && within(at, moved, hazard::SETCONN_TO_STATE))
                         {
-                            dst = rng.random_range(0..64);
+                            dst = rng.random_range(low..64);
                         }
                         stored[bank + dst as usize] = at;
                     }
@@ -1144,15 +1153,20 @@ mod tests {
 
     #[test]
     fn engine_lockstep() {
-        lockstep_of(false);
+        lockstep_of(Far::None);
     }
 
     #[test]
     fn engine_with_a_far_bank_lockstep() {
-        lockstep_of(true);
+        lockstep_of(Far::Whole);
     }
 
-    fn lockstep_of(far: bool) {
+    #[test]
+    fn engine_with_far_shared_words_lockstep() {
+        lockstep_of(Far::Shared);
+    }
+
+    fn lockstep_of(far: Far) {
         let mut seeds = rng(1);
         let program = random_program(&mut seeds, 1024, true, far);
         let shared = shared(&mut seeds);
@@ -1432,8 +1446,8 @@ mod tests {
     #[test]
     fn engine_equals_the_model() {
         let (mut instructions, mut cycles, mut commands) = (0, 0, 0);
-        for seed in 0..60 {
-            let far = seed >= 30;
+        for seed in 0..90 {
+            let far = [Far::None, Far::Shared, Far::Whole][seed as usize / 30];
             let mut rng = rng(seed);
             let mut shared = shared(&mut rng);
             for (conn, word) in shared[12..16].iter_mut().enumerate() {
@@ -1462,7 +1476,7 @@ mod tests {
                 let gates = run_event(&mut uut, &program.words, event, &oracle.told);
                 assert_eq!(gates, model, "{told}");
                 let state = uut.state.words();
-                let row = if far { 64 } else { 32 };
+                let row = far.row();
                 for conn in 0..CONNECTIONS {
                     for n in 0..row {
                         let word = state[row * conn + n].to_u64();
@@ -1473,8 +1487,9 @@ mod tests {
                         );
                     }
                 }
-                for (n, word) in machine.shared.iter().take(row / 2).enumerate() {
-                    let at = row * CONNECTIONS + 16 + (n & 15) + 2 * (n & 16);
+                let words = if far == Far::None { 16 } else { 32 };
+                for (n, word) in machine.shared.iter().take(words).enumerate() {
+                    let at = row * CONNECTIONS + far.shared_place(n);
                     assert_eq!(state[at].to_u64(), u64::from(*word), "{told}: shared {n}");
                 }
                 let registers = Registers {
@@ -1500,7 +1515,7 @@ mod tests {
     #[test]
     fn nobody_starves() {
         let done = encode(Op::Done, 0, 0, Write::None, 0, true);
-        let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 32], false);
+        let mut uut = Engine::new(CONNECTIONS, 16, &[done; 16], &[0; 32], Far::None);
         uut.connect_all();
         let mut kinds = |full, segment, pending, host| {
             uut.sender_full.next = full;

@@ -6,6 +6,7 @@
 use rust_hdl::prelude::*;
 
 use crate::memory;
+use crate::tcp::isa::Far;
 
 /// As [`crate::memory::Memory`], with a read enable: while it is low, `read_data` keeps its word, so a pipeline can stand still.
 ///
@@ -436,7 +437,8 @@ impl Logic for PresetFlags {
     }
 }
 
-/// Address of an operand in the state RAM: the connection's row, or the shared row for operands from 32. With a far bank a row has 64 words, the far ones behind.
+/// Address of an operand in the state RAM: the connection's row, or the shared row for operands from 32. With a whole far bank a row has 64 words, the far ones behind; with its
+/// shared words alone these are the lower half of the shared row, which is free.
 #[derive(LogicBlock, Debug)]
 pub struct StateAddress {
     pub conn: Signal<In, Bits<10>>,
@@ -444,19 +446,19 @@ pub struct StateAddress {
     pub far: Signal<In, Bit>,
     pub to: Signal<Out, Bits<17>>,
     _shared_row: u64,
-    _has_far: bool,
+    _bank: Far,
 }
 
 impl StateAddress {
     /// The shared row lies behind those of the connections, at most 1,024.
-    pub fn new(connections: usize, has_far: bool) -> Self {
+    pub fn new(connections: usize, bank: Far) -> Self {
         Self {
             conn: Default::default(),
             operand: Default::default(),
             far: Default::default(),
             to: Default::default(),
             _shared_row: connections as u64,
-            _has_far: has_far,
+            _bank: bank,
         }
     }
 }
@@ -469,11 +471,13 @@ impl Logic for StateAddress {
         } else {
             self.conn.val().to_u64()
         };
-        self.to.next = if self._has_far {
-            (row << 6 | u64::from(self.far.val()) << 5 | operand & 31).to_bits()
-        } else {
-            (row << 5 | operand & 31).to_bits()
-        };
+        let far = u64::from(self.far.val());
+        self.to.next = match self._bank {
+            Far::Whole => row << 6 | far << 5 | operand & 31,
+            Far::Shared => row << 5 | operand & 31 & !(far << 4),
+            Far::None => row << 5 | operand & 31,
+        }
+        .to_bits();
     }
 
     fn connect(&mut self) {
@@ -482,10 +486,13 @@ impl Logic for StateAddress {
 
     fn hdl(&self) -> Verilog {
         let row = self._shared_row;
-        Verilog::Custom(if self._has_far {
-            format!("always @(*) to = {{operand[5] ? 11'd{row} : {{1'b0, conn}}, far, operand[4:0]}};\n")
-        } else {
-            format!("always @(*) to = {{1'b0, operand[5] ? 11'd{row} : {{1'b0, conn}}, operand[4:0]}};\n")
+        let row = format!("operand[5] ? 11'd{row} : {{1'b0, conn}}");
+        Verilog::Custom(match self._bank {
+            Far::Whole => format!("always @(*) to = {{{row}, far, operand[4:0]}};\n"),
+            Far::Shared => {
+                format!("always @(*) to = {{1'b0, {row}, operand[4] & ~far, operand[3:0]}};\n")
+            }
+            Far::None => format!("always @(*) to = {{1'b0, {row}, operand[4:0]}};\n"),
         })
     }
 }
@@ -618,7 +625,7 @@ mod tests {
     }
 
     impl All {
-        fn new(connections: usize, far: bool) -> Self {
+        fn new(connections: usize, far: Far) -> Self {
             Self {
                 clock: Default::default(),
                 x: Default::default(),
@@ -649,7 +656,7 @@ mod tests {
         }
 
         /// What each gate is defined to give, written from its description; that of the shifts stands in their own test.
-        fn check(&self, connections: u64, far: bool) {
+        fn check(&self, connections: u64, far: Far) {
             let (x, y, z, w) = (
                 self.x.val().to_u64() as u32,
                 self.y.val().to_u64() as u32,
@@ -706,10 +713,10 @@ mod tests {
             } else {
                 connections
             };
-            let address = if far {
-                row * 64 + 32 * (controls & 1) + low % 32
-            } else {
-                row * 32 + low % 32
+            let address = match far {
+                Far::Whole => row * 64 + 32 * (controls & 1) + low % 32,
+                Far::Shared if on(0) => row * 32 + low % 16,
+                Far::Shared | Far::None => row * 32 + low % 32,
             };
             assert_eq!(self.address.val().to_u64(), address);
         }
@@ -718,9 +725,16 @@ mod tests {
     /// Every gate is what its description says and what its Verilog does, the largest number of connections included.
     #[test]
     fn gates_are_their_definitions_and_their_verilog() {
-        for (connections, far) in [(4, false), (4, true), (1024, true), (1024, false)] {
+        for (connections, far) in [
+            (4, Far::None),
+            (4, Far::Shared),
+            (4, Far::Whole),
+            (1024, Far::Whole),
+            (1024, Far::Shared),
+            (1024, Far::None),
+        ] {
             let report = toe_sim::lockstep::lockstep_observed(
-                &format!("gates_{connections}_{far}"),
+                &format!("gates_{connections}_{far:?}"),
                 || All::new(connections, far),
                 |uut, clk| uut.clock.next = Clock { clk },
                 10_000,

@@ -18,6 +18,7 @@
 //! **Far bank** (an engine for large devices has one: 64 words of state, 28 of a record, 32 shared). An instruction that is *always, far* means by each of its
 //! addresses the far word of that number: state 32–63, record words 16–27, 16 more constants and scratch; 44–47 are the same, but that [`TICK`] has 32 bits. Here and in the assembler far addresses are
 //! those of the near bank and 64 ([`FAR`]). So an instruction that touches a far word can't have a predicate, and all it touches is far.
+//! An engine may have the far shared words alone ([`Far::Shared`]), which cost no memory: they lie in the row of the near ones, whose lower half is free. Then 46 has 24 bits in the far bank, too.
 //!
 //! Flags: 0 always set · 1 `ok` of the last command · 2–7 free, clear when an event begins · 8–15 preset: TCP flags FIN to CWR of a segment ([`preset`]: without PSH and URG,
 //! which no program needs; in place of PSH: SYN, RST, URG, no ACK, or SACK blocks), or the pending mask's bits 0 to 7. Flags 1 to 15 may be written.
@@ -109,6 +110,35 @@ pub const MARKED: u8 = 1 << 7;
 pub const fn preset(flags: u8) -> u8 {
     let plain = flags & (1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5) == 1 << 4;
     flags & PRESET | if plain { 0 } else { ODD }
+}
+
+/// What of the far bank an engine has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Far {
+    #[default]
+    None,
+    /// The shared words, and nothing of a connection or a record.
+    Shared,
+    /// All of it.
+    Whole,
+}
+
+impl Far {
+    /// Words of state of a connection, and as many of the shared row and what is free there.
+    pub const fn row(self) -> usize {
+        match self {
+            Self::None | Self::Shared => 32,
+            Self::Whole => 64,
+        }
+    }
+
+    /// Where in the shared row the word of a [`shared_index`] stands.
+    pub const fn shared_place(self, index: usize) -> usize {
+        match self {
+            Self::Whole => 16 + (index & 15) + 2 * (index & 16),
+            Self::None | Self::Shared => (index & 15) + 16 - (index & 16),
+        }
+    }
 }
 
 /// What a far operand's address has more than the near one of its number.

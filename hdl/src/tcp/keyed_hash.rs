@@ -26,8 +26,8 @@ pub const TAKEN: u64 = 9;
 const HALVES: u64 = 20;
 
 /// What the key is mixed with in `v2` and `v3`.
-const V2: u64 = 0x6C79_6765;
-const V3: u64 = 0x7465_6462;
+pub(super) const V2: u64 = 0x6C79_6765;
+pub(super) const V3: u64 = 0x7465_6462;
 
 /// Behind the message: its length in bytes.
 const LENGTH: u64 = 8 << 24;

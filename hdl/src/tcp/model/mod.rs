@@ -229,8 +229,8 @@ pub struct Machine {
     pub state: Vec<[u32; 64]>,
     /// Operands 48 to 63, then those of the far bank.
     pub shared: [u32; 32],
-    /// It has a far bank.
-    far: bool,
+    /// What it has of the far bank.
+    far: isa::Far,
     acc: u32,
     flags: u16,
     result: u32,
@@ -369,7 +369,9 @@ impl Machine {
             let i = d.i;
             let here = pc;
             pc += 1;
-            if (self.flags >> i.flag & 1 == 1) != i.sense && !(self.far && i.is_far()) {
+            if (self.flags >> i.flag & 1 == 1) != i.sense
+                && !(self.far != isa::Far::None && i.is_far())
+            {
                 continue;
             }
             let mut jump = |target: u16| {
@@ -494,7 +496,8 @@ impl Machine {
             isa::RESULT => self.result,
             isa::RESULT2 => self.result2,
             isa::TICK => coprocessors.tick() & 0xFF_FFFF,
-            TICK_LONG => coprocessors.tick(),
+            TICK_LONG if self.far == isa::Far::Whole => coprocessors.tick(),
+            TICK_LONG => coprocessors.tick() & 0xFF_FFFF,
             isa::ISN => coprocessors.isn(),
             _ => self.shared[isa::shared_index(address)],
         })

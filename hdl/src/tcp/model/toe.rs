@@ -21,6 +21,8 @@ pub struct Blocks {
     own_ip: u32,
     /// Built with selective acknowledgements.
     sack: bool,
+    /// The send ring keeps the score of the peer's.
+    scoreboard: bool,
     /// Built to hear ICMP errors.
     errors: bool,
     /// Built for 802.1Q tags.
@@ -317,7 +319,7 @@ impl Coprocessors for Blocks {
                 ..no()
             },
             // Without them, as a TX_PEEK of none.
-            cmd::TX_SACK | cmd::TX_PIPE | cmd::TX_MARK if !self.sack => Answer {
+            cmd::TX_SACK | cmd::TX_PIPE | cmd::TX_MARK if !self.scoreboard => Answer {
                 ok: false,
                 ..yes(u32::from(self.tx.tail(conn)), 0)
             },
@@ -520,11 +522,13 @@ impl ModelToe {
     /// An engine built as `config` says, with `program` loaded.
     pub fn new(config: &ToeConfig, program: &Program) -> Self {
         let (n, entries) = (config.connections, config.entries());
+        let gates = config.isn_hash && !config.isn_in_program();
         Self {
             machine: Machine::new(program, entries),
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
                 sack: config.sack,
+                scoreboard: config.scoreboard(),
                 errors: config.icmp_errors,
                 vlan: config.vlan,
                 ecn: config.ecn,
@@ -555,8 +559,8 @@ impl ModelToe {
                 sent: Vec::new(),
                 complaints: Vec::new(),
                 isn: 0,
-                isn_key: config.isn_hash.then_some(config.isn_key),
-                isn_hash: config.isn_hash,
+                isn_key: gates.then_some(config.isn_key),
+                isn_hash: gates,
                 looked_up: (0, 0),
                 shifts: config.window_scale.then(|| vec![0; entries]),
             },
@@ -606,7 +610,7 @@ impl ModelToe {
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
         let parsed =
-            quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.sack, b.ecn));
+            quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.scoreboard, b.ecn));
         let mut segment = match parsed {
             Ok(segment) => segment,
             Err(cause) => return b.count(cause),

@@ -14,7 +14,7 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.rsb(SND_MAX).sign(B);
     a.when(B).br("bad_ack");
     a.when(A)
-        .br(if config.complete() { "old_ack" } else { "text" });
+        .br(if config.hardened() { "old_ack" } else { "text" });
     a.when(C).ld(SEG_LEN).not_zero(A);
     a.when(A).br("window");
     a.when(C).br("same_ack");
@@ -33,7 +33,10 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.when(B).ld(SND_MAX).to(SND_NXT);
     if config.complete() {
         a.note("RFC 6298 section 5.3; and if all is acknowledged, the wait for the restart window (RFC 5681 section 4.1) in place of 5.2");
-        a.timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
+        a.timer_set(
+            timer::RETRANSMIT,
+            if config.scoreboard() { PTO } else { RTO },
+        );
     } else {
         a.note("RFC 6298 sections 5.2 and 5.3");
         a.when(B).timer_clear(timer::RETRANSMIT);
@@ -78,7 +81,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).to(SND_NXT);
     a.br("not_ahead");
 
-    if config.complete() {
+    if config.hardened() {
         a.label("old_ack")
             .note("RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK, or who sent it has guessed; the ring keeps what is on its way below 65,536, whatever window the peer has");
         a.add(k(constant::BIT_16)).rsb(SND_UNA).sign(A);
@@ -87,7 +90,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.label("bad_ack")
         .note("acknowledges what was never sent: an ACK says so");
     a.count(Cause::BadAck.number());
-    a.br(if config.complete() {
+    a.br(if config.hardened() {
         "challenge.limited"
     } else {
         "send_ack"
@@ -113,7 +116,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
         .note("the window was zero: the peer lives (RFC 9293 section 3.8.6.1)");
     zero(a, TRIES);
     a.ld(SND_WND).zero(B);
-    if config.sack {
+    if config.scoreboard() {
         a.note("an ACK that leaves looks where it may stand")
             .when(B)
             .set(SACK_ACK);
@@ -161,14 +164,14 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
         .note("2.3, 2.4: RTO = SRTT + max(G, 4 RTTVAR), at least the minimum");
     none(a, TIMED_AT);
     a.shr3(SRTT);
-    if config.sack {
+    if config.scoreboard() {
         a.st(T0);
         a.note("here, where the first measurement does not pass")
             .nop();
         a.label("known.srtt");
     }
     a.add(RTTVAR).st(RTO);
-    if config.sack {
+    if config.scoreboard() {
         a.note("RFC 8985 section 7.2: PTO = 2 SRTT and a little, at most RTO; and 4 RTTVAR ([`super::probe`])");
         a.add(PTO_MORE).add(T0).st(PTO);
         a.ldi(constant::RTO_MIN).sub(RTO).sign(A);
@@ -189,7 +192,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.when(A).st(DUP_ACKS);
     a.shl3(T0).st(SRTT);
     a.shl1(T0).st(RTTVAR);
-    if config.sack {
+    if config.scoreboard() {
         a.note("of the queue of ten segments it says nothing")
             .ldi(constant::FIRST_FLIGHT)
             .add(T0)
@@ -220,7 +223,7 @@ pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.ldi(flags::SAMPLED).and(FLAGS).not_zero(A);
     a.when(A).br("known");
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    if config.sack {
+    if config.scoreboard() {
         a.st(PTO);
     }
     a.ret();

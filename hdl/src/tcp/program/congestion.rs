@@ -16,7 +16,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .when(FIN)
         .br("grown");
     a.sub(SND_UNA).to(T_ACKED);
-    if config.sack {
+    if config.scoreboard() {
         a.ldi(dup::SCORE | dup::PROBED | dup::PROBED_NEW)
             .and(DUP_ACKS)
             .not_zero(A);
@@ -90,7 +90,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.label("duplicate")
         .note("another ACK for the same number. After a timeout only the timer and an ACK of something new send data");
     a.ld(TRIES).not_zero(A);
-    if config.sack {
+    if config.scoreboard() {
         a.note("with SACK it is the blocks that tell")
             .ldi(flags::SACK)
             .and(FLAGS)
@@ -117,7 +117,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.unless(C).set(LIMITED);
     a.unless(C).br("text");
     a.note("RFC 5681 section 3.2, steps 2 and 3: fast retransmit, cwnd = ssthresh + 3 SMSS");
-    a.call(if config.complete() {
+    a.call(if config.hardened() {
         "halve_flight"
     } else {
         "halve"
@@ -136,7 +136,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.set(BUSY);
     a.br("text");
 
-    if config.complete() {
+    if config.hardened() {
         a.label("halve_flight")
             .note("step 2: FlightSize without what limited transmit has sent, which is what cwnd had no room for. (Where the ring is smaller than cwnd there is no such thing.)");
         a.ld(SND_MAX).sub(SND_UNA).st(T0);
@@ -152,7 +152,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         halve(a);
     }
 
-    if !config.sack {
+    if !config.scoreboard() {
         a.label("again");
     }
     a.label("head_again")

@@ -4,13 +4,13 @@ use super::words::*;
 use super::{constant, dup, flags, state, timer, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Ins};
+use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, notify, out};
 
 /// A segment of no connection: LISTEN (section 3.10.7.2) or CLOSED (section 3.10.7.1).
 pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     a.label("no_connection");
-    if config.complete() {
+    if config.hardened() {
         no_peer(a, config);
         a.when(B).br("bad_source");
     }
@@ -21,7 +21,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     } else {
         "reset_stray"
     });
-    let other = if config.complete() {
+    let other = if config.hardened() {
         ".fourth"
     } else {
         "reset_stray"
@@ -54,7 +54,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     } else if config.ethernet {
         a.shr16(SEG_MACURG).st(MAC_HI);
     }
-    first_number(a, config).st(SND_UNA);
+    super::isn::first_number(a, config).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     a.ldi(1).add(SEG_SEQ).to(RCV_NXT);
     a.li(config.rx_ring_bytes as u32)
@@ -114,8 +114,15 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         a.ld(SEG_MACLO).to(MAC_LO);
     }
     a.call("new_state");
+    if config.sack && !config.complete() {
+        a.ldi(flags::SACK).st(T1);
+    }
     a.ldi(state::SYN_RECEIVED).st(STATE);
-    a.shl8(T2).st(FLAGS);
+    a.shl8(T2);
+    if config.sack && !config.complete() {
+        a.note("if the peer's SYN has it (not b)").unless(B).or(T1);
+    }
+    a.st(FLAGS);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     if config.complete() {
@@ -171,7 +178,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         a.br("no_connection.slot");
     }
 
-    if config.complete() {
+    if config.hardened() {
         a.label("no_connection.fourth")
             .note("LISTEN, fourth: anything else is dropped");
         a.when(OK).br("stray");
@@ -185,7 +192,7 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     }
     a.count(Cause::Stray.number());
     a.done();
-    if config.complete() {
+    if config.hardened() {
         a.label("bad_source");
         if config.icmp_errors {
             super::path::stranger(a);
@@ -300,7 +307,7 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     }
     a.note("RFC 6298 section 5.7, RFC 5681 section 3.1: RTO is three seconds, cwnd one segment");
     a.ldi(constant::RTO_AFTER_SYN_LOSS).st(RTO);
-    if config.sack {
+    if config.scoreboard() {
         a.st(PTO);
     }
     if config.complete() {
@@ -339,17 +346,6 @@ pub(super) fn mss_option(config: &ToeConfig) -> u32 {
     0x0204_0000 | u32::from(config.receive_mss())
 }
 
-/// acc = the first sequence number, M + F (RFC 6528 section 3). Before it the tuple was given to LOOKUP, with which F begins; `ok` and `RESULT` are lost.
-pub(super) fn first_number<'a>(a: &'a mut Asm, config: &ToeConfig) -> Ins<'a> {
-    if config.isn_hash {
-        a.cmd(cmd::HASH);
-        a.ld(ISN);
-        a.add(RESULT)
-    } else {
-        a.ld(ISN)
-    }
-}
-
 /// What the SYN says of the window, and of its options; RCV.NXT is known.
 fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_WND).to(SND_WND);
@@ -371,7 +367,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_connection")
         .note("the state of a connection that has sent nothing; tuple from the record");
     a.shl16(SEG_PORTS).st(OUT_PORTS);
-    first_number(a, config).st(SND_UNA);
+    super::isn::first_number(a, config).st(SND_UNA);
     a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
     if config.timestamps {
         a.call("stamp_offset");
@@ -461,7 +457,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.ld(SND_WND).st(MAX_WND);
         a.ld(RCV_NXT).st(RCV_UP);
     }
-    if config.sack {
+    if config.scoreboard() {
         a.ld(RTO).to(PTO);
         a.ldi(flags::SACK).and(FLAGS).zero(A);
         a.ldi(constant::PTO_MARGIN);

@@ -70,6 +70,8 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
         a.shr8(SEG_CTL).acc().not_zero(A);
         a.when(A).br("option");
         a.label("command.open");
+    }
+    if config.hardened() {
         a.note("MUST-46: an OPEN to an address that no peer has");
         no_peer(a, config);
         a.when(B).br(".bad_address");
@@ -114,7 +116,7 @@ pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
         a.or(SHORT);
     }
     a.unless(OK).st(SHORT);
-    if config.complete() {
+    if config.hardened() {
         a.label("command.bad_address");
     }
     a.count(Cause::ConnectRefused.number());

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`receive`] | a segment arrives: tuple, acceptability, RST and SYN in a connection, text, FIN (RFC 9293 section 3.10.7.4) |
 //! | [`handshake`] | LISTEN, SYN-SENT, SYN-RECEIVED (sections 3.5, 3.10.7.2 to 3.10.7.4) |
+//! | [`isn`] | first sequence numbers (RFC 6528) |
 //! | [`acknowledge`] | SEG.ACK, the send window (section 3.10.7.4, fifth check), round-trip times (RFC 6298) |
 //! | [`transmit`] | what may be sent now, and every segment's header (sections 3.7, 3.8.6) |
 //! | [`congestion`] | slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582, RFC 3042) |
@@ -49,6 +50,7 @@ pub mod cubic;
 pub mod ecn;
 pub mod handshake;
 pub mod host;
+pub mod isn;
 #[cfg(test)]
 mod mirror;
 pub mod path;
@@ -449,11 +451,16 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     handshake::passive_open(&mut a, config);
     handshake::syn_sent(&mut a, config);
     handshake::routines(&mut a, config);
+    if config.isn_in_program() {
+        isn::code(&mut a, config);
+    }
     close::code(&mut a, config);
     timers::pending(&mut a, config);
     retransmit::code(&mut a, config);
     if config.sack {
         sack::code(&mut a, config);
+    }
+    if config.scoreboard() {
         probe::code(&mut a, config);
     }
     congestion::code(&mut a, config);
@@ -483,13 +490,10 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     }
 }
 
-/// Words of the program for a configuration, whatever its memory holds. What only the large program has needs all of that.
+/// Words of the program for a configuration, whatever its memory holds. What only a larger program has needs all of that.
 pub fn length(config: &ToeConfig) -> usize {
     let mut config = config.clone();
-    if config.sack || config.icmp_errors || config.ecn || config.window_scale || config.syn_cookies
-    {
-        config.program_words = config.program_words.max(2048);
-    }
+    config.program_words = config.program_words.max(config.least_program_words());
     assemble(&config, 4096).words.len()
 }
 

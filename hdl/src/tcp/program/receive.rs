@@ -98,7 +98,7 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     a.label("in_window")
         .note("second check: RST; fourth: SYN; fifth: ACK");
     a.when(RST).br("rst_in");
-    let syn = if config.complete() {
+    let syn = if config.hardened() {
         "syn_in_window"
     } else {
         "syn_in"
@@ -111,6 +111,9 @@ pub(super) fn uncommon(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.when(ODD).br("odd");
         a.label("sack_seen");
+    } else {
+        a.note("the place of what would have something sent again")
+            .clear(AGAIN);
     }
     a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
     a.when(A).br("acknowledgement");
@@ -143,6 +146,8 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.ld(SEG_LEN).or_zero(A);
         a.unless(A).set(SACK_ACK);
         a.unless(A).set(DUPLICATE);
+    }
+    if config.scoreboard() {
         a.note("and while the window is shut an ACK looks where it may stand")
             .ld(SND_WND)
             .or_zero(SACK_ACK);
@@ -164,7 +169,7 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).br("send_ack");
     a.done();
 
-    if config.complete() {
+    if config.hardened() {
         a.label("syn_in_window")
             .note("fourth check, SYN-RECEIVED after a passive open, of which no application knows: back to LISTEN. But not by the SYN itself once more, which only the text beside it brings into the window");
         a.ldi(state::SYN_RECEIVED).xor(STATE).not_zero(A);
@@ -184,16 +189,25 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.ldi(state::TIME_WAIT).xor(STATE).not_zero(A);
         a.ld(SEG_SEQ).sub(RCV_NXT).or_sign(A);
     }
-    if config.isn_hash {
+    if config.isn_in_program() {
+        a.note("(nobody's state is scratch but that of TIME-WAIT's end)")
+            .ldi(flags::RELEASED)
+            .and(FLAGS)
+            .or_zero(A);
+        a.when(ACK).set(A);
+        a.when(A).br("challenge");
+    } else if config.isn_hash {
         a.ld(SEG_IP);
         a.unless(A).cmd_a(cmd::LOOKUP, SEG_PORTS);
         a.note("begins F; where A is set the number does not count")
             .unless(A);
     }
-    super::handshake::first_number(a, config);
+    super::isn::first_number(a, config);
     a.sub(SND_MAX).or_sign(A);
-    a.ldi(flags::RELEASED).and(FLAGS).or_zero(A);
-    a.when(ACK).set(A);
+    if !config.isn_in_program() {
+        a.ldi(flags::RELEASED).and(FLAGS).or_zero(A);
+        a.when(ACK).set(A);
+    }
     a.note("and our port is still listened on")
         .unless(A)
         .cmd_a(cmd::LISTEN, SEG_PORTS);
@@ -212,7 +226,7 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     } else if config.sack {
         a.clear(SACK_ACK);
     }
-    if config.complete() {
+    if config.hardened() {
         a.count(Cause::Unacceptable.number());
         challenge(a);
     }

@@ -17,7 +17,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     }
     a.ld(SND_UNA).xor(SND_MAX).zero(A);
     a.when(A).br("probe");
-    if config.sack {
+    if config.scoreboard() {
         a.ld(PTO).sub(RTO).not_zero(A);
         if !config.complete() {
             a.when(B).clear(A);
@@ -50,11 +50,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.sub(k(constant::RTO_MAX)).not_sign(A);
     a.when(A).ld(k(constant::RTO_MAX));
     a.st(RTO);
-    if config.sack {
+    if config.scoreboard() {
         a.st(PTO);
     }
     a.when(B).br("syn_again");
-    if config.sack {
+    if config.scoreboard() {
         a.ldi(flags::SACK).and(FLAGS).not_zero(A);
         a.when(A).br("all_lost");
     }
@@ -167,7 +167,7 @@ fn rest(a: &mut Asm, config: &ToeConfig) {
     if config.ecn {
         super::ecn::rested(a);
     }
-    if config.sack {
+    if config.scoreboard() {
         a.note("it ran for PTO, as it does after each ACK; now for what is left of RTO since that segment. The second time nothing has been sent since the first");
         a.ld(REST).st(T0);
         a.ld(SND_MAX).st(REST);

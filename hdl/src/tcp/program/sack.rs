@@ -8,6 +8,8 @@
 //! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the probe's timer finds it ([`super::probe`]), once for each ACK of something new; then the RTO does.
 //!
 //! As recovery begins the head goes at once, whatever is in the pipe (RFC 6675 section 5, (4.3)).
+//!
+//! Without [`crate::config::ToeConfig::scoreboard`] only our own blocks are here: the peer is told what is held, and what he tells is stepped over.
 use super::marks::*;
 use super::probe::{no_probe, probe_anew};
 use super::words::*;
@@ -38,8 +40,10 @@ const fn edges(block: u8) -> (Operand, Operand) {
 }
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
-    blocks_in(a, config);
-    output(a, config);
+    if config.scoreboard() {
+        blocks_in(a, config);
+        output(a, config);
+    }
     blocks_out(a, config);
 }
 
@@ -308,11 +312,13 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
         a.out(out::OPTION + 1 + 2 * n, T0);
         a.out(out::OPTION + 2 + 2 * n, T1);
     };
-    a.label("sack_ack")
-        .note("a probe of a shut window was sent beyond it: an ACK there would be as unacceptable to the peer (RFC 9293 section 3.10.7.4), and so stands at the window's edge");
-    a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
-    a.sub(SND_MAX).sign(A);
-    a.when(A).br("shut_ack");
+    a.label("sack_ack");
+    if config.scoreboard() {
+        a.note("a probe of a shut window was sent beyond it: an ACK there would be as unacceptable to the peer (RFC 9293 section 3.10.7.4), and so stands at the window's edge");
+        a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
+        a.sub(SND_MAX).sign(A);
+        a.when(A).br("shut_ack");
+    }
     if config.timestamps {
         a.ld(FLAGS).sign(A);
         a.when(A).br("stamped_ack");
@@ -370,6 +376,13 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
     a.ld(RESULT2).add(RCV_NXT).st(T1);
     a.ret();
 
+    if config.scoreboard() {
+        shut_ack(a, config);
+    }
+}
+
+/// An ACK while the peer's window is shut and a probe was sent beyond it.
+fn shut_ack(a: &mut Asm, config: &ToeConfig) {
     a.label("shut_ack");
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
@@ -390,7 +403,7 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::constant::PTO_MARGIN;
     use super::super::script::*;
     use super::super::words::*;
@@ -435,7 +448,7 @@ mod tests {
     // ---- the handshake --------------------------------------------------------------------------
 
     #[test]
-    fn sack_is_permitted_to_a_peer_that_permits_it() {
+    pub(in super::super) fn sack_is_permitted_to_a_peer_that_permits_it() {
         for permits in [false, true] {
             let mut s = Script::new();
             let mut syn = seg(SYN, 0, 0).mss(1000);
@@ -450,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn our_syn_permits_sack_and_the_answer_decides() {
+    pub(in super::super) fn our_syn_permits_sack_and_the_answer_decides() {
         for permits in [false, true] {
             let mut s = Script::connecting();
             s.ticks(super::super::constant::RTO_INITIAL);
@@ -473,7 +486,7 @@ mod tests {
     // ---- our blocks -----------------------------------------------------------------------------
 
     #[test]
-    fn the_first_block_is_the_latest_and_three_are_told_at_most() {
+    pub(in super::super) fn the_first_block_is_the_latest_and_three_are_told_at_most() {
         let mut s = both();
         for (seq, blocks) in [
             (3, vec![(3, 4)]),
@@ -498,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_twice_is_told_first() {
+    pub(in super::super) fn what_comes_twice_is_told_first() {
         let mut s = both();
         s.inject(ack(1).data(b"abcd"));
         s.expect(ACK, 1, 5, 0);

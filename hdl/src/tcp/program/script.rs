@@ -10,6 +10,7 @@ use crate::counters::Cause;
 use crate::tcp::asm::Operand;
 use crate::tcp::isa::FAR;
 use crate::tcp::model::toe::{ModelToe, Report};
+use std::cell::Cell;
 
 pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
@@ -317,15 +318,46 @@ pub struct Script {
     mirror: Option<Mirror>,
 }
 
+thread_local! {
+    /// Scripts of this thread run in the program of 1,536 words.
+    static HARDENED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a script, or several, in the program of 1,536 words in place of the default's ([`ToeConfig::hardened`]).
+pub fn hardened(scripts: impl FnOnce()) {
+    HARDENED.set(true);
+    scripts();
+    HARDENED.set(false);
+}
+
+/// What the program of 1,536 words has. First numbers are the clock's, so that a script may name them.
+pub fn hardened_config() -> ToeConfig {
+    ToeConfig {
+        program_words: 1536,
+        timestamps: false,
+        window_scale: false,
+        cubic: false,
+        icmp_errors: false,
+        isn_hash: false,
+        syn_cookies: false,
+        ecn: false,
+        ..ToeConfig::default()
+    }
+}
+
 /// The usual configuration with a listener of the host's. Text is acknowledged at once, so that a script need not wait.
 pub fn config() -> ToeConfig {
+    let base = match HARDENED.get() || std::env::var_os("TOE_SMALLER").is_some() {
+        true => hardened_config(),
+        false => ToeConfig::default(),
+    };
     ToeConfig {
         delayed_ack: false,
         listeners: vec![
             Listener::new(7, Owner::Echo),
             Listener::new(HOST_PORT, Owner::Host),
         ],
-        ..ToeConfig::default()
+        ..base
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(A).done();
     }
     a.ldi(due::NOW).and(ACK_DUE).or_not_zero(ACK_NOW);
-    if config.sack {
+    if config.scoreboard() {
         a.ld(SND_WND).or_zero(SACK_ACK);
         let asked = if config.ecn { dup::ECE } else { 0 };
         a.ldi(dup::SCORE | dup::lowers(config) | asked)
@@ -49,7 +49,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(A).br("ecn_lower");
     }
     a.br("output");
-    if config.sack {
+    if config.scoreboard() {
         a.label(".score");
         if config.ecn {
             a.ldi(dup::ECE).and(DUP_ACKS).not_zero(A);

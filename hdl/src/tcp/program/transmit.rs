@@ -107,7 +107,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).set(C);
     a.unless(C).st(TIMED_SEQ);
     a.unless(C).ld(TICK).to(TIMED_AT);
-    if config.sack {
+    if config.scoreboard() {
         a.note("RFC 6298 section 5.1, and so for PTO");
         a.when(B).timer_set(timer::RETRANSMIT, PTO);
     } else {
@@ -222,7 +222,10 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).add(SND_NXT).st(SND_NXT);
     a.st(SND_MAX);
     a.ld(k(constant::CTL_ACK)).or(k(constant::BIT_16)).to(T_CTL);
-    a.timer_set(timer::RETRANSMIT, if config.sack { PTO } else { RTO });
+    a.timer_set(
+        timer::RETRANSMIT,
+        if config.scoreboard() { PTO } else { RTO },
+    );
     a.label("emit_counted").note("no text: T_SEQ, T_CTL");
     a.count(Cause::PureAckOut.number());
     a.label("emit_bare");

@@ -79,7 +79,7 @@ fn the_source_address_of_an_open_is_the_engine_s_own() {
 }
 
 #[test]
-fn an_open_to_a_multicast_or_broadcast_address_is_refused() {
+pub(super) fn an_open_to_a_multicast_or_broadcast_address_is_refused() {
     for ip in [
         [224, 0, 0, 1],
         [239, 1, 1, 1],

@@ -22,7 +22,7 @@ fn challenged(at: &At) -> [Seg; 4] {
 }
 
 #[test]
-fn they_are_limited_and_what_is_too_much_is_counted() {
+pub(super) fn they_are_limited_and_what_is_too_much_is_counted() {
     each(super::established, |at| {
         for segment in challenged(&at) {
             let mut s = Script::established();
@@ -41,7 +41,7 @@ fn they_are_limited_and_what_is_too_much_is_counted() {
 
 /// Ten a tick for ten seconds, from the first and from behind the tick's wrap.
 #[test]
-fn no_second_has_more_than_its_share_and_none_goes_without() {
+pub(super) fn no_second_has_more_than_its_share_and_none_goes_without() {
     for skipped in [0, 0xFF_FFFF - 5000] {
         let at = super::established((US, PEER));
         let segments = challenged(&at);
@@ -75,7 +75,7 @@ fn no_second_has_more_than_its_share_and_none_goes_without() {
 }
 
 #[test]
-fn the_limit_is_one_for_all_connections_and_passes() {
+pub(super) fn the_limit_is_one_for_all_connections_and_passes() {
     let mut s = Script::established();
     s.inject(seg(SYN, 0, 0).with_source(1000));
     let ours = s.next().expect("SYN-ACK").seq;
@@ -96,7 +96,7 @@ fn the_limit_is_one_for_all_connections_and_passes() {
 
 /// A peer whose ACKs are lost, or who probes, must be answered however many do.
 #[test]
-fn what_is_merely_old_is_always_answered() {
+pub(super) fn what_is_merely_old_is_always_answered() {
     let mut s = Script::established();
     s.inject(seg(ACK, 1, 1).data(b"text")).acked(5);
     for _ in 0..1000 {
@@ -109,7 +109,7 @@ fn what_is_merely_old_is_always_answered() {
 
 /// Thousands of segments with random fields, in and about a connection that has nothing to send: for each at most one leaves, without text and no longer.
 #[test]
-fn nothing_draws_more_than_it_is() {
+pub(super) fn nothing_draws_more_than_it_is() {
     for (seed, fixture) in [
         (1, super::established as Fixture),
         (2, super::syn_received),

@@ -17,22 +17,22 @@ fn the_number_of_a_segment_with_text_decides() {
 }
 
 #[test]
-fn a_reset_outside_the_window_is_dropped() {
+pub(super) fn a_reset_outside_the_window_is_dropped() {
     super::a_reset_outside_the_window_is_dropped(super::established);
 }
 
 #[test]
-fn a_reset_inside_the_window_is_challenged() {
+pub(super) fn a_reset_inside_the_window_is_challenged() {
     super::a_reset_inside_the_window_is_challenged(super::established);
 }
 
 #[test]
-fn a_reset_at_rcv_nxt_ends_it() {
+pub(super) fn a_reset_at_rcv_nxt_ends_it() {
     super::a_reset_at_rcv_nxt_ends_it(super::established);
 }
 
 #[test]
-fn a_syn_is_challenged() {
+pub(super) fn a_syn_is_challenged() {
     super::a_syn_is_challenged(super::established);
 }
 
@@ -42,7 +42,7 @@ fn without_ack_all_is_dropped() {
 }
 
 #[test]
-fn an_ack_of_what_was_never_sent_is_answered_and_its_segment_dropped() {
+pub(super) fn an_ack_of_what_was_never_sent_is_answered_and_its_segment_dropped() {
     super::an_ack_of_what_was_never_sent_is_answered_and_its_segment_dropped(super::established);
 }
 
@@ -398,7 +398,7 @@ fn the_window_is_taken_from_the_newest_segment() {
 
 /// RFC 5961 section 5.2; the largest window there can be without a scale. In every state that has more to come.
 #[test]
-fn an_ack_older_than_the_largest_window_is_answered_and_its_segment_dropped() {
+pub(super) fn an_ack_older_than_the_largest_window_is_answered_and_its_segment_dropped() {
     for fixture in [super::established as Fixture, super::fin_wait_2] {
         for old in [65_536, 65_537, 1_000_000, FAR - 1, FAR] {
             each(fixture, |mut at| {
@@ -414,7 +414,7 @@ fn an_ack_older_than_the_largest_window_is_answered_and_its_segment_dropped() {
 }
 
 #[test]
-fn an_ack_as_old_as_the_largest_window_lets_its_text_in() {
+pub(super) fn an_ack_as_old_as_the_largest_window_lets_its_text_in() {
     for old in [1, 8192, 65_535] {
         each(super::established, |mut at| {
             let mut segment = at.from(ACK, 0).data(b"x");
@@ -494,7 +494,7 @@ fn a_reset_of_the_peer_is_told_to_the_application_s_switch() {
 }
 
 #[test]
-fn the_reset_that_answers_a_challenge_ends_it() {
+pub(super) fn the_reset_that_answers_a_challenge_ends_it() {
     // RFC 5961 sections 3.2 and 4.2: its number is that of the challenge's acknowledgement.
     for (flags, offset) in [(SYN, 0), (SYN, FAR), (RST, 1), (RST, WND - 1)] {
         each(super::established, |mut at| {

@@ -183,7 +183,7 @@ fn a_syn_with_fin_opens_no_less() {
 }
 
 #[test]
-fn fourth_anything_else_is_dropped() {
+pub(super) fn fourth_anything_else_is_dropped() {
     for (flags, text) in [(0, &b""[..]), (FIN, b""), (PSH, b"x"), (FIN | URG, b"x")] {
         let mut s = Script::new();
         s.inject(seg(flags, 0, 0).data(text)).silence();
@@ -221,7 +221,7 @@ const PEERS: [[u8; 4]; 9] = [
 ];
 
 #[test]
-fn a_syn_from_a_multicast_or_broadcast_address_is_ignored() {
+pub(super) fn a_syn_from_a_multicast_or_broadcast_address_is_ignored() {
     for ip in NO_PEER {
         let mut s = Script::new();
         s.inject(seg(SYN, 0, 0).with_address(ip)).silence();
@@ -238,7 +238,7 @@ fn a_syn_from_a_multicast_or_broadcast_address_is_ignored() {
 
 /// Whatever else comes from there draws no reset either, not even at a port that nobody listens on (RFC 1122 section 3.2.1.3).
 #[test]
-fn nothing_is_sent_to_an_address_that_no_peer_has() {
+pub(super) fn nothing_is_sent_to_an_address_that_no_peer_has() {
     for ip in NO_PEER {
         for flags in [0, ACK, FIN, RST, SYN, SYN | ACK] {
             let mut s = Script::new();
@@ -252,7 +252,7 @@ fn nothing_is_sent_to_an_address_that_no_peer_has() {
 
 /// "Land": from our own address and the very port that it goes to.
 #[test]
-fn a_syn_from_ourselves_is_ignored() {
+pub(super) fn a_syn_from_ourselves_is_ignored() {
     let mut s = Script::new();
     let own = config().ip;
     s.inject(seg(SYN, 0, 0).with_address(own).with_source(HOST_PORT));
@@ -260,7 +260,7 @@ fn a_syn_from_ourselves_is_ignored() {
 }
 
 #[test]
-fn the_broadcast_address_follows_from_the_netmask() {
+pub(super) fn the_broadcast_address_follows_from_the_netmask() {
     // Own address, netmask, source, ignored.
     for (ip, netmask, source, ignored) in [
         ([10, 1, 2, 3], [255, 0, 0, 0], [10, 255, 255, 255], true),
@@ -316,7 +316,7 @@ fn ecn_bits_of_a_syn_keep_it_from_nothing() {
 }
 
 #[test]
-fn half_open_connections_take_no_slot_from_established_ones() {
+pub(super) fn half_open_connections_take_no_slot_from_established_ones() {
     let mut s = Script::established();
     for port in 0..20 {
         s.inject(seg(SYN, 0, 0).with_source(port));

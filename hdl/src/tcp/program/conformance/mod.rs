@@ -20,6 +20,7 @@ mod established;
 mod fin_wait_1;
 mod fin_wait_2;
 mod first_number;
+mod hardened;
 mod icmp;
 mod last_ack;
 mod listen;

@@ -62,7 +62,7 @@ fn a_reset_outside_the_window_is_dropped() {
 }
 
 #[test]
-fn a_reset_inside_the_window_is_challenged() {
+pub(super) fn a_reset_inside_the_window_is_challenged() {
     super::a_reset_inside_the_window_is_challenged(super::syn_received);
     super::a_reset_inside_the_window_is_challenged(active);
 }
@@ -89,7 +89,7 @@ fn second_a_reset_ends_an_active_open() {
 }
 
 #[test]
-fn fourth_a_syn_in_the_window_returns_a_passive_open_to_listen() {
+pub(super) fn fourth_a_syn_in_the_window_returns_a_passive_open_to_listen() {
     for offset in [0, 1, WND - 1] {
         for flags in [SYN, SYN | ACK] {
             each(super::syn_received, |mut at| {
@@ -104,7 +104,7 @@ fn fourth_a_syn_in_the_window_returns_a_passive_open_to_listen() {
 }
 
 #[test]
-fn fourth_a_syn_in_the_window_is_challenged_in_an_active_open() {
+pub(super) fn fourth_a_syn_in_the_window_is_challenged_in_an_active_open() {
     for offset in [0, 1, WND - 1] {
         for flags in [SYN, SYN | ACK] {
             each(active, |mut at| {

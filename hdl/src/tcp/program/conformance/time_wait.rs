@@ -21,7 +21,7 @@ fn a_reset_outside_the_window_is_dropped() {
 }
 
 #[test]
-fn a_reset_inside_the_window_is_challenged() {
+pub(super) fn a_reset_inside_the_window_is_challenged() {
     super::a_reset_inside_the_window_is_challenged(super::time_wait);
 }
 
