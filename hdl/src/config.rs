@@ -84,18 +84,18 @@ pub struct ToeConfig {
     /// Key of the connection table's hash, a secret: not zero, and another one in each device that strangers can reach. What stands here is in the bitstream, so whoever
     /// has that knows it; the default everybody knows. A device that strangers can reach is given another at start, of random numbers (RFC 4086), through the port `key_write` of its top.
     pub hash_key: u64,
-    /// Initial sequence numbers are RFC 6528's, a clock and a keyed hash of the tuple; else the clock alone, which anybody can guess.
+    /// Initial sequence numbers are RFC 6528's, a clock and a keyed hash of the tuple; else the clock alone, which anybody can guess. With 1,536 words of program the program computes it ([`ToeConfig::isn_in_program`]).
     pub isn_hash: bool,
     /// Key of that hash at first: for it holds what is said of `hash_key`. Two engines that a peer might take for one have different ones.
     pub isn_key: u64,
-    /// Words of the engine's program memory: one of [`PROGRAM_WORDS`], of which the first is what an HX8K has room for. With 1,024 the program leaves out what [`ToeConfig::complete`]
+    /// Words of the engine's program memory: one of [`PROGRAM_WORDS`], of which an HX8K has room for the first two. With 1,024 the program leaves out what [`ToeConfig::complete`]
     /// lists. A configuration whose program is longer is refused.
     pub program_words: usize,
     /// Text is acknowledged with data, with the second segment, or 40 ms late (RFC 9293 section 3.8.6.3); else every segment at once.
     pub delayed_ack: bool,
     /// Clock cycles from one `tick` to the next: 125,000 is the usual millisecond at 125 MHz. Nothing counts them; the timers of all connections must be looked at in that time.
     pub tick_cycles: usize,
-    /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds.
+    /// Selective acknowledgements (RFC 2018), both ways: the parser reads their blocks, the rings tell what is held and remember what the peer holds. With 1,536 words of program ours alone ([`ToeConfig::scoreboard`]).
     pub sack: bool,
     /// Timestamps (RFC 7323), with those who have them: round trips of what was sent again, old duplicates told from new text (PAWS), ports used again sooner. Only with `sack`.
     pub timestamps: bool,
@@ -220,7 +220,7 @@ impl ToeConfig {
         listener.backlog.unwrap_or(self.connections)
     }
 
-    /// The program is written out whole. With 1,024 words, what an HX8K has room for, it goes without:
+    /// The program is written out whole. With 1,024 words it goes without:
     /// - LISTEN's fourth rule (RFC 9293 section 3.10.7.2): what has neither RST nor ACK nor SYN is reset at a port that is listened on, too.
     /// - Addresses that no peer has (section 3.9.2.3, MUST-46 and MUST-63): strangers' segments from them are answered, and active opens to them are tried.
     /// - The return to LISTEN for a SYN in the window of a passive open in SYN-RECEIVED (section 3.10.7.4, fourth check): it is challenged, as in other states.
@@ -231,7 +231,7 @@ impl ToeConfig {
     /// - Options of a connection (`tcp::program::host`): Nagle's algorithm is always on, keepalive never, R2 is a number of tries (MUST-17, MUST-24, MUST-21).
     /// - The restart window after a rest (RFC 5681 section 4.1), and limited transmit's share left out of FlightSize (section 3.2, step 2): with rings of that size `cwnd` limits nothing but after a loss.
     ///
-    /// With 1,536 it is [`ToeConfig::hardened`] besides, and has the share of limited transmit.
+    /// With 1,536, the most that an HX8K has room for, it has of these what [`ToeConfig::hardened`] says, and limited transmit's share.
     pub fn complete(&self) -> bool {
         self.program_words > 1536
     }
@@ -566,6 +566,27 @@ mod tests {
             told.starts_with("program_words is 1024, but must be ") && told.contains("or more"),
             "{told}"
         );
+        let c = ToeConfig {
+            program_words: 1536,
+            ethernet: false,
+            sack: false,
+            timestamps: false,
+            window_scale: false,
+            cubic: false,
+            ecn: false,
+            ..ToeConfig::default()
+        };
+        let told = c.check().unwrap_err().to_string();
+        assert!(
+            told.starts_with("program_words is 1536, but must be 2048 or more with"),
+            "{told}"
+        );
+        let c = ToeConfig {
+            sack: true,
+            icmp_errors: false,
+            ..c
+        };
+        assert_eq!(c.check(), Ok(()));
         let c = ToeConfig {
             program_words: 1024,
             ethernet: false,

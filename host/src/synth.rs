@@ -17,13 +17,11 @@ pub fn budget(board: &str) -> Option<(u64, u64)> {
     (board == "alchitry-cu").then_some((7_000, 32))
 }
 
-/// A board's job: of its own configuration, or another; placed with these seeds, or its own where there are none.
-fn job_of(board: &str, config: Option<&ToeConfig>, seeds: &[u32]) -> Result<Job> {
-    let or_own = |own: &'static [u32]| if seeds.is_empty() { own } else { seeds }.to_vec();
+/// Whether there is such a board, and takes a configuration where there is one.
+fn known(board: &str, config: Option<&ToeConfig>) -> Result<()> {
     match (board, config) {
-        ("alchitry-cu", None) => alchitry_cu::job(&or_own(&alchitry_cu::SEEDS)),
-        ("alchitry-cu", Some(config)) => alchitry_cu::job_for(config, &or_own(&alchitry_cu::SEEDS)),
-        ("ecp5-25f", None) => ecp5_25f::job(&or_own(&ecp5_25f::SEEDS)),
+        ("alchitry-cu", Some(config)) => Ok(alchitry_cu::takes(config)?),
+        ("alchitry-cu" | "ecp5-25f", None) => Ok(()),
         ("ecp5-25f", Some(_)) => Err(Refused(
             "ecp5-25f is built as it is, without --config; alchitry-cu takes one".into(),
         )
@@ -33,6 +31,17 @@ fn job_of(board: &str, config: Option<&ToeConfig>, seeds: &[u32]) -> Result<Job>
             BOARDS.join(", ")
         ))
         .into()),
+    }
+}
+
+/// A board's job: of its own configuration, or another; placed with these seeds, or its own where there are none.
+fn job_of(board: &str, config: Option<&ToeConfig>, seeds: &[u32]) -> Result<Job> {
+    known(board, config)?;
+    let or_own = |own: &'static [u32]| if seeds.is_empty() { own } else { seeds }.to_vec();
+    match (board, config) {
+        ("alchitry-cu", None) => alchitry_cu::job(&or_own(&alchitry_cu::SEEDS)),
+        ("alchitry-cu", Some(config)) => alchitry_cu::job_for(config, &or_own(&alchitry_cu::SEEDS)),
+        _ => ecp5_25f::job(&or_own(&ecp5_25f::SEEDS)),
     }
 }
 
@@ -71,11 +80,12 @@ pub fn run(
     alone: bool,
     out: &Path,
 ) -> Result<Report> {
-    let job = job_of(board, config, seeds)?;
+    known(board, config)?;
     output::folder(out)?;
     // What an earlier run left must not pass for the result of one that fails.
     flow::clear(out);
     let _ = std::fs::remove_file(out.join("report.json"));
+    let job = job_of(board, config, seeds)?;
     let bar = ProgressBar::new(job.steps() as u64).with_style(
         ProgressStyle::with_template("{spinner} {msg} ({pos}/{len}, {elapsed})")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),

@@ -53,6 +53,15 @@ fn bad_arguments_are_named() {
             &[option],
         );
     }
+    std::fs::write(d.join("slip.toml"), "ethernet = false").expect("a file");
+    std::fs::write(d.join("mac.toml"), "ethernet = true").expect("a file");
+    let config = [&ecp5[..], &["--config", "slip.toml"]].concat();
+    refused(&toe(d, &config), 2, &["ecp5-25f", "--config"]);
+    let config = ["synth", "--board", "alchitry-cu", "--config", "mac.toml"];
+    refused(&toe(d, &config), 2, &["ethernet", "serial line"]);
+    for file in ["slip.toml", "mac.toml"] {
+        std::fs::remove_file(d.join(file)).expect("the file");
+    }
     let both = [&ecp5[..], &["--seed", "1", "--seeds", "2,3"]].concat();
     refused(&toe(d, &both), 2, &["--seed", "--seeds"]);
     refused(

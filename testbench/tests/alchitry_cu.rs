@@ -1,17 +1,19 @@
 //! The board's top at its pins: bits in, bits out.
 use rust_hdl::prelude::*;
 use toe_bsp::alchitry_cu::{self, AlchitryCu};
+use toe_hdl::tcp::keyed_hash::hash;
 use toe_sim::board::SlipBoard;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
-use toe_sim::link::Medium;
+use toe_sim::link::{Frame, Medium};
 use toe_sim::machine::Machine;
 use toe_sim::pair::Lockstep;
 use toe_sim::peer::{Conversation, Peer, PeerConfig};
 use toe_sim::rust::RustMachine;
 use toe_sim::time::SimulatedTime;
 use toe_sim::uart::SlipPort;
-use toe_sim::world::{Board, Clock as Time, World};
+use toe_sim::world::{Board, Clock as Time, Port, World};
 use toe_testbench::transfers::bytes;
+use toe_testbench::wire::{mend_packet, Tcp, ACK, IP, RST, SYN};
 
 /// Cycles of a bit and of a tick: shorter than on the board, or a test would wait for ever.
 const BIT: u32 = 4;
@@ -126,4 +128,70 @@ fn two_kibibytes_are_echoed_at_the_pins() {
         ));
         run(machine, peer, 2_000_000);
     }
+}
+
+/// Queues a packet and runs until one comes back; fewer cycles than a tick has pass unless the line itself needs more.
+fn answer(board: &mut impl Board<Port = SlipPort>, packet: &[u8]) -> Option<Tcp> {
+    board.port().queue(Frame::new(packet));
+    for _ in 0..20_000 {
+        board.cycle();
+        if let Some(frame) = board.port().take() {
+            return Tcp::from_packet(&frame.bytes);
+        }
+    }
+    None
+}
+
+/// What the board has against strangers, in its Verilog at its pins: first numbers are a clock and the keyed hash, blocks tell what is held, a challenge is an ACK, and an address that no peer has gets nothing.
+#[test]
+fn strangers_find_it_hardened() {
+    let config = alchitry_cu::config();
+    assert!(config.hardened() && config.isn_in_program());
+    let mut board = on_the_line(verilog());
+    let segment = |port: u16, flags: u8, seq: u32, ack: u32| Tcp {
+        ports: (port, 7),
+        seq,
+        ack,
+        flags,
+        wnd: 500,
+        ..Tcp::default()
+    };
+    // M of RFC 6528 is ticks and cycles since the start: small, and it rises.
+    let mut before = 0;
+    for port in [1_000, 1_001, 40_000, 1_000] {
+        let mut syn = segment(port, SYN, 1_000, 0);
+        // MSS 100, SACK permitted.
+        syn.options = vec![2, 4, 0, 100, 1, 1, 4, 2];
+        let got = answer(&mut board, &syn.packet(&config)).expect("SYN-ACK");
+        assert_eq!((got.flags, got.ack), (SYN | ACK, 1_001));
+        assert_eq!(got.options[4..], [1, 1, 4, 2]);
+        let ports = u32::from(port) << 16 | 7;
+        let f = hash(config.isn_key, ports, u32::from_be_bytes(IP));
+        let m = got.seq.wrapping_sub(f);
+        assert!(m < 1 << 16 && m >> 8 >= before >> 8, "{m:#x}, {before:#x}");
+        before = m;
+        let ours = got.seq.wrapping_add(1);
+        let ack = segment(port, ACK, 1_001, ours).packet(&config);
+        assert_eq!(answer(&mut board, &ack), None);
+        // Text ahead of a gap: its edges are told.
+        let mut text = segment(port, ACK, 1_011, ours);
+        text.data = vec![7; 5];
+        let got = answer(&mut board, &text.packet(&config)).expect("ACK");
+        let edges = [1_011u32.to_be_bytes(), 1_016u32.to_be_bytes()].concat();
+        assert_eq!((got.flags, got.ack), (ACK, 1_001));
+        assert_eq!(got.options, [&[1, 1, 5, 10], &edges[..]].concat());
+        // RFC 5961: a SYN, and a RST that only lies in the window, are challenged.
+        for flags in [SYN, RST] {
+            let blind = segment(port, flags, 1_100, 0).packet(&config);
+            let got = answer(&mut board, &blind).expect("a challenge");
+            assert_eq!((got.flags, got.seq, got.ack), (ACK, ours, 1_001));
+        }
+        let reset = segment(port, RST, 1_001, 0).packet(&config);
+        assert_eq!(answer(&mut board, &reset), None);
+    }
+    // A SYN from a broadcast address.
+    let mut bad = segment(1_000, SYN, 1_000, 0).packet(&config);
+    bad[12..16].copy_from_slice(&[192, 168, 69, 255]);
+    mend_packet(&mut bad);
+    assert_eq!(answer(&mut board, &bad), None);
 }

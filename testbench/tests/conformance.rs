@@ -37,13 +37,22 @@ fn tests_in(text: &str) -> Vec<(String, bool)> {
             (test, ignored) = (true, false);
         } else if line.starts_with("#[ignore") || line.contains(", ignore") {
             ignored = true;
-        } else if let Some(rest) = line.strip_prefix("fn ").filter(|_| test) {
+        } else if let Some(rest) = function(line).filter(|_| test) {
             let name = rest.split(['(', '<']).next().unwrap_or_default();
             found.push((name.to_string(), ignored));
             test = false;
         }
     }
     found
+}
+
+/// What follows `fn`, whoever may call it: some scripts are run again in another program.
+fn function(line: &str) -> Option<&str> {
+    let line = match line.split_once(") ") {
+        Some((who, rest)) if who.starts_with("pub(") => rest,
+        _ => line,
+    };
+    line.strip_prefix("fn ")
 }
 
 /// What is wrong with the page.
@@ -153,10 +162,20 @@ fn tests_are_found_with_their_attributes() {
         #[test]
         #[should_panic(expected = \"x\")]
         fn last() {}
+        #[test]
+        pub(in super::super) fn open() {}
     ";
     let found = tests_in(text);
     let found: Vec<_> = found.iter().map(|(n, i)| (n.as_str(), *i)).collect();
-    assert_eq!(found, [("plain", false), ("later", true), ("last", false)]);
+    assert_eq!(
+        found,
+        [
+            ("plain", false),
+            ("later", true),
+            ("last", false),
+            ("open", false)
+        ]
+    );
 }
 
 #[test]

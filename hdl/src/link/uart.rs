@@ -14,6 +14,11 @@ fn check_divider(cycles_per_bit: u32) {
     );
 }
 
+/// The bits of a timer that are ever set: said, so that synthesis leaves out the others.
+fn timer_bits(cycles_per_bit: u32) -> u64 {
+    u64::from(cycles_per_bit.next_power_of_two()) - 1
+}
+
 #[derive(LogicStruct, Clone, Copy, Debug, Default, PartialEq)]
 struct RxState {
     early: Bit,
@@ -42,9 +47,11 @@ pub struct UartRx {
     data_now: Signal<Local, Bits<8>>,
     data_high: Signal<Local, Bits<7>>,
     top: Signal<Local, Bits<8>>,
+    timer_down: Signal<Local, Bits<16>>,
     timer_less: Signal<Local, Bits<16>>,
     bits_less: Signal<Local, Bits<4>>,
     whole_bit: Constant<Bits<16>>,
+    timer_bits: Constant<Bits<16>>,
     half_bit: Constant<Bits<16>>,
 }
 
@@ -64,9 +71,11 @@ impl UartRx {
             data_now: Default::default(),
             data_high: Default::default(),
             top: Default::default(),
+            timer_down: Default::default(),
             timer_less: Default::default(),
             bits_less: Default::default(),
             whole_bit: Constant::new((u64::from(cycles_per_bit) - 1).into()),
+            timer_bits: Constant::new(timer_bits(cycles_per_bit).into()),
             half_bit: Constant::new((u64::from(cycles_per_bit) / 2 - 1).into()),
         }
     }
@@ -89,7 +98,8 @@ impl Logic for UartRx {
         if self.r.q.val().line {
             self.top.next = 0x80.into();
         }
-        self.timer_less.next = self.r.q.val().timer - 1;
+        self.timer_down.next = self.r.q.val().timer - 1;
+        self.timer_less.next = self.timer_down.val() & self.timer_bits.val();
         self.bits_less.next = self.r.q.val().bits - 1;
         // Wait for a start bit; sample it and the nine bits after it in their middles.
         if !self.r.q.val().busy {
@@ -158,9 +168,11 @@ pub struct UartTx {
     r: DFF<TxState>,
     data_now: Signal<Local, Bits<8>>,
     data_high: Signal<Local, Bits<7>>,
+    timer_down: Signal<Local, Bits<16>>,
     timer_less: Signal<Local, Bits<16>>,
     bits_less: Signal<Local, Bits<4>>,
     whole_bit: Constant<Bits<16>>,
+    timer_bits: Constant<Bits<16>>,
 }
 
 impl UartTx {
@@ -178,9 +190,11 @@ impl UartTx {
             r: Default::default(),
             data_now: Default::default(),
             data_high: Default::default(),
+            timer_down: Default::default(),
             timer_less: Default::default(),
             bits_less: Default::default(),
             whole_bit: Constant::new((u64::from(cycles_per_bit) - 1).into()),
+            timer_bits: Constant::new(timer_bits(cycles_per_bit).into()),
         }
     }
 }
@@ -194,7 +208,8 @@ impl Logic for UartTx {
         // Named wires.
         self.data_now.next = self.r.q.val().data;
         self.data_high.next = self.data_now.val().get_bits::<7>(1);
-        self.timer_less.next = self.r.q.val().timer - 1;
+        self.timer_down.next = self.r.q.val().timer - 1;
+        self.timer_less.next = self.timer_down.val() & self.timer_bits.val();
         self.bits_less.next = self.r.q.val().bits - 1;
         // `bits` counts the bits still to begin or in progress: start, eight of data, stop.
         self.ready.next = false;

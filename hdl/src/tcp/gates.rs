@@ -10,7 +10,7 @@ use crate::tcp::isa::Far;
 
 /// As [`crate::memory::Memory`], with a read enable: while it is low, `read_data` keeps its word, so a pipeline can stand still.
 ///
-/// A depth that is the sum of two powers of two has a second bank for the smaller one, above the first: 2,048 and 1,024 words of 24 bits take five block RAMs of an ECP5, 4,096 would take six. What chooses
+/// A depth that is the sum of two powers of two has a second bank for the smaller one, above the first: 2,048 and 1,024 words of 24 bits take five block RAMs of an ECP5, 4,096 would take six; 1,024 and 512 of them take nine of an HX8K. What chooses
 /// between them stands behind the words that they show.
 ///
 /// The same promise: a word read at the edge that writes it is undefined on hardware. And `read_data` means nothing before the first read: a first

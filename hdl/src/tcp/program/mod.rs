@@ -1,4 +1,4 @@
-//! TCP as a program for the engine: RFC 9293 in a thousand words, or two thousand with all there is, a file a topic.
+//! TCP as a program for the engine: RFC 9293 in a thousand words, hardened in a quarter more, or nearly three thousand with all there is, a file a topic.
 //!
 //! | file | topic |
 //! |---|---|
