@@ -6,7 +6,7 @@
 //! **What comes** with CE, ECE or CWR is marked by the parser, *odd* besides, so that it leaves the common path; the others pay nothing. The marks are looked at where SACK blocks are, once the segment is found acceptable:
 //! so those of what is outside the window count for nothing (section 6.1.5).
 //!
-//! **Set-up.** A SYN that asks is told by one bit of its record, beside that of timestamps: one question for both. An active open asks if its host's command does ([`super::host::OPEN_WITH_ECN`]), and with its first SYN alone: the next go without, and
+//! **Set-up.** A SYN that asks is told by one bit of its record, beside that of timestamps: one question for both. An active open asks if its host's command does ([`super::host::open`]), and with its first SYN alone: the next go without, and
 //! then there is no ECN in that connection, whatever is answered (section 6.1.1.1). A RST in answer to the first is taken for one.
 //!
 //! **ECE** lowers `cwnd` to `ssthresh` as a loss does, once a window of data, and not in the window of a loss (section 6.1.2); an event of its own does it ([`dup::ECE`]), so that none gets longer than others. What overtakes that, an ACK or a loss, may void it: the next ACK has ECE, too, until the peer hears of a smaller `cwnd`. An ACK with ECE lets `cwnd` grow no further, but for one with SACK blocks, or while a loss is made good.
