@@ -520,7 +520,7 @@ fn no_segment_wedges_it() {
             b.word(out::ACK, ack);
             b.word(out::CTL, 5 << 28 | flags << 16 | window);
             let payload = vec![0x55; length];
-            let packet = b.send(peer, 64, &payload, sum_of(&payload), 0).unwrap();
+            let packet = b.send(peer, 64, &payload, sum_of(&payload), 0, 0).unwrap();
             w.model.send(Frame::new(packet.bytes), now);
             while let Some(answer) = w.model.receive(now) {
                 answers += 1;
@@ -544,7 +544,7 @@ fn no_segment_wedges_it() {
             b.word(out::SEQ, word(&w, conn, words::RCV_NXT));
             b.word(out::ACK, word(&w, conn, words::SND_MAX));
             b.word(out::CTL, 0x5014_0000);
-            let packet = b.send(peer, 64, &[], 0, 0).unwrap();
+            let packet = b.send(peer, 64, &[], 0, 0, 0).unwrap();
             w.model.send(Frame::new(packet.bytes), now);
         }
         w.now = now;
