@@ -25,7 +25,7 @@ pub const SEEDS: [u32; 1] = [1];
 /// ([`ToeConfig::hardened`]): challenge ACKs and their limit (RFC 5961), first numbers of RFC 6528 by the program, no answer to addresses that no peer has, half-open connections that give way.
 ///
 /// What it pays for that is the half of its send buffers: 1,536 words of program take three block RAMs more than 1,024, and all 32 are in use. Timestamps need state of the far bank, two block RAMs more; they, CUBIC, ECN, window scale, ICMP errors, cookies and hearing SACK blocks are for
-/// larger devices. `docs/area.md` has what each costs. The keys stand in the bitstream, and nobody replaces them here: a board that strangers can reach is built with keys of its own (`toe synth --config`).
+/// larger devices. `docs/area.md` has what each costs. The keys stand in the bitstream, and nobody replaces them here: a board that strangers can reach is built with keys of its own (`toe synth --config`, with `bsp/alchitry-cu.toml` changed).
 pub fn config() -> ToeConfig {
     ToeConfig {
         connections: 4,

@@ -376,6 +376,12 @@ mod tests {
     }
 
     #[test]
+    fn the_board_s_file_is_its_configuration() {
+        let text = include_str!("../../bsp/alchitry-cu.toml");
+        assert_eq!(parse(text), Ok(toe_bsp::alchitry_cu::config()));
+    }
+
+    #[test]
     fn every_field_is_read() {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
