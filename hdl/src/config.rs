@@ -574,6 +574,7 @@ mod tests {
             window_scale: false,
             cubic: false,
             ecn: false,
+            syn_cookies: false,
             ..ToeConfig::default()
         };
         let told = c.check().unwrap_err().to_string();

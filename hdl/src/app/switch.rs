@@ -841,6 +841,16 @@ mod tests {
             AppOut::join(&mut self.switch.app0, &mut self.echo.app);
             AppOut::join(&mut self.switch.app1, &mut self.discard.app);
             AppOut::join(&mut self.switch.app2, &mut self.chargen.app);
+            self.switch.app3.take_valid.next = false;
+            self.switch.app3.take_read.next = bits::<16>(0);
+            self.switch.app3.take_write.next = bits::<16>(0);
+            self.switch.app3.take_close.next = false;
+            self.switch.app3.take_abort.next = false;
+            self.switch.app3.rx_ready.next = false;
+            self.switch.app3.tx_valid.next = false;
+            self.switch.app3.tx_data.next = bits::<8>(0);
+            self.switch.app3.wake_valid.next = false;
+            self.switch.app3.wake_conn.next = bits::<10>(0);
             CommandIn::link(&mut self.command, &mut self.switch.command);
             self.switch.ring_ok.next = self.ring_ok.val();
             PostOut::link(&mut self.post, &mut self.switch.post);
@@ -1732,7 +1742,8 @@ mod tests {
             assert!(world.counts[what] > 3, "{:?}", world.counts);
         }
         let still = report.never_changed();
-        let constant = ["ok", "result", "last", "error"];
+        // Nor is there a port for the host here.
+        let constant = ["ok", "result", "last", "error", "app3"];
         assert!(
             still
                 .iter()
@@ -1744,12 +1755,12 @@ mod tests {
     /// Wakes, answers of the rings and all of the queue's ways, also with one connection.
     #[test]
     fn its_queue_equals_its_verilog() {
-        for connections in [1, 8] {
-            let rig = RefCell::new(Rig::new(connections));
+        for (connections, host) in [(1, false), (8, false), (8, true)] {
+            let rig = RefCell::new(Rig::new(connections, host));
             let other = RefCell::new(StdRng::seed_from_u64(4));
             let report = toe_sim::lockstep::lockstep_observed(
-                &format!("switch_queue_{connections}"),
-                || Switch::new(connections),
+                &format!("switch_queue_{connections}_{host}"),
+                || Switch::new(connections).with_host(host),
                 |uut, clk| uut.clock.next = Clock { clk },
                 20_000,
                 1,
@@ -1766,7 +1777,10 @@ mod tests {
             .unwrap_or_else(|error| panic!("{error}"));
             assert!(rig.borrow().turns > 300);
             let still = report.never_changed();
-            let constant = ["ok", "result", "last", "error", "conn"];
+            let mut constant = vec!["ok", "result", "last", "error", "conn"];
+            if !host {
+                constant.push("app3");
+            }
             assert!(
                 still
                     .iter()
@@ -1816,7 +1830,9 @@ mod tests {
         command: Option<(usize, u8, u32)>,
         /// Whom a ring's answer a cycle ago was for.
         answered: Option<usize>,
-        wake: [Option<usize>; 3],
+        /// The host has a port.
+        host: bool,
+        wake: [Option<usize>; 4],
         woken: Vec<(usize, usize, u64)>,
         /// Cycles until a query, a burst is done.
         rx_query: Option<u32>,
@@ -1835,9 +1851,10 @@ mod tests {
     }
 
     impl Rig {
-        fn new(connections: usize) -> Self {
+        fn new(connections: usize, host: bool) -> Self {
             Self {
                 conns: vec![Known::default(); connections],
+                host,
                 plan: Plan::Nothing,
                 commands: 0.0,
                 wakes: 0.0,
@@ -1846,7 +1863,7 @@ mod tests {
                 reasons: 0,
                 command: None,
                 answered: None,
-                wake: [None; 3],
+                wake: [None; 4],
                 woken: vec![],
                 rx_query: None,
                 tx_query: None,
@@ -1936,7 +1953,7 @@ mod tests {
                 uut.ring_ok.next = true;
             }
             // Applications' wakes, of any connection.
-            for who in 0..3 {
+            for who in 0..if self.host { 4 } else { 3 } {
                 if self.wake[who].is_none() && ready && rng.random_bool(self.wakes) {
                     self.wake[who] = Some(rng.random_range(0..self.conns.len()));
                 }
@@ -1976,7 +1993,7 @@ mod tests {
             uut.tx.ready.next = rng.random();
             // Applications' answers.
             self.taking = false;
-            for who in 0..3 {
+            for who in 0..4 {
                 let offered = app(uut, who).offer_valid.val();
                 if offered && self.offer_wait.is_none() {
                     self.offer_wait = Some(self.delay(0, 3, rng));
@@ -2039,7 +2056,7 @@ mod tests {
             let conn = number(uut.rx_query_conn.val());
             if asks && !self.before {
                 assert_eq!(self.conns[conn].life, Life::Open, "a turn of nobody");
-                assert_ne!(self.conns[conn].owner, HOST);
+                assert!(self.host || self.conns[conn].owner != HOST);
                 self.serve(conn);
                 self.began.push((self.cycle, conn));
             }
@@ -2108,7 +2125,10 @@ mod tests {
         }
 
         fn take(&mut self, uut: &Switch) {
-            for (who, app) in [&uut.app0, &uut.app1, &uut.app2].into_iter().enumerate() {
+            for (who, app) in [&uut.app0, &uut.app1, &uut.app2, &uut.app3]
+                .into_iter()
+                .enumerate()
+            {
                 if !(app.offer_valid.val() && app.take_valid.val()) {
                     continue;
                 }
@@ -2135,7 +2155,7 @@ mod tests {
         fn events(&mut self, uut: &Switch) {
             let known = |rig: &Rig, conn: usize| {
                 let known = &rig.conns[conn];
-                known.over || (known.life == Life::Open && known.owner != HOST)
+                known.over || (known.life == Life::Open && (rig.host || known.owner != HOST))
             };
             // A ring's answer is noted a cycle late: a turn that begins in its very next cycle has not seen it.
             if let Some(conn) = self.answered.take().filter(|conn| known(self, *conn)) {
@@ -2165,7 +2185,10 @@ mod tests {
                     }
                 }
             }
-            for (who, app) in [&uut.app0, &uut.app1, &uut.app2].into_iter().enumerate() {
+            for (who, app) in [&uut.app0, &uut.app1, &uut.app2, &uut.app3]
+                .into_iter()
+                .enumerate()
+            {
                 if !app.wake_ready.val() {
                     continue;
                 }
@@ -2226,9 +2249,13 @@ mod tests {
 
         /// All connections open, of this owner, and at rest.
         fn open_all(connections: usize, owner: usize) -> (Self, Switch, StdRng) {
-            let mut rig = Self::new(connections);
+            Self::all_open(connections, owner, false)
+        }
+
+        fn all_open(connections: usize, owner: usize, host: bool) -> (Self, Switch, StdRng) {
+            let mut rig = Self::new(connections, host);
             let mut rng = StdRng::seed_from_u64(7);
-            let mut uut = Switch::new(connections);
+            let mut uut = Switch::new(connections).with_host(host);
             uut.connect_all();
             for _ in 0..connections + 6 {
                 rig.step(&mut uut, &mut rng);
@@ -2246,7 +2273,8 @@ mod tests {
         match who {
             0 => &mut uut.app0,
             1 => &mut uut.app1,
-            _ => &mut uut.app2,
+            2 => &mut uut.app2,
+            _ => &mut uut.app3,
         }
     }
 
@@ -2254,10 +2282,11 @@ mod tests {
     #[test]
     fn whoever_has_work_is_served() {
         let mut counts = BTreeMap::new();
-        for connections in [1_usize, 2, 4, 64, 1024] {
+        let sizes = [1_usize, 2, 4, 64, 1024].map(|n| (n, false));
+        for (connections, host) in sizes.into_iter().chain([(4, true), (64, true)]) {
             let mut rng = StdRng::seed_from_u64(connections as u64);
-            let mut rig = Rig::new(connections);
-            let mut uut = Switch::new(connections);
+            let mut rig = Rig::new(connections, host);
+            let mut uut = Switch::new(connections).with_host(host);
             uut.connect_all();
             settle(&mut uut);
             rig.plan = Plan::Random;
@@ -2424,21 +2453,28 @@ mod tests {
         assert_eq!(rig.counts["released"], 1);
     }
 
-    /// Three that wake without end: each in turn, and turns of others between them.
+    /// Those that wake without end: each in turn, and turns of others between them.
     #[test]
     fn wakes_hold_nobody() {
-        let (mut rig, mut uut, mut rng) = Rig::open_all(8, DISCARD);
+        for host in [false, true] {
+            hold_nobody(host);
+        }
+    }
+
+    fn hold_nobody(host: bool) {
+        let all = if host { 4 } else { 3 };
+        let (mut rig, mut uut, mut rng) = Rig::all_open(8, DISCARD, host);
         rig.plan = Plan::All;
         rig.conns[7].readable = 5;
         rig.tell(&mut uut, &mut rng, 7, COMMIT);
         rig.began.clear();
         for _ in 0..5_000 {
-            for who in 0..3 {
+            for who in 0..all {
                 rig.wake[who] = Some(rig.wake[who].unwrap_or(who));
             }
             rig.step(&mut uut, &mut rng);
         }
-        for who in 0..3 {
+        for who in 0..all {
             let mine: Vec<_> = rig.woken.iter().filter(|woken| woken.0 == who).collect();
             assert!(mine.len() > 100);
             for pair in mine.windows(2) {
@@ -2446,11 +2482,13 @@ mod tests {
                     .began
                     .iter()
                     .filter(|began| (pair[0].2..pair[1].2).contains(&began.0));
-                assert!(turns.count() <= 4, "more than four turns for a wake");
+                let most = if who == HOST { 8 } else { 4 };
+                assert!(turns.count() <= most, "more than {most} turns for a wake");
             }
         }
-        // The busy one has every fourth turn.
+        // The busy one has one turn of as many as there are with work.
         let order: Vec<usize> = rig.began.iter().map(|began| began.1).collect();
-        assert!(order.windows(4).all(|four| four.contains(&7)), "{order:?}");
+        let share = |some: &[usize]| some.contains(&7);
+        assert!(order.windows(all + 1).all(share), "{order:?}");
     }
 }

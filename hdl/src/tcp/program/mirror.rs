@@ -2,13 +2,13 @@
 //! report, every byte read, and in the end every counter. The host's calls go through the port that applications use ([`crate::app`]).
 //!
 //! Only with `TOE_SCRIPTS=verilog`, for it takes minutes. Numbers and timestamps that begin by the clock are another's there, and are translated: whatever begins with a SYN is as far from the model's as that is.
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rust_hdl::prelude::*;
 use toe_sim::cxxrtl::{CxxrtlMachine, CxxrtlOptions};
-use toe_sim::machine::{Machine, PortId};
+use toe_sim::machine::{Machine, PortId, PortInfo};
 
 use crate::config::ToeConfig;
 use crate::counters::Cause;
@@ -62,10 +62,88 @@ struct Turn {
     write: usize,
 }
 
+/// The ports of [`Endpoint`] that are used here, by what they are called there.
+macro_rules! ports {
+    ($($name:ident $port:literal)*) => {
+        struct Ports { $($name: PortId,)* }
+        impl Ports {
+            fn of(machine: &CxxrtlMachine) -> Self {
+                let port = |name: &str| {
+                    let of = |p: &PortInfo| p.name.replace('$', ".") == name;
+                    let at = machine.ports().iter().position(of);
+                    PortId(at.unwrap_or_else(|| panic!("the engine has no port {name}")))
+                };
+                Self { $($name: port($port),)* }
+            }
+        }
+    };
+}
+
+ports! {
+    arp_a "arp.a"
+    arp_code "arp.code"
+    arp_done "arp.done"
+    arp_ok "arp.ok"
+    arp_result "arp.result"
+    arp_result2 "arp.result2"
+    arp_valid "arp.valid"
+    command_ip "command_ip"
+    command_option "command_option"
+    command_owner "command_owner"
+    command_ports "command_ports"
+    command_ready "command_ready"
+    command_valid "command_valid"
+    counter_address "counter_address"
+    counter_data "counter_data"
+    dst_hi "dst_hi"
+    dst_lo "dst_lo"
+    dst_tag "dst_tag"
+    host_offer_conn "host.offer_conn"
+    host_offer_readable "host.offer_readable"
+    host_offer_valid "host.offer_valid"
+    host_offer_writable "host.offer_writable"
+    host_rx_data "host.rx_data"
+    host_rx_ready "host.rx_ready"
+    host_rx_valid "host.rx_valid"
+    host_take_abort "host.take_abort"
+    host_take_close "host.take_close"
+    host_take_read "host.take_read"
+    host_take_valid "host.take_valid"
+    host_take_write "host.take_write"
+    host_tx_data "host.tx_data"
+    host_tx_ready "host.tx_ready"
+    host_tx_valid "host.tx_valid"
+    host_wake_conn "host.wake_conn"
+    host_wake_valid "host.wake_valid"
+    ip_data "ip.data"
+    ip_last "ip.last"
+    ip_valid "ip.valid"
+    pace_conn "pace_conn"
+    pace_hold "pace_hold"
+    pace_wake "pace_wake"
+    pace_wake_conn "pace_wake_conn"
+    pace_wake_ready "pace_wake_ready"
+    packet_data "packet.data"
+    packet_last "packet.last"
+    packet_ready "packet.ready"
+    packet_valid "packet.valid"
+    report_conn "report_conn"
+    report_kind "report_kind"
+    report_valid "report_valid"
+    report_value "report_value"
+    reset "reset"
+    src_hi "src_hi"
+    src_lo "src_lo"
+    src_tag "src_tag"
+    tick "tick"
+    trace_done "trace_done"
+    trace_event "trace_event"
+}
+
 /// See the module.
 pub struct Mirror {
     machine: CxxrtlMachine,
-    ports: HashMap<String, PortId>,
+    ports: Ports,
     ahead: BTreeMap<Tuple, Ahead>,
     neighbours: BTreeMap<u32, [u8; 6]>,
     wants: BTreeMap<u16, Wants>,
@@ -114,10 +192,8 @@ impl Mirror {
             ..CxxrtlOptions::default()
         };
         let machine = CxxrtlMachine::new(&verilog(&config), &options).expect("it compiles");
-        let names = machine.ports().iter().map(|p| p.name.replace('$', "."));
-        let ports = names.enumerate().map(|(n, name)| (name, PortId(n)));
         let mut new = Self {
-            ports: ports.collect(),
+            ports: Ports::of(&machine),
             machine,
             ahead: BTreeMap::new(),
             neighbours: BTreeMap::new(),
@@ -133,29 +209,15 @@ impl Mirror {
             last: 0,
             steps: 0,
         };
-        new.poke("reset", 1);
+        new.machine.poke(new.ports.reset, 1);
         new.cycle();
         new.cycle();
-        new.poke("reset", 0);
-        new.poke("packet.ready", 1);
+        new.machine.poke(new.ports.reset, 0);
+        new.machine.poke(new.ports.packet_ready, 1);
         for _ in 0..256 + 16 * config.connections {
             new.cycle();
         }
         Some(new)
-    }
-
-    fn poke(&mut self, port: &str, value: u64) {
-        let port = self.ports.get(port);
-        let known = || self.ports.keys().cloned().collect::<Vec<_>>().join(" ");
-        let port = *port.unwrap_or_else(|| panic!("no such port; there are {}", known()));
-        self.machine.poke(port, value);
-    }
-
-    fn peek(&self, port: &str) -> u64 {
-        let known = || self.ports.keys().cloned().collect::<Vec<_>>().join(" ");
-        let port = self.ports.get(port);
-        let port = *port.unwrap_or_else(|| panic!("no such port; there are {}", known()));
-        self.machine.peek(port)
     }
 
     fn busy(&mut self) {
@@ -166,63 +228,83 @@ impl Mirror {
     fn cycle(&mut self) {
         // ARP, the pacer and the host answer in the cycle in which they are asked.
         self.machine.eval();
-        let asks = self.peek("arp.valid") == 1 && self.peek("arp.code") == u64::from(cmd::ARP);
+        let asks = self.machine.peek(self.ports.arp_valid) == 1
+            && self.machine.peek(self.ports.arp_code) == u64::from(cmd::ARP);
         let mac = asks
-            .then(|| self.neighbours.get(&(self.peek("arp.a") as u32)).copied())
+            .then(|| {
+                self.neighbours
+                    .get(&(self.machine.peek(self.ports.arp_a) as u32))
+                    .copied()
+            })
             .flatten();
-        self.poke("arp.done", asks.into());
-        self.poke("arp.ok", mac.is_some().into());
+        self.machine.poke(self.ports.arp_done, asks.into());
+        self.machine.poke(self.ports.arp_ok, mac.is_some().into());
         let mac = mac.unwrap_or_default();
         let low = u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]);
-        self.poke("arp.result", low.into());
-        self.poke("arp.result2", u16::from_be_bytes([mac[0], mac[1]]).into());
-        let held = self.held.get(&(self.peek("pace_conn") as u16));
+        self.machine.poke(self.ports.arp_result, low.into());
+        self.machine.poke(
+            self.ports.arp_result2,
+            u16::from_be_bytes([mac[0], mac[1]]).into(),
+        );
+        let held = self
+            .held
+            .get(&(self.machine.peek(self.ports.pace_conn) as u16));
         let held = held.copied().unwrap_or(false);
-        self.poke("pace_hold", held.into());
+        self.machine.poke(self.ports.pace_hold, held.into());
         let wake = self.wakes.front().copied();
-        self.poke("pace_wake", wake.is_some().into());
-        self.poke("pace_wake_conn", wake.unwrap_or(0).into());
+        self.machine
+            .poke(self.ports.pace_wake, wake.is_some().into());
+        self.machine
+            .poke(self.ports.pace_wake_conn, wake.unwrap_or(0).into());
         let asked = self.wants.iter().find(|(_, w)| w.any()).map(|(c, _)| *c);
-        self.poke("host.wake_valid", asked.is_some().into());
-        self.poke("host.wake_conn", asked.unwrap_or(0).into());
-        let offered = self.peek("host.offer_valid") == 1;
-        self.poke("host.take_valid", offered.into());
+        self.machine
+            .poke(self.ports.host_wake_valid, asked.is_some().into());
+        self.machine
+            .poke(self.ports.host_wake_conn, asked.unwrap_or(0).into());
+        let offered = self.machine.peek(self.ports.host_offer_valid) == 1;
+        self.machine
+            .poke(self.ports.host_take_valid, offered.into());
         let (mut read, mut write, mut close, mut abort) = (0, 0, false, false);
-        let conn = self.peek("host.offer_conn") as u16;
+        let conn = self.machine.peek(self.ports.host_offer_conn) as u16;
         if offered {
-            let most = |port| self.peek(port) as usize;
-            let (readable, writable) = (most("host.offer_readable"), most("host.offer_writable"));
+            let most = |port| self.machine.peek(port) as usize;
+            let (readable, writable) = (
+                most(self.ports.host_offer_readable),
+                most(self.ports.host_offer_writable),
+            );
             if let Some(w) = self.wants.get(&conn) {
                 (read, write) = (w.read.min(readable), w.write.len().min(writable));
                 close = w.close && write == w.write.len();
                 abort = w.abort;
             }
         }
-        self.poke("host.take_read", read as u64);
-        self.poke("host.take_write", write as u64);
-        self.poke("host.take_close", close.into());
-        self.poke("host.take_abort", abort.into());
+        self.machine.poke(self.ports.host_take_read, read as u64);
+        self.machine.poke(self.ports.host_take_write, write as u64);
+        self.machine.poke(self.ports.host_take_close, close.into());
+        self.machine.poke(self.ports.host_take_abort, abort.into());
         let byte = self
             .wants
             .get(&self.turn.conn)
             .and_then(|w| w.write.front());
         let byte = byte.copied().unwrap_or(0);
-        self.poke("host.tx_data", byte.into());
-        self.poke("host.tx_valid", (self.turn.write > 0).into());
-        self.poke("host.rx_ready", (self.turn.read > 0).into());
+        self.machine.poke(self.ports.host_tx_data, byte.into());
+        self.machine
+            .poke(self.ports.host_tx_valid, (self.turn.write > 0).into());
+        self.machine
+            .poke(self.ports.host_rx_ready, (self.turn.read > 0).into());
         self.machine.eval();
 
-        if wake.is_some() && self.peek("pace_wake_ready") == 1 {
+        if wake.is_some() && self.machine.peek(self.ports.pace_wake_ready) == 1 {
             self.wakes.pop_front();
             self.busy();
         }
         let wants = self.wants.entry(self.turn.conn).or_default();
-        if self.turn.write > 0 && self.machine.peek(self.ports["host.tx_ready"]) == 1 {
+        if self.turn.write > 0 && self.machine.peek(self.ports.host_tx_ready) == 1 {
             wants.write.pop_front();
             self.turn.write -= 1;
         }
-        if self.turn.read > 0 && self.machine.peek(self.ports["host.rx_valid"]) == 1 {
-            let byte = self.machine.peek(self.ports["host.rx_data"]);
+        if self.turn.read > 0 && self.machine.peek(self.ports.host_rx_valid) == 1 {
+            let byte = self.machine.peek(self.ports.host_rx_data);
             wants.got.push(byte as u8);
             wants.read -= 1;
             self.turn.read -= 1;
@@ -237,25 +319,31 @@ impl Mirror {
         if self.turn.read + self.turn.write > 0 {
             self.busy();
         }
-        if self.peek("trace_event") == 1 || self.peek("trace_done") == 1 {
+        if self.machine.peek(self.ports.trace_event) == 1
+            || self.machine.peek(self.ports.trace_done) == 1
+        {
             self.busy();
         }
-        if self.peek("report_valid") == 1 {
+        if self.machine.peek(self.ports.report_valid) == 1 {
             self.told.push(Report {
-                conn: self.peek("report_conn") as u16,
-                kind: self.peek("report_kind") as u8,
-                value: self.peek("report_value") as u32,
+                conn: self.machine.peek(self.ports.report_conn) as u16,
+                kind: self.machine.peek(self.ports.report_kind) as u8,
+                value: self.machine.peek(self.ports.report_value) as u32,
             });
         }
-        if self.peek("packet.valid") == 1 {
+        if self.machine.peek(self.ports.packet_valid) == 1 {
             self.busy();
-            self.out.push(self.peek("packet.data") as u8);
-            if self.peek("packet.last") == 1 {
-                let (high, low) = (self.peek("dst_hi") as u16, self.peek("dst_lo") as u32);
+            self.out
+                .push(self.machine.peek(self.ports.packet_data) as u8);
+            if self.machine.peek(self.ports.packet_last) == 1 {
+                let (high, low) = (
+                    self.machine.peek(self.ports.dst_hi) as u16,
+                    self.machine.peek(self.ports.dst_lo) as u32,
+                );
                 let mut mac = [0; 6];
                 mac[..2].copy_from_slice(&high.to_be_bytes());
                 mac[2..].copy_from_slice(&low.to_be_bytes());
-                let tag = self.peek("dst_tag") as u16;
+                let tag = self.machine.peek(self.ports.dst_tag) as u16;
                 self.sent.push(PacketOut {
                     mac,
                     tag: (self.vlan && tag != 0).then_some(!tag),
@@ -275,16 +363,19 @@ impl Mirror {
 
     fn packet(&mut self, packet: &[u8], mac: [u8; 6], tag: Option<u16>) {
         let half = |at: usize| u64::from(u16::from_be_bytes([mac[at], mac[at + 1]]));
-        self.poke("src_hi", half(0));
-        self.poke("src_lo", half(2) << 16 | half(4));
-        self.poke("src_tag", tag.map_or(0, |tag| !tag).into());
+        self.machine.poke(self.ports.src_hi, half(0));
+        self.machine
+            .poke(self.ports.src_lo, half(2) << 16 | half(4));
+        self.machine
+            .poke(self.ports.src_tag, tag.map_or(0, |tag| !tag).into());
         for (n, byte) in packet.iter().enumerate() {
-            self.poke("ip.data", (*byte).into());
-            self.poke("ip.last", (n + 1 == packet.len()).into());
-            self.poke("ip.valid", 1);
+            self.machine.poke(self.ports.ip_data, (*byte).into());
+            self.machine
+                .poke(self.ports.ip_last, (n + 1 == packet.len()).into());
+            self.machine.poke(self.ports.ip_valid, 1);
             self.cycle();
         }
-        self.poke("ip.valid", 0);
+        self.machine.poke(self.ports.ip_valid, 0);
         // As much as lies between two frames.
         for _ in 0..38 {
             self.cycle();
@@ -320,9 +411,9 @@ impl Mirror {
                         self.ticks <= MOST_TICKS,
                         "more ticks than a script may have on the hardware: say model_only"
                     );
-                    self.poke("tick", 1);
+                    self.machine.poke(self.ports.tick, 1);
                     self.cycle();
-                    self.poke("tick", 0);
+                    self.machine.poke(self.ports.tick, 0);
                     for _ in 1..TICK {
                         self.cycle();
                     }
@@ -330,20 +421,23 @@ impl Mirror {
                 }
                 Action::Command(record) => {
                     let word = |n: u8| u64::from(record[n as usize]);
-                    self.poke("command_ports", word(seg::PORTS));
-                    self.poke("command_ip", word(seg::IP));
-                    self.poke("command_owner", word(seg::CTL) & 0xFF);
-                    self.poke("command_option", word(seg::CTL) >> 8);
-                    self.poke("command_valid", 1);
+                    self.machine
+                        .poke(self.ports.command_ports, word(seg::PORTS));
+                    self.machine.poke(self.ports.command_ip, word(seg::IP));
+                    self.machine
+                        .poke(self.ports.command_owner, word(seg::CTL) & 0xFF);
+                    self.machine
+                        .poke(self.ports.command_option, word(seg::CTL) >> 8);
+                    self.machine.poke(self.ports.command_valid, 1);
                     loop {
                         self.machine.eval();
-                        let taken = self.peek("command_ready") == 1;
+                        let taken = self.machine.peek(self.ports.command_ready) == 1;
                         self.cycle();
                         if taken {
                             break;
                         }
                     }
-                    self.poke("command_valid", 0);
+                    self.machine.poke(self.ports.command_valid, 0);
                 }
                 Action::Read(conn, bytes) => {
                     read.entry(*conn).or_default().extend(bytes);
@@ -403,13 +497,14 @@ impl Mirror {
     pub fn account(&mut self, counters: &[u64; 64]) {
         let mut differ = Vec::new();
         for cause in Cause::ALL {
-            self.poke("counter_address", cause.number().into());
+            self.machine
+                .poke(self.ports.counter_address, cause.number().into());
             for _ in 0..8 {
                 self.cycle();
             }
             let (model, hardware) = (
                 counters[usize::from(cause.number())],
-                self.peek("counter_data"),
+                self.machine.peek(self.ports.counter_data),
             );
             // The link counts that, and there is none.
             if model != hardware && *cause != Cause::FrameOut {
