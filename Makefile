@@ -8,7 +8,7 @@ CARGO ?= cargo
 TOE := mkdir -p out && $(CARGO) run --release -p toe-host --bin toe --
 ARGS ?=
 
-.PHONY: help demo test soak fuzz check format lint doc tools sim verilog synth bench snapshots clean
+.PHONY: help demo test soak scripts fuzz check format lint doc tools sim verilog synth bench snapshots clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,6 +24,9 @@ soak: tools ## the long tests, which `make test` leaves out for the reasons list
 		/fn .*\(/ && why { sub(/^ *fn /, ""); sub(/\(.*/, ""); print "  " $$0 ": " why; why = "" }' \
 		$$(grep -rl --include='*.rs' '#\[ignore = ' hdl sim bsp host testbench)
 	$(CARGO) test --locked --release --workspace --lib --bins --tests --no-fail-fast -- --ignored --nocapture --test-threads 1
+
+scripts: tools ## the packet scripts of the usual configuration on the Verilog, too, beside the model (minutes)
+	TOE_SCRIPTS=verilog $(CARGO) test --locked -p toe-hdl --lib -- program::
 
 fuzz: tools ## each fuzz target for FUZZ_SECONDS (300), from the seeds kept (needs the nightly toolchain)
 	testbench/fuzz/run.sh $(or $(FUZZ_SECONDS),300) $(ARGS)

@@ -576,6 +576,7 @@ mod tests {
         // Our first number would lie among those of the connection before.
         let mut s = time_wait();
         s.toe.set_isn(US);
+        s.model_only("first numbers go by the clock");
         s.inject(seg(SYN, 100, 0));
         s.expect(ACK, 2, 2, 0);
         s.silence().waiting(1);
@@ -615,6 +616,7 @@ mod tests {
     #[test]
     fn echo_ends_with_its_peer() {
         let mut s = Script::new();
+        s.model_only("the echo writes while the engine is at its event");
         let to_echo = |s: Seg| s.with_target(7);
         s.inject(to_echo(seg(SYN, 0, 0)));
         s.expect(SYN | ACK, 0, 1, 0);

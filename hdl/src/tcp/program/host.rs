@@ -343,6 +343,7 @@ mod tests {
                 .connect(HOST_PORT, ([192, 168, 69, 1], PEER_PORT), Owner::Host);
             s.settle();
             s.expect(SYN, 0, 0, 0);
+            s.model_only("an application has no offer before the connection is open");
             if abort {
                 s.abort();
             } else {

@@ -405,6 +405,14 @@ impl Script {
         let (Some(mirror), Some(done)) = (&mut self.mirror, &mut self.toe.done) else {
             return;
         };
+        if mirror.is_tired(done) {
+            self.model_only("too long");
+            return;
+        }
+        if Mirror::is_too_much(done) {
+            self.model_only("more bytes at once than a turn of the switch has");
+            return;
+        }
         let blocks = &mut self.toe.blocks;
         let (sent, told) = (
             std::mem::take(&mut blocks.sent),

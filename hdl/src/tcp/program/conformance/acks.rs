@@ -66,6 +66,7 @@ fn a_segment_that_fills_a_gap_is_acknowledged_at_once() {
 #[test]
 fn an_acknowledgement_goes_with_text_if_there_is_some() {
     each(super::established, |mut at| {
+        at.s.model_only("what comes at one time comes in an order of its own");
         at.s.arrive(seg(ACK, 1, 1).data(b"ping"));
         at.s.toe.host_write(0, b"pong");
         at.s.settle();

@@ -26,6 +26,7 @@ pub(super) fn they_are_limited_and_what_is_too_much_is_counted() {
     each(super::established, |at| {
         for segment in challenged(&at) {
             let mut s = Script::established();
+            s.model_only("how many are challenged is drawn by the clock of first numbers");
             for _ in 0..1000 {
                 s.inject(segment.clone());
             }
@@ -46,6 +47,7 @@ pub(super) fn no_second_has_more_than_its_share_and_none_goes_without() {
         let at = super::established((US, PEER));
         let segments = challenged(&at);
         let mut s = at.s;
+        s.model_only("how many are challenged is drawn by the clock of first numbers");
         for _ in 0..skipped {
             s.toe.tick();
         }
@@ -77,6 +79,7 @@ pub(super) fn no_second_has_more_than_its_share_and_none_goes_without() {
 #[test]
 pub(super) fn the_limit_is_one_for_all_connections_and_passes() {
     let mut s = Script::established();
+    s.model_only("how many are challenged is drawn by the clock of first numbers");
     s.inject(seg(SYN, 0, 0).with_source(1000));
     let ours = s.next().expect("SYN-ACK").seq;
     s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(1000));
@@ -119,6 +122,7 @@ pub(super) fn nothing_draws_more_than_it_is() {
         (6, super::time_wait),
     ] {
         let mut at = fixture((US, PEER));
+        at.s.model_only("how many are challenged is drawn by the clock of first numbers");
         let mut state = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed);
         let mut below = |n: u32| {
             state ^= state << 13;

@@ -292,6 +292,7 @@ fn without_nagle_the_peer_s_window_and_cwnd_still_bound_the_flight() {
         s.option(NoDelay(true));
         s.write(b"abc");
         s.expect(ACK, 1, 1, 3);
+        s.model_only("its cwnd is set by hand");
         s.toe.machine.state[0][28] = cwnd;
         s.write(b"def");
         assert_eq!(s.next().is_some(), leaves, "cwnd {cwnd}");
@@ -605,6 +606,7 @@ fn it_is_longer_than_the_rto() {
     // RFC 5482 section 3.1
     let mut s = Script::established();
     s.option(UserTimeout(1));
+    s.model_only("its RTO is set by hand");
     s.toe.machine.state[0][18] = 1000; // the RTO
     s.toe.machine.state[0][31] = 1000;
     s.write(b"x");

@@ -298,6 +298,7 @@ fn a_close_deletes_it_without_a_word() {
 #[test]
 fn an_abort_deletes_it_without_a_word() {
     each(connecting, |mut at| {
+        at.s.model_only("an application has no offer before the connection is open");
         at.s.abort();
         at.gone();
         at.s.ticks(10_000).silence().counted(Cause::ResetOut, 0);
