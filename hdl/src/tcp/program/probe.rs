@@ -14,7 +14,7 @@
 //!
 //! One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
-use super::transmit::next;
+use super::transmit::{forced, next};
 use super::words::*;
 use super::{constant, dup, none, state, timer};
 use crate::config::ToeConfig;
@@ -64,7 +64,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(dup::PROBED_NEW).or(DUP_ACKS).to(DUP_ACKS);
     a.ldi(1).add(SND_MAX).to(RECOVER);
     a.set(LIMITED);
-    a.br("output_now");
+    a.note("whatever a pacer says meanwhile").br(forced(config));
     a.label("probe_tail.last")
         .note("else the last segment of text, which ends ahead of our FIN if that has been sent");
     goes(a);
@@ -366,6 +366,9 @@ mod tests {
                 // The second's copy, too, once the first has come.
                 s.ticks(20);
                 s.inject(ack(FIRST + 2000).sack(&[(FIRST + 3000, FIRST + 6000)]));
+                // The timer was set before this ACK's measurement was known.
+                s.silence().ticks(rto - 1).silence().ticks(1);
+                s.expect(ACK, FIRST + 2000, 1, 1000);
             } else {
                 s.ticks(rto - 1).silence().ticks(1);
                 s.expect(ACK, FIRST, 1, 1000);

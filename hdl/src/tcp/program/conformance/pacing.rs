@@ -174,6 +174,20 @@ fn a_shut_window_is_probed_once_it_is_let_go() {
     s.counted(Cause::ZeroWindowProbe, 1);
 }
 
+/// A probe is the timer's, whose time runs on.
+#[test]
+fn a_shut_window_that_is_probed_already_is_probed_on_while_it_is_held() {
+    for length in [1, 1000] {
+        let mut s = established();
+        s.inject(seg(ACK, 1, 1).wnd(0));
+        s.write(&vec![1; length]).silence();
+        hold(&mut s, true);
+        s.ticks(1_000);
+        s.expect(ACK, 1, 1, 1);
+        s.counted(Cause::ZeroWindowProbe, 1);
+    }
+}
+
 #[test]
 fn one_who_has_nothing_to_send_is_let_go_without_a_word() {
     // Of a connection in each state, and of nobody's slot.
