@@ -643,6 +643,29 @@ pub(super) mod tests {
             .counted(Cause::RtoExpired, 0);
     }
 
+    /// The head goes at once where the ACK that tells of the loss acknowledges something new, too, and without CUBIC, whose event would do it besides.
+    #[test]
+    fn the_head_is_that_behind_the_ack_that_tells_of_the_loss() {
+        for cubic in [true, false] {
+            let config = ToeConfig {
+                tx_ring_bytes: 32768,
+                cubic,
+                ..config()
+            };
+            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
+            let mut s = Script::established_with(config, syn);
+            s.write(&[7; 10_000]);
+            leave(
+                &mut s,
+                &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
+            );
+            // In the pipe 5, and cwnd is 5 or 7.
+            s.inject(ack(2001).sack(&[(3001, 6001)]));
+            leave(&mut s, &[2001]);
+            s.counted(Cause::Retransmit, 1);
+        }
+    }
+
     #[test]
     fn all_holes_go_again_in_order_and_none_that_has_come() {
         let mut s = ten();

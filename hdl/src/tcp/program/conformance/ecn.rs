@@ -430,6 +430,35 @@ fn a_fast_retransmission_is_told_of_by_cwr_too() {
     assert_eq!((new.seq, new.flags & !PSH), (12_001, ACK | CWR));
 }
 
+/// RFC 3168 section 6.1.2 for a loss that SACK tells of, and for that of what went again.
+#[test]
+fn what_sack_finds_lost_and_lost_again_is_told_of_by_cwr_too() {
+    let mut s = flight(with_sack());
+    let sent = |s: &mut Script| -> Vec<(u32, bool)> {
+        std::iter::from_fn(|| s.next())
+            .map(|sent| (sent.seq, sent.flags & CWR != 0))
+            .collect()
+    };
+    s.inject(ack(1).sack(&[(1001, 4001)]));
+    assert_eq!(sent(&mut s), [(1, false)]);
+    s.inject(ack(1).sack(&[(1001, 10_001)]));
+    let new = sent(&mut s);
+    let from_10 = [
+        (10_001, true),
+        (11_001, false),
+        (12_001, false),
+        (13_001, false),
+    ];
+    assert_eq!(new[..4], from_10);
+    // Three that were sent after the copy.
+    s.inject(ack(1).sack(&[(1001, 13_001)]));
+    assert_eq!(sent(&mut s)[0], (1, false));
+    let next = 10_001 + 1000 * new.len() as u32;
+    s.inject(ack(next));
+    feed(&mut s);
+    assert_eq!(sent(&mut s)[..2], [(next, true), (next + 1000, false)]);
+}
+
 #[test]
 fn an_ece_that_acknowledges_nothing_of_ours_is_of_no_consequence() {
     let mut s = flight(both());
