@@ -71,7 +71,6 @@ pub struct Blocks {
     isn_key: Option<u64>,
     /// Built with the keyed hash.
     isn_hash: bool,
-    /// Ports and address of the last LOOKUP.
     /// What was given to `LOOKUP` or `HASH_OF` last.
     looked_up: (u32, u32),
     /// The shifts of the peers' windows by connection, where they are built in.

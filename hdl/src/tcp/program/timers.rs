@@ -109,7 +109,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         .note("section 3.8.6.2.2: a window that had become small is announced when it has grown by min(MSS, buffer / 2)");
     let mss = u32::from(config.receive_mss());
     let (small, more) = if config.complete() {
-        a.note("small is what holds no two segments, or less than half of the ring: the peer may wait for it with one on its way, and if that is lost nothing tells of it. Of a segment timestamps may have 12 bytes");
+        a.note("small is what holds no two segments, or less than half of a ring of up to 8 KiB: the peer may wait for it with one on its way, and if that is lost nothing tells of it. Of a segment timestamps may have 12 bytes");
         let half = config.rx_ring_bytes as u32 / 2;
         let options = config.timestamps && mss == u32::from(config.mtu) - 40;
         let more = mss - if options { super::stamps::BYTES } else { 0 };
