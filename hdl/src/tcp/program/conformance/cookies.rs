@@ -885,6 +885,16 @@ fn in_syn_received_a_wrong_cookie_is_dropped() {
     s.silence().counted(Cause::BadAck, 2);
     s.inject(ack_of(m));
     is_open(&mut s, m);
+    // But not where it has no timestamps and must.
+    let (mut s, n, m) = answered_twice(config(), &syn);
+    s.toe.blocks.timers.clear(0, 0);
+    s.toe.skip(2 * MINUTE);
+    for t in [ack_of(n), ack_of(m)] {
+        s.inject(t).silence();
+    }
+    s.counted(Cause::Unacceptable, 2)
+        .counted(Cause::BadAck, 0)
+        .counted(Cause::Opened, 0);
 }
 
 /// An active open in SYN-RECEIVED has an application: nobody else's cookie ends that.
