@@ -363,12 +363,12 @@ mod tests {
             assert_eq!((s.word(CWND), s.word(SSTHRESH)), (2000, 2000));
             let rto = s.word(RTO);
             if moved {
-                // The second's copy, too, once the first has come.
+                // The second's copy, once the first has come, not before the RTO: what goes again is no measurement without timestamps.
                 s.ticks(20);
                 s.inject(ack(FIRST + 2000).sack(&[(FIRST + 3000, FIRST + 6000)]));
-                // The timer was set before this ACK's measurement was known.
                 s.silence().ticks(rto - 1).silence().ticks(1);
                 s.expect(ACK, FIRST + 2000, 1, 1000);
+                s.counted(Cause::RtoExpired, 1);
             } else {
                 s.ticks(rto - 1).silence().ticks(1);
                 s.expect(ACK, FIRST, 1, 1000);

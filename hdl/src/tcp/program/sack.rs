@@ -5,7 +5,7 @@
 //! first that is lost: it goes if `cwnd` has room for it, else new text goes. `snd_nxt` never goes back.
 //!
 //! **What went again and is lost once more** is known by what was sent after it: once three segments of that are sacked, or all of it, the head goes again, in place of its copy, and `cwnd` is halved once more. One hole a round trip,
-//! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the probe's timer finds it ([`super::probe`]), once for each ACK of something new; then the RTO does.
+//! the lowest: RACK (RFC 8985) finds all at once, by a time for each segment. Where nothing can be sent after it, for want of text, window or ring, the probe's timer finds it ([`super::probe`]), once for each ACK of something new that is a measurement, as with timestamps all are; then the RTO does.
 //!
 //! As recovery begins the head goes at once, whatever is in the pipe (RFC 6675 section 5, (4.3)).
 //!
@@ -646,7 +646,7 @@ pub(super) mod tests {
     /// The head goes at once where the ACK that tells of the loss acknowledges something new, too, and without CUBIC, whose event would do it besides.
     #[test]
     fn the_head_is_that_behind_the_ack_that_tells_of_the_loss() {
-        for cubic in [true, false] {
+        for (cubic, una) in [(true, 1001), (false, 1001), (false, 1)] {
             let config = ToeConfig {
                 tx_ring_bytes: 32768,
                 cubic,
@@ -659,9 +659,9 @@ pub(super) mod tests {
                 &mut s,
                 &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
             );
-            // In the pipe 5, and cwnd is 5 or 7.
-            s.inject(ack(2001).sack(&[(3001, 6001)]));
-            leave(&mut s, &[2001]);
+            // In the pipe 5 or 6, and cwnd is 5, or 7 with CUBIC.
+            s.inject(ack(una).sack(&[(una + 1000, una + 4000)]));
+            leave(&mut s, &[una]);
             s.counted(Cause::Retransmit, 1);
         }
     }
