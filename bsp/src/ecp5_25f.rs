@@ -261,8 +261,20 @@ mod tests {
     use super::*;
     use rand::{rngs::StdRng, Rng, SeedableRng};
 
+    type Said = (
+        bool,
+        bool,
+        u64,
+        u64,
+        bool,
+        bool,
+        bool,
+        bool,
+        (u64, bool, bool),
+    );
+
     /// Everything that the pins say, in one cycle.
-    fn outputs(top: &Ecp5Bare) -> (bool, bool, u64, u64, bool, bool, bool, bool) {
+    fn outputs(top: &Ecp5Bare) -> Said {
         (
             top.tx_en.val(),
             top.tx_er.val(),
@@ -272,10 +284,15 @@ mod tests {
             top.command_ready.val(),
             top.key_ready.val(),
             top.any_open.val(),
+            (
+                top.pace_conn.val().to_u64(),
+                top.pace_wake_ready.val(),
+                top.pace_sent.val(),
+            ),
         )
     }
 
-    fn inner(toe: &EthernetToe) -> (bool, bool, u64, u64, bool, bool, bool, bool) {
+    fn inner(toe: &EthernetToe) -> Said {
         (
             toe.tx_en.val(),
             toe.tx_er.val(),
@@ -285,6 +302,11 @@ mod tests {
             toe.command_ready.val(),
             toe.key_ready.val(),
             toe.any_open.val(),
+            (
+                toe.pace_conn.val().to_u64(),
+                toe.pace_wake_ready.val(),
+                toe.pace_sent.val(),
+            ),
         )
     }
 
@@ -387,6 +409,10 @@ mod tests {
             toe.key_write.next = before.key_write;
             toe.key_word.next = before.key_word;
             toe.key_data.next = before.command_ip;
+            let pacer = before.program_address;
+            toe.pace_hold.next = pacer.get_bit(0);
+            toe.pace_wake.next = pacer.get_bit(1);
+            toe.pace_wake_conn.next = pacer.get_bits::<10>(2);
             settle(&mut tick);
             toe.tick.next = tick.tick.val();
             settle(&mut top);

@@ -377,9 +377,7 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
-    if config.complete() {
-        a.cmd_a(cmd::DIFFSERV, k(0));
-    } else {
+    if !config.complete() {
         a.timer_clear(timer::KEEPALIVE);
     }
     a.ld(SEG_PORTS).to(PORTS);
