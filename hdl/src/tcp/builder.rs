@@ -374,14 +374,14 @@ impl Logic for Builder {
         self.is_mark.next = self.ecn.val()
             & self.command.valid.val()
             & (self.command.code.val() == bits::<6>(0x38));
-        self.is_init.next = (self.ecn.val() | self.diffserv.val())
+        self.is_init.next = self.ecn.val()
             & self.command.valid.val()
             & (self.command.code.val() == bits::<6>(0x10));
         self.r.d.next.marking = self.is_mark.val() & !self.r.q.val().marking;
         self.marks.read_address.next = self.command.conn.val();
         self.marks.write_address.next = self.command.conn.val();
         self.marks.write_data.next = bits::<3>(0);
-        self.marks.write_enable.next = self.ecn.val() & self.is_init.val();
+        self.marks.write_enable.next = self.is_init.val();
         if self.is_mark.val() & self.r.q.val().marking {
             self.marks.write_data.next = (self.mark.val() | self.set.val()) & self.kept.val();
             self.marks.write_enable.next = true;
@@ -412,12 +412,8 @@ impl Logic for Builder {
             & (self.command.code.val() == bits::<6>(0x3D));
         self.classes.read_address.next = self.command.conn.val();
         self.classes.write_address.next = self.command.conn.val();
-        self.classes.write_data.next = bits::<6>(0);
-        if self.is_class.val() {
-            self.classes.write_data.next = self.command.a.val().get_bits::<6>(16);
-        }
-        self.classes.write_enable.next =
-            self.is_class.val() | (self.diffserv.val() & self.is_init.val());
+        self.classes.write_data.next = self.command.a.val().get_bits::<6>(16);
+        self.classes.write_enable.next = self.is_class.val();
 
         // ------------------------------------------------ commands: words 0 to 15 by OUT, 16 and 17 by SEND; 18 is the checksum
         self.is_send.next = self.command.valid.val() & (self.command.code.val() == bits::<6>(0x04));
@@ -836,7 +832,6 @@ mod tests {
                 if rng.random_bool(0.1) {
                     self.commands.push_back((cmd::RX_INIT, 0, 0, conn));
                     self.marks[conn as usize] = 0;
-                    self.classes[conn as usize] = 0;
                 }
             }
             // The event before may have counted what this one has not.

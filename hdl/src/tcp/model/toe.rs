@@ -247,7 +247,6 @@ impl Coprocessors for Blocks {
             cmd::RX_INIT => {
                 self.rx.init(conn, a);
                 self.marks[conn as usize] = 0;
-                self.classes[conn as usize] = 0;
                 no()
             }
             cmd::RX_COMMIT => {

@@ -300,6 +300,7 @@ fn open(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).rsb(SND_MAX).to(SND_UNA);
     a.ld(SND_MAX).to(SND_NXT);
     a.timer_clear(timer::TIME_WAIT);
+    a.cmd_a(cmd::DIFFSERV, k(0));
     a.ldi(constant::RTO_INITIAL).st(RTO);
     none(a, TIMED_AT);
     zero(a, TRIES);

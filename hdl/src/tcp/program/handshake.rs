@@ -118,11 +118,13 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
         a.ldi(flags::SACK).st(T1);
     }
     a.ldi(state::SYN_RECEIVED).st(STATE);
-    a.shl8(T2);
     if config.sack && !config.complete() {
+        a.shl8(T2);
         a.note("if the peer's SYN has it (not b)").unless(B).or(T1);
+        a.st(FLAGS);
+    } else {
+        a.shl8(T2).st(FLAGS);
     }
-    a.st(FLAGS);
     a.timer_set(timer::RETRANSMIT, RTO);
     a.count(Cause::Accepted.number());
     if config.complete() {
@@ -377,7 +379,9 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.label("new_state")
         .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
     a.timer_clear(timer::TIME_WAIT);
-    if !config.complete() {
+    if config.complete() {
+        a.cmd_a(cmd::DIFFSERV, k(0));
+    } else {
         a.timer_clear(timer::KEEPALIVE);
     }
     a.ld(SEG_PORTS).to(PORTS);
@@ -392,10 +396,10 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     a.ld(SEG_IP).to(IP);
     a.ld(TICK).to(TIMED_AT);
     a.ldi(constant::RTO_INITIAL).st(RTO);
-    zero(a, TRIES);
-    zero(a, if config.complete() { CWND } else { SHORT });
+    a.ld(k(0)).st(TRIES);
+    a.st(if config.complete() { CWND } else { SHORT });
     if config.cubic {
-        a.ld(k(0)).st(W_MAX);
+        a.st(W_MAX);
     }
     a.ret();
 
