@@ -113,7 +113,11 @@ pub(super) fn passive_open(a: &mut Asm, config: &ToeConfig) {
     if config.ethernet {
         a.ld(SEG_MACLO).to(MAC_LO);
     }
-    a.call("new_state");
+    if config.complete() {
+        new_state(a, config);
+    } else {
+        a.call("new_state");
+    }
     if config.sack && !config.complete() {
         a.ldi(flags::SACK).st(T1);
     }
@@ -364,20 +368,8 @@ fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
-/// What several of them share.
-pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
-    a.label("new_connection")
-        .note("the state of a connection that has sent nothing; tuple from the record");
-    a.shl16(SEG_PORTS).st(OUT_PORTS);
-    super::isn::first_number(a, config).st(SND_UNA);
-    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
-    if config.timestamps {
-        a.call("stamp_offset");
-        a.ld(k(0)).st(TS_RECENT);
-    }
-    super::scale::unknown(a, config);
-    a.label("new_state")
-        .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
+/// The state of a connection that begins.
+fn new_state(a: &mut Asm, config: &ToeConfig) {
     a.timer_clear(timer::TIME_WAIT);
     if config.complete() {
         a.cmd_a(cmd::DIFFSERV, k(0));
@@ -401,6 +393,23 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
     if config.cubic {
         a.st(W_MAX);
     }
+}
+
+/// What several of them share.
+pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
+    a.label("new_connection")
+        .note("the state of a connection that has sent nothing; tuple from the record");
+    a.shl16(SEG_PORTS).st(OUT_PORTS);
+    super::isn::first_number(a, config).st(SND_UNA);
+    a.shr16(SEG_PORTS).or(OUT_PORTS).to(OUT_PORTS);
+    if config.timestamps {
+        a.call("stamp_offset");
+        a.ld(k(0)).st(TS_RECENT);
+    }
+    super::scale::unknown(a, config);
+    a.label("new_state")
+        .note("all of it but SND.UNA, the ports as sent and the retransmission timer, which runs from its SYN");
+    new_state(a, config);
     a.ret();
 
     a.label("peer_syn")
