@@ -641,7 +641,7 @@ pub fn beginnings() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         ),
         (
             "we-connect-in-vain",
-            vec![10, 6, 0xBF, 6, 0xBF, 6, 0xBF],
+            vec![10, 6, 0xBF, 6, 0xBF, 6, 0xBF, 6, 0xBF, 6, 0xBF],
             &["SYN-SENT", "given up"],
         ),
         (
