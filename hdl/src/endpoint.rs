@@ -232,7 +232,8 @@ impl Endpoint {
                 (config.isn_hash && !config.isn_in_program()).then_some(config.isn_key),
             ),
             scale: Scale::new(config.entries(), config.window_scale),
-            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack),
+            rx_ring: RxRing::new(config.connections, config.rx_ring_bytes, config.sack)
+                .with_twice(config.scoreboard()),
             records: Records::default(),
             events: Events::new(config.entries()),
             timers: Timers::new(config.entries()),

@@ -16,7 +16,7 @@
 //! | 6 | pending: start | end |
 //! | 7 | bit 0: valid; bit 1: *twice* | connection |
 //!
-//! *Twice*, with SACK only: every byte of the segment was there, held or pending, though not below `rcv_nxt`. Start and end are then where that ended, nothing between: the commit merges it into what is held up to there, which so changes
+//! *Twice*, with SACK only, and only where it is asked for: every byte of the segment was there, held or pending, though not below `rcv_nxt`. Start and end are then where that ended, nothing between: the commit merges it into what is held up to there, which so changes
 //! nothing but stands last (RFC 2018 section 4: the block of what triggered the ACK is the first), and says so (RFC 2883 section 4).
 //!
 //! A word read stands in a register two cycles after its address ([`super::piped_memory`]), so the state machine names an address, does something else for a
@@ -325,6 +325,7 @@ pub struct RxRing {
     commit: Constant<Bits<6>>,
     sack: Constant<Bits<6>>,
     with_sack: Constant<Bit>,
+    with_twice: Constant<Bit>,
     twice_bit: Constant<Bits<32>>,
     read_bit: Constant<Bits<3>>,
     held_full: Constant<Bits<6>>,
@@ -443,10 +444,20 @@ impl RxRing {
             commit: Constant::new((isa::cmd::RX_COMMIT as u64).into()),
             sack: Constant::new((isa::cmd::RX_SACK as u64).into()),
             with_sack: Constant::new(sack),
+            with_twice: Constant::new(sack),
             twice_bit: Constant::new(u64::from(isa::TWICE).into()),
             read_bit: Constant::new((isa::pending::READ as u64).into()),
             held_full: Constant::new((Cause::HeldFull.number() as u64).into()),
         }
+    }
+}
+
+impl RxRing {
+    /// The same, and *twice* is told of, which takes SACK; or not, for forty cells less.
+    #[must_use]
+    pub fn with_twice(mut self, twice: bool) -> Self {
+        self.with_twice = Constant::new(twice);
+        self
     }
 }
 
@@ -518,7 +529,7 @@ impl Logic for RxRing {
         self.start_to_end.next = self.control.q.val().start - self.control.q.val().end;
         self.empty.next = !self.start_to_end.val().get_bit(15);
         self.held_twice.next =
-            self.with_sack.val() && self.high.val().get_bit(1) && self.control.q.val().held.any();
+            self.with_twice.val() && self.high.val().get_bit(1) && self.control.q.val().held.any();
         self.window_twice.next =
             bit_cast::<32, 16>(self.control.q.val().window) | self.twice_bit.val();
         self.gone.next = false;
@@ -791,7 +802,7 @@ impl Logic for RxRing {
             State::PlaceCheck => {
                 self.control.d.next.any = !self.empty.val() && !self.control.q.val().outside;
                 self.control.d.next.twice =
-                    self.with_sack.val() && self.empty.val() && self.control.q.val().passes.any();
+                    self.with_twice.val() && self.empty.val() && self.control.q.val().passes.any();
                 self.control.d.next.state = State::Scan;
                 if !self.control.q.val().held.any() && !self.control.q.val().occupied.any() {
                     self.arm.next = true;

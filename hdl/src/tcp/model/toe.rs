@@ -21,6 +21,8 @@ pub struct Blocks {
     own_ip: u32,
     /// Built with selective acknowledgements.
     sack: bool,
+    /// And to tell what was held already.
+    twice: bool,
     /// The send ring keeps the score of the peer's.
     scoreboard: bool,
     /// Built to hear ICMP errors.
@@ -254,7 +256,7 @@ impl Coprocessors for Blocks {
                 if commit.dropped {
                     self.count(Cause::HeldFull);
                 }
-                let twice = u32::from(commit.twice && self.sack) * TWICE;
+                let twice = u32::from(commit.twice && self.twice) * TWICE;
                 Answer {
                     ok: commit.moved,
                     ..yes(self.rx.rcv_nxt(conn), self.rx.window(conn) | twice)
@@ -527,6 +529,7 @@ impl ModelToe {
             blocks: Blocks {
                 own_ip: u32::from_be_bytes(config.ip),
                 sack: config.sack,
+                twice: config.scoreboard(),
                 scoreboard: config.scoreboard(),
                 errors: config.icmp_errors,
                 vlan: config.vlan,
