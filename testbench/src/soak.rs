@@ -690,8 +690,9 @@ struct Traced {
 impl Traced {
     fn event(&mut self, event: &Event) {
         let through = |label: &str| event.path.iter().any(|l| l == label);
-        let begins =
-            through("no_connection.slot") || event.kind == "command" && through("connect_route");
+        let begins = through("no_connection.slot")
+            || through("cookie_ack.slot")
+            || event.kind == "command" && through("connect_route");
         let states = || event.changes.iter().filter(|c| c.word == "state");
         let end = match () {
             () if through("last_ack_over") || through("enter_time_wait") => End::Closed,
