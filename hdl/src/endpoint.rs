@@ -253,7 +253,8 @@ impl Endpoint {
                 config.tx_ring_bytes,
                 config.scoreboard(),
                 config.icmp_errors,
-            ),
+            )
+            .with_pacer(config.pacing),
             pacing: Pacing::new(config.pacing),
             builder: Builder::new(config.ip, config.vlan)
                 .with_ecn(config.ecn.then_some(config.entries()))
@@ -576,8 +577,7 @@ impl Logic for Endpoint {
         self.report_value.next = self.engine.command.b.val();
         // ------------------------------------------------------------ a pacer: what it holds, whom it lets go, what leaves
         self.pace_conn.next = self.engine.command.conn.val();
-        self.pacing.hold.next = self.pace_hold.val();
-        self.tx_ring.hold.next = self.pacing.held.val();
+        self.tx_ring.hold.next = self.pace_hold.val();
         self.pacing.wake.next = self.pace_wake.val();
         self.pacing.wake_conn.next = self.pace_wake_conn.val();
         self.pace_wake_ready.next = self.pacing.wake_ready.val();

@@ -5,10 +5,10 @@
 //! cycle with each segment that has text, the first time or again, `sent_length` its bytes and `sent_conn` whose they are. A connection that was held is asked again only if something happens to it: so a pacer that lets it go says
 //! so by `wake` with `wake_conn`, held until `wake_ready`. It may do that for any connection at any time: one without anything to send takes it for a burst of nothing.
 //!
-//! **Contract**: a pacer that holds for ever stops that connection's text, and nothing else. **Latency**: `hold` is in a register of the send ring; `sent` a cycle behind the command; a wake is posted in the cycle after one in which neither the ring has a post nor
+//! **Contract**: a pacer that holds for ever stops that connection's text, and nothing else. **Latency**: `hold` goes past here, into a register of the send ring; `sent` a cycle behind the command; a wake is posted in the cycle after one in which neither the ring has a post nor
 //! another wake is under way, and takes what a post takes. **Throughput**: a wake every 2 cycles and what the post takes; none is lost. **Abort**: `reset` ends a wake under way.
 //!
-//! Without [`crate::config::ToeConfig::pacing`] nothing of it is there: `hold` is not looked at, nothing is told, and `wake_ready` is low.
+//! Without [`crate::config::ToeConfig::pacing`] nothing of it is there, here or in the ring: `hold` is not looked at, nothing is told, and `wake_ready` is low.
 use super::events::PostOut;
 use rust_hdl::prelude::*;
 
@@ -45,16 +45,12 @@ pub struct Pacing {
     pub post: PostOut,
 
     // The pacer.
-    pub hold: Signal<In, Bit>,
     pub wake: Signal<In, Bit>,
     pub wake_conn: Signal<In, Bits<10>>,
     pub wake_ready: Signal<Out, Bit>,
     pub sent: Signal<Out, Bit>,
     pub sent_conn: Signal<Out, Bits<10>>,
     pub sent_length: Signal<Out, Bits<11>>,
-
-    /// To the send ring.
-    pub held: Signal<Out, Bit>,
 
     r: DFF<Sent>,
     built: Constant<Bit>,
@@ -75,14 +71,12 @@ impl Pacing {
             ring_bit: Default::default(),
             ring_ready: Default::default(),
             post: Default::default(),
-            hold: Default::default(),
             wake: Default::default(),
             wake_conn: Default::default(),
             wake_ready: Default::default(),
             sent: Default::default(),
             sent_conn: Default::default(),
             sent_length: Default::default(),
-            held: Default::default(),
             r: Default::default(),
             built: Constant::new(built),
             written: Constant::new(u64::from(super::isa::pending::WRITTEN).into()),
@@ -102,7 +96,6 @@ impl Logic for Pacing {
         self.sent.next = self.r.q.val().valid;
         self.sent_conn.next = self.r.q.val().conn;
         self.sent_length.next = self.r.q.val().length;
-        self.held.next = self.built.val() & self.hold.val();
         // ---- Posts: one that has begun stays ----
         self.post.valid.next = self.ring_valid.val();
         self.post.conn.next = self.ring_conn.val();
@@ -250,17 +243,16 @@ mod tests {
     }
 
     #[test]
-    fn left_out_it_holds_nothing_and_tells_nothing() {
+    fn left_out_it_tells_nothing_and_wakes_nobody() {
         let mut uut = Pacing::new(false);
         uut.connect_all();
-        uut.hold.next = true;
         uut.wake.next = true;
         uut.send.next = true;
         uut.send_length.next = 5_u64.to_bits();
         uut.post.ready.next = true;
         for _ in 0..5 {
             cycle(&mut uut);
-            assert!(!uut.held.val() && !uut.sent.val());
+            assert!(!uut.sent.val());
             assert!(!uut.post.valid.val() && !uut.wake_ready.val());
             assert!(uut.ring_ready.val());
         }
@@ -272,7 +264,6 @@ mod tests {
             let name = if on { "pacing" } else { "pacing_off" };
             let report = toe_sim::lockstep!(name, Pacing::new(on), 20_000, |uut, _cycle, rng| {
                 uut.reset.next = rng.random_bool(0.001);
-                uut.hold.next = rng.random_bool(0.3);
                 uut.send.next = rng.random_bool(0.2);
                 uut.send_conn.next = rng.random_range(0..1024_u64).to_bits();
                 uut.send_length.next = rng.random_range(0..3_u64).to_bits();

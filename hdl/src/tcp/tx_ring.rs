@@ -362,6 +362,7 @@ pub struct TxRing {
     rest: Signal<Local, Bits<11>>,
     may_write: Signal<Local, Bit>,
     // the scoreboard
+    with_pacer: Constant<Bit>,
     with_scoreboard: Constant<Bit>,
     with_shorter: Constant<Bit>,
     shortens: Signal<Local, Bit>,
@@ -518,6 +519,7 @@ impl TxRing {
             swap: Default::default(),
             rest: Default::default(),
             may_write: Default::default(),
+            with_pacer: Constant::new(false),
             with_scoreboard: Constant::new(scoreboard),
             with_shorter: Constant::new(shorter),
             shortens: Default::default(),
@@ -563,6 +565,15 @@ impl TxRing {
     }
 }
 
+impl TxRing {
+    /// The same, that knows `TX_NEXT` and looks at `hold`; or not.
+    #[must_use]
+    pub fn with_pacer(mut self, pacer: bool) -> Self {
+        self.with_pacer = Constant::new(pacer);
+        self
+    }
+}
+
 impl Logic for TxRing {
     #[hdl_gen]
     fn update(&mut self) {
@@ -574,7 +585,7 @@ impl Logic for TxRing {
 
         // ------------------------------------------------ decode
         self.is_init.next = self.command.code.val() == bits::<6>(0x18);
-        self.is_next.next = self.command.code.val() == bits::<6>(0x3B);
+        self.is_next.next = self.with_pacer.val() & (self.command.code.val() == bits::<6>(0x3B));
         self.is_peek.next = (self.command.code.val() == bits::<6>(0x19)) | self.is_next.val();
         self.is_cut.next = self.command.code.val() == bits::<6>(0x1A);
         self.is_free.next = self.command.code.val() == bits::<6>(0x1B);
@@ -601,7 +612,7 @@ impl Logic for TxRing {
                 !self.choose_start.val() & self.query_valid.val() & !self.r.q.val().command_first;
         }
         self.r.d.next.command_first = false;
-        self.r.d.next.hold = self.hold.val();
+        self.r.d.next.hold = self.with_pacer.val() & self.hold.val();
         self.r.d.next.a = self.command.a.val();
         self.r.d.next.b = bit_cast::<16, 32>(self.command.b.val());
         self.b_five.next = bit_cast::<5, 16>(self.r.q.val().b);
@@ -2044,7 +2055,8 @@ mod tests {
             driver.ring,
             !driver.plain,
             !driver.plain,
-        );
+        )
+        .with_pacer(true);
         uut.connect_all();
         let mut rng = StdRng::seed_from_u64(seed);
         settle(&mut uut);
@@ -2592,7 +2604,7 @@ mod tests {
             let name = ["tx_ring_plain", "tx_ring"][usize::from(scoreboard)];
             let report = toe_sim::lockstep::lockstep_observed(
                 name,
-                || TxRing::new(4, 256, scoreboard, scoreboard),
+                || TxRing::new(4, 256, scoreboard, scoreboard).with_pacer(true),
                 |uut, clk| uut.clock.next = Clock { clk },
                 32_000,
                 1,

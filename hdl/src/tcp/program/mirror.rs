@@ -185,7 +185,7 @@ impl Mirror {
         let asked = std::env::var("TOE_SCRIPTS").ok()?;
         // Compiling takes most of a minute.
         if asked != "all" && (asked != "verilog" || *config != super::script::config()) {
-            println!("on the model only: a configuration of its own, CONFIG {config:?}");
+            println!("on the model only: a configuration of its own");
             return None;
         }
         let config = ToeConfig {
