@@ -457,6 +457,19 @@ impl Script {
         self.settle()
     }
 
+    /// A segment arrives in a packet with these IP options (RFC 791 section 3.1), whole words of them.
+    pub fn inject_with(&mut self, segment: &Seg, options: &[u8]) -> &mut Self {
+        let mut packet = segment.packet(self.config.ip, self.us, self.peer);
+        packet.splice(20..20, options.iter().copied());
+        packet[0] += (options.len() / 4) as u8;
+        let length = (packet.len() as u16).to_be_bytes();
+        packet[2..4].copy_from_slice(&length);
+        packet[10..12].fill(0);
+        let sum = !fold(&packet[..20 + options.len()], 0);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        self.packet(&packet)
+    }
+
     /// A segment arrives and waits.
     pub fn arrive(&mut self, segment: Seg) -> &mut Self {
         let packet = segment.packet(self.config.ip, self.us, self.peer);

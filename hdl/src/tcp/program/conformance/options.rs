@@ -272,3 +272,24 @@ fn an_urgent_pointer_without_the_flag_means_nothing() {
     at.s.inject(segment).acked(4);
     assert_eq!(at.s.read(), b"abc");
 }
+
+/// MUST-51, MUST-53, SHLD-24, what is done instead: a route that somebody else chose is none to take (RFC 7126 section 4.3 has such packets dropped by default, for what can be done with them).
+#[test]
+fn a_source_route_is_passed_over_and_no_way_back() {
+    // Loose and strict, one hop of two taken, and one option more for the words to be whole.
+    for kind in [131, 137] {
+        let route = [kind, 11, 8, 10, 0, 0, 1, 10, 0, 0, 2, 1];
+        let mut s = Script::new();
+        s.inject_with(&seg(SYN, 0, 0), &route);
+        // The answer has no IP option, and goes to whom the header names.
+        s.expect(SYN | ACK, 0, 1, 0);
+        s.inject_with(&seg(ACK, 1, 1), &route).silence();
+        s.state("ESTABLISHED");
+        s.inject_with(&seg(ACK, 1, 1).data(b"x"), &route);
+        s.expect(ACK, 1, 2, 0);
+        assert_eq!(s.read(), b"x");
+        s.write(b"y");
+        assert_eq!(s.expect(ACK, 1, 2, 1).data, b"y");
+        s.slots(1);
+    }
+}
