@@ -137,6 +137,28 @@ pub fn parse(
     })
 }
 
+/// What [`crate::net::icmp`] counts of a message to `own_ip`, whose buffer has `room`, `taken` if it is an error that the parser takes; nothing if it is none. (It answers pings as well, of which an engine knows nothing.)
+pub fn icmp(packet: &[u8], own_ip: u32, room: usize, taken: bool) -> Vec<Cause> {
+    let Some(Err(Cause::Ip4OtherProtocol)) =
+        (packet.get(9) == Some(&1)).then(|| parse(packet, [0; 6], None, own_ip, false, false))
+    else {
+        return vec![];
+    };
+    let message = &packet[usize::from(packet[0] & 15) * 4..be16(packet, 2) as usize];
+    let outcome = match message {
+        [] => return vec![],
+        [_, _, _, _, _, _, _, _, ..] if sum_of(message) != 0xFFFF => Some(Cause::IcmpBad),
+        [8, 0, _, _, _, _, _, _, ..] if message.len() > room => Some(Cause::IcmpTooLong),
+        [8, 0, _, _, _, _, _, _, ..] => Some(Cause::IcmpEcho),
+        [_, _, _, _, _, _, _, _, ..] => (!taken).then_some(Cause::IcmpOther),
+        _ => return vec![Cause::IcmpBad],
+    };
+    [Some(Cause::IcmpIn), outcome]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 /// What an ICMP error to `own_ip` says of a segment of ours. None: it is no ICMP error, or broken, and [`parse`] has the cause.
 pub fn quote(packet: &[u8], own_ip: u32) -> Option<Result<Segment, Cause>> {
     let header = (*packet.first()? & 15) as usize * 4;

@@ -1,7 +1,7 @@
 //! The whole engine, modelled: IP packets in, IP packets out, the program in between.
 use super::blocks::{
-    application, parse, quote, Attached, Builder, Events, Head, Offer, PacketOut, Records, Table,
-    Timers,
+    application, icmp, parse, quote, Attached, Builder, Events, Head, Offer, PacketOut, Records,
+    Table, Timers,
 };
 use super::rx_ring::RxRing;
 use super::tx_ring::TxRing;
@@ -27,6 +27,8 @@ pub struct Blocks {
     scoreboard: bool,
     /// Built to hear ICMP errors.
     errors: bool,
+    /// A message to be answered may be so long.
+    icmp_bytes: usize,
     /// Built for 802.1Q tags.
     vlan: bool,
     /// Built for ECN; its marks, by connection.
@@ -532,6 +534,7 @@ impl ModelToe {
                 twice: config.scoreboard(),
                 scoreboard: config.scoreboard(),
                 errors: config.icmp_errors,
+                icmp_bytes: config.icmp_bytes,
                 vlan: config.vlan,
                 ecn: config.ecn,
                 marks: vec![0; entries],
@@ -611,6 +614,13 @@ impl ModelToe {
         let tag = b.vlan.then(|| tag.map_or(0, |tag| !tag));
         let quote = b.errors.then(|| quote(packet, b.own_ip)).flatten();
         let is_error = quote.is_some();
+        let causes = icmp(packet, b.own_ip, b.icmp_bytes, is_error);
+        for cause in &causes {
+            b.count(*cause);
+        }
+        if !causes.is_empty() && !is_error {
+            return;
+        }
         let parsed =
             quote.unwrap_or_else(|| parse(packet, source_mac, tag, b.own_ip, b.scoreboard, b.ecn));
         let mut segment = match parsed {

@@ -20,6 +20,8 @@ use crate::tcp::model::toe::{Action, Report};
 
 /// So long nothing happened: nothing will.
 const QUIET: u64 = 300;
+/// So long something goes on happening: it always will.
+const RESTLESS: u64 = 200_000;
 /// Cycles from one tick to the next if no timer expires. Looking at all timers takes longer; what expires is found after the last of them.
 const TICK: u64 = 4;
 /// Ticks and cycles after which a script goes on on the model alone.
@@ -156,6 +158,8 @@ pub struct Mirror {
     sent: Vec<PacketOut>,
     told: Vec<Report>,
     vlan: bool,
+    /// The engine is at an event.
+    handling: bool,
     ticks: usize,
     last: u64,
     /// What was done, for the message.
@@ -210,6 +214,7 @@ impl Mirror {
             sent: Vec::new(),
             told: Vec::new(),
             vlan: config.vlan,
+            handling: false,
             ticks: 0,
             last: 0,
             steps: 0,
@@ -324,10 +329,15 @@ impl Mirror {
         if self.turn.read + self.turn.write > 0 {
             self.busy();
         }
-        if self.machine.peek(self.ports.trace_event) == 1
-            || self.machine.peek(self.ports.trace_done) == 1
-        {
+        // An event may wait for long, as for the sums of a segment that is cut anew.
+        if self.machine.peek(self.ports.trace_event) == 1 {
+            self.handling = true;
+        }
+        if self.handling {
             self.busy();
+        }
+        if self.machine.peek(self.ports.trace_done) == 1 {
+            self.handling = false;
         }
         if self.machine.peek(self.ports.report_valid) == 1 {
             self.told.push(Report {
@@ -361,8 +371,11 @@ impl Mirror {
 
     fn rest(&mut self) {
         self.busy();
+        let begun = self.last;
         while self.machine.cycles() < self.last + QUIET {
             self.cycle();
+            let restless = self.machine.cycles() > begun + RESTLESS;
+            assert!(!restless, "no rest, step {}: {:?}", self.steps, self.wants);
         }
     }
 
