@@ -328,6 +328,40 @@ mod tests {
         leave(&mut s, 12_001, 2);
     }
 
+    /// Text ahead of a gap is answered alone and at once: what its ACK is to have sent again follows. With CUBIC, and without.
+    #[test]
+    fn a_partial_acknowledgement_beside_text_ahead_of_a_gap_brings_the_next_hole_too() {
+        for reno in [true, false] {
+            let config = ToeConfig {
+                tx_ring_bytes: 32768,
+                ..config()
+            };
+            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
+            let mut s = match reno {
+                true => Script::new_reno(config, syn),
+                false => Script::established_with(config, syn),
+            };
+            s.write(&[7; 6000]);
+            leave(&mut s, 1, 6);
+            s.inject(ack(1)).inject(ack(1)).silence();
+            s.inject(ack(1));
+            leave(&mut s, 1, 1);
+            for (text, hole) in [(3, 2001), (5, 4001)] {
+                s.inject(ack(hole).data(b"x").at(text));
+                s.expect(ACK, 6001, 1, 0);
+                leave(&mut s, hole, 1);
+            }
+            // Each time once, and not for the second duplicate of the next loss.
+            s.inject(ack(6001)).silence();
+            s.write(&[7; 2000]);
+            leave(&mut s, 6001, 2);
+            s.inject(ack(6001)).inject(ack(6001)).silence();
+            s.write(b"x").silence();
+            s.counted(Cause::Retransmit, 3)
+                .counted(Cause::RtoExpired, 0);
+        }
+    }
+
     #[test]
     fn avoidance_adds_a_segment_for_each_window_acknowledged() {
         let mut s = in_recovery();

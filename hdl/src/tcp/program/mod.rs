@@ -281,7 +281,7 @@ pub mod flags {
 
 /// The state word `dup_acks`. Zero in the common case.
 pub mod dup {
-    /// The two bits of the number of duplicate ACKs, 0 to 2; the third begins fast recovery.
+    /// The two bits of the number of duplicate ACKs, 0 to 2; the third begins fast recovery. In recovery without SACK, and on connections with it, which count none: an ACK went alone, and what it kept from leaving comes with the next event.
     pub const TWO: u32 = 2;
     /// In fast recovery.
     pub const RECOVERY: u32 = 8;

@@ -1,7 +1,7 @@
 //! A segment of a connection arrives: the tuple once more, then the checks of RFC 9293 section 3.10.7.4 in its order.
 use super::marks::*;
 use super::words::*;
-use super::{flags, state, zero};
+use super::{dup, flags, state, zero};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
 use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm};
@@ -265,7 +265,6 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.when(DUPLICATE).br("twice");
         a.label("out_of_order.known");
     }
-    a.clear(BUSY);
     a.count(Cause::OutOfOrder.number());
     if config.delayed_ack || config.sack {
         a.ldi(flags::QUICK).or(FLAGS).to(FLAGS);
@@ -273,9 +272,17 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
     if config.sack {
         a.set(SACK_ACK);
         a.note("alone, for it is to tell of the gap (RFC 2018 section 4), and data bears no blocks; without SACK it is no duplicate beside data (RFC 5681 section 2). Data comes with the next event");
+        if config.scoreboard() {
+            a.note("and so does what this segment's ACK is to have sent: a hole again, or new text beyond cwnd")
+                .when(LIMITED)
+                .set(AGAIN);
+            a.ldi(dup::TWO);
+            a.when(AGAIN).or(DUP_ACKS).to(DUP_ACKS);
+        }
         a.unless(B).cmd(cmd::POST);
         a.unless(B).br("send_ack");
     }
+    a.clear(BUSY);
     a.br("at_once");
 
     if config.sack {

@@ -263,14 +263,12 @@ fn blocks_out(a: &mut Asm) {
     block(a, 0);
     a.cmd_imm(cmd::RX_SACK, 1);
     a.label("stamped_ack.second");
-    a.ldi(super::sack::BLOCK).st(T2);
+    a.ldi(super::sack::BLOCK);
     a.unless(OK).br(".one");
     block(a, 1);
-    a.ld(kf(1 << 28));
-    a.add(kf(1 << 28));
-    a.add(T_CTL).to(T_CTL);
-    a.ldi(2 * super::sack::BLOCK).st(T2);
-    a.label("stamped_ack.one");
+    a.shl1(kf(1 << 28)).add(T_CTL).to(T_CTL);
+    a.ldi(2 * super::sack::BLOCK);
+    a.label("stamped_ack.one").st(T2);
     three_more_words(a);
     a.ld(T2);
     a.add(kf(super::sack::OPTION)).st(T0);

@@ -40,7 +40,7 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     if config.scoreboard() {
         a.ld(SND_WND).or_zero(SACK_ACK);
         let asked = if config.ecn { dup::ECE } else { 0 };
-        a.ldi(dup::SCORE | dup::lowers(config) | asked)
+        a.ldi(dup::SCORE | dup::TWO | dup::lowers(config) | asked)
             .and(DUP_ACKS)
             .not_zero(A);
         a.when(A).br(".score");
@@ -59,9 +59,21 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
             a.ldi(dup::DUE).and(DUP_ACKS).not_zero(A);
             a.when(A).br("cubic");
         }
+        a.ldi(dup::SCORE).and(DUP_ACKS).zero(A);
+        a.when(A).br(".owed");
         a.set(AGAIN);
         a.set(BUSY);
-        a.br("busy");
+        a.br("again");
+        a.label("pending.owed")
+            .note("what an ACK that went alone has left: a hole again (RFC 6582), or with SACK new text beyond cwnd (RFC 3042). Else it is the second duplicate, and no more");
+        a.ldi(dup::RECOVERY).and(DUP_ACKS).not_zero(AGAIN);
+        a.ldi(flags::SACK).and(FLAGS).not_zero(LIMITED);
+        a.ldi(dup::TWO).xor(DUP_ACKS);
+        a.when(AGAIN).st(DUP_ACKS);
+        a.when(LIMITED).st(DUP_ACKS);
+        a.when(AGAIN).br("again");
+        a.when(LIMITED).br("output_now");
+        a.br("output");
     }
 
     if config.complete() {
