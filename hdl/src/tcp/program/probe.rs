@@ -12,6 +12,9 @@
 //! Two deviations from RFC 8985, which has the timer neither run in recovery nor while something is sacked (section 7.2). With something sacked above what is not, PTO is the reordering timer of section 6.3: what lies below is lost, though fewer than three
 //! tell of it. While the scoreboard rules the head's copy goes once more: it fills a gap, so its ACK is not delayed, and waiting for an RTO of 200 ms where a round trip takes five is what loss costs most; `cwnd` is lowered for it as for any copy that is lost.
 //!
+//! All that has something sacked above it is taken for lost then, not only the head, which alone is known to have been on its way for PTO: the head is lost by any measure, and with a loss known RACK waits for no reordering either (section 6.2, step 4: RACK_update_reo_wnd is 0 in recovery while no reordering has been seen),
+//! so what left before something that has come is lost however lately it left. What left since has nothing sacked above it.
+//!
 //! One probe at a time; from it on the timer runs for `rto` again, until the probe is answered and a round trip measured.
 use super::marks::*;
 use super::transmit::{forced, next};
@@ -375,6 +378,73 @@ mod tests {
                 s.silence().counted(Cause::RtoExpired, 1);
             }
         }
+    }
+
+    /// A connection with timestamps whose first round trips took 20 ticks, as [`open`]'s do; what the last segment said of its time.
+    fn stamped() -> (Script, u32) {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        let mut s = Script::with(config);
+        let syn = seg(SYN, 0, 0).mss(1012).wnd(60_000).sack_permitted();
+        s.inject(syn.stamps(7, 0));
+        let mut at = s.expect(SYN | ACK, 0, 1, 0).stamps.expect("timestamps").0;
+        s.inject(ack(1).stamps(7, at)).silence();
+        for n in 1..20 {
+            s.write(b"x");
+            at = s.expect(ACK, n, 1, 1).stamps.expect("timestamps").0;
+            s.ticks(20).inject(ack(n + 1).stamps(7, at)).silence();
+        }
+        (s, at)
+    }
+
+    /// With timestamps what goes again is a measurement, and the copy of the next hole is probed for, too: without the probe that went before, it would wait for the RTO.
+    #[test]
+    fn after_a_probe_in_recovery_the_copy_of_a_later_hole_is_probed_for() {
+        let (mut s, at) = stamped();
+        send(&mut s, FIRST, 8);
+        let wait = s.word(PTO);
+        let block = |from: u32, to: u32| (FIRST + from * 1000, FIRST + to * 1000);
+        let ack = |n: u32, at: u32| ack(FIRST + n * 1000).stamps(7, at);
+        s.inject(ack(0, at).sack(&[block(1, 2), block(3, 4), block(5, 8)]));
+        for hole in [0, 2, 4] {
+            s.expect(ACK, FIRST + hole * 1000, 1, 1000);
+        }
+        s.silence().ticks(wait - 1).silence().ticks(1);
+        let copy = s.expect(ACK, FIRST, 1, 1000).stamps.expect("timestamps").0;
+        s.counted(Cause::TailProbe, 1);
+        assert_eq!(s.word(PTO), s.word(RTO), "one probe at a time");
+        s.ticks(20);
+        s.inject(ack(2, copy).sack(&[block(3, 4), block(5, 8)]));
+        s.inject(ack(4, copy).sack(&[block(5, 8)])).silence();
+        let (pto, rto) = (s.word(PTO), s.word(RTO));
+        assert!(pto < rto / 2, "{pto} {rto}");
+        s.ticks(pto - 1).silence().ticks(1);
+        s.expect(ACK, FIRST + 4000, 1, 1000);
+        s.counted(Cause::TailProbe, 2).counted(Cause::RtoExpired, 0);
+    }
+
+    /// And what was sent just now, above which nothing is sacked, is not: not yet two round trips old, it is for what follows to tell.
+    #[test]
+    fn what_was_sent_just_before_the_timer_expires_is_not_lost() {
+        let mut s = open(20, true);
+        send(&mut s, FIRST, 5);
+        let wait = pto(&s);
+        s.ticks(20)
+            .inject(ack(FIRST + 1000).sack(&[(FIRST + 2000, FIRST + 3000)]))
+            .silence();
+        s.ticks(wait - 1).silence();
+        send(&mut s, FIRST + 5000, 2);
+        // 1,000 is lost; 3,000 and 4,000 have nothing sacked above them, nor have 5,000 and 6,000.
+        s.ticks(1);
+        s.expect(ACK, FIRST + 1000, 1, 1000);
+        s.silence().counted(Cause::Retransmit, 1);
+        // Everything else came.
+        s.ticks(20).inject(ack(FIRST + 7000)).silence();
+        s.counted(Cause::Retransmit, 1)
+            .counted(Cause::RtoExpired, 0);
+        assert_eq!(s.word(DUP_ACKS), dup::GROWS);
     }
 
     /// RFC 8985 section 6.3: what was sent before something sacked is lost, however few tell of it, once no reordering can be the cause.

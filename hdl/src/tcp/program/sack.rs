@@ -96,7 +96,10 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
         .unless(C)
         .set(LIMITED);
     a.unless(C).br("sack_seen");
-    a.ld(SEG_ACK);
+    a.note("an ACK that comes late stands below the head")
+        .ld(SEG_ACK);
+    a.sub(SND_UNA).sign(A);
+    a.when(A).ld(SND_UNA);
     a.call("recovery");
     a.br("sack_seen");
 
@@ -157,7 +160,10 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     }
     a.ld(SND_MAX).st(RESENT);
     if config.cubic {
-        a.ld(SSTHRESH).rsb(k(0)).to(SSTHRESH);
+        a.note("if it is still to be lowered for the last loss, both are one")
+            .ld(SSTHRESH);
+        a.acc().sign(A);
+        a.unless(A).rsb(k(0)).to(SSTHRESH);
         a.ldi(dup::DUE).or(DUP_ACKS).to(DUP_ACKS);
     } else {
         a.shl1(MSS).st(T1);
@@ -602,6 +608,19 @@ pub(super) mod tests {
         leave(&mut s, &[10_001, 11_001]);
     }
 
+    /// RFC 3042: and what its own blocks let out beyond cwnd follows.
+    #[test]
+    fn new_text_for_the_first_block_leaves_behind_an_ack_that_goes_alone() {
+        let mut s = ten();
+        s.inject(ack(1).data(b"x").at(2).sack(&[(1001, 2001)]));
+        assert_eq!(s.expect(ACK, 10_001, 1, 0).sack, [(2, 3)]);
+        leave(&mut s, &[10_001]);
+        // Once.
+        s.inject(ack(1).data(b"y").at(4));
+        assert_eq!(s.expect(ACK, 11_001, 1, 0).sack, [(4, 5), (2, 3)]);
+        s.silence();
+    }
+
     #[test]
     fn without_agreement_there_are_no_blocks_and_none_count() {
         let mut s = Script::established();
@@ -759,6 +778,64 @@ pub(super) mod tests {
             }
         }
         s.counted(Cause::Retransmit, 1);
+    }
+
+    /// The timer expires as an ACK tells that the copy is lost: it is lost once, and cwnd and ssthresh are lowered once more, not made what they were.
+    #[test]
+    fn a_copy_found_lost_twice_before_cwnd_is_lowered_lowers_it_once() {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
+        let mut s = Script::established_with(config, syn);
+        let beta = |cwnd: u32| cwnd * 45 / 64;
+        let first = s.word(CWND);
+        s.write(&[7; 6000]);
+        leave(&mut s, &[1, 1001, 2001, 3001, 4001, 5001]);
+        s.inject(ack(1).sack(&[(1001, 6001)]));
+        leave(&mut s, &[1]);
+        s.write(&[7; 2000]);
+        leave(&mut s, &[6001, 7001]);
+        let lowered = s.word(SSTHRESH);
+        assert!(lowered.abs_diff(beta(first)) <= 8, "{first} {lowered}");
+        let pto = s.word(PTO);
+        s.ticks(pto - 1).silence();
+        // Both before the event that lowers it.
+        s.arrive(ack(1).sack(&[(1001, 8001)]));
+        s.toe.tick();
+        s.settle();
+        s.expect(ACK, 1, 1, 1000);
+        let twice = s.word(SSTHRESH);
+        assert!(twice.abs_diff(beta(lowered)) <= 8, "{lowered} {twice}");
+        assert!(s.word(CWND) <= twice);
+        s.counted(Cause::TailProbe, 1).counted(Cause::RtoExpired, 0);
+    }
+
+    /// An ACK that was overtaken tells of the loss: the head is what later ones have left.
+    #[test]
+    fn a_late_ack_that_tells_of_the_loss_brings_the_head() {
+        for cubic in [true, false] {
+            let config = ToeConfig {
+                tx_ring_bytes: 32768,
+                cubic,
+                ..config()
+            };
+            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
+            let mut s = Script::established_with(config, syn);
+            s.write(&[7; 10_000]);
+            leave(
+                &mut s,
+                &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
+            );
+            s.inject(ack(2001)).silence();
+            s.write(&[7; 3000]);
+            leave(&mut s, &[10_001, 11_001, 12_001]);
+            // In the pipe are 7 of 11, and cwnd is 5, or less than 8 with CUBIC.
+            s.inject(ack(1001).sack(&[(3001, 6001)]));
+            leave(&mut s, &[2001]);
+            s.counted(Cause::Retransmit, 1);
+        }
     }
 
     /// RFC 6675 section 4, NextSeg, rule 3: a second hole, above which only one segment is sacked, goes as soon as there is room and nothing else to send.
