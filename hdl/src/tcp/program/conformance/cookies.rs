@@ -551,6 +551,58 @@ fn without_a_free_slot_the_oldest_half_open_connection_makes_way() {
     assert_eq!(again, [2, 3, 4]);
 }
 
+/// A SYN-ACK is due again in the very tick in which its slot is another's.
+#[test]
+fn the_timer_of_who_made_way_is_over_too() {
+    let mut s = with(config());
+    s.inject(seg(SYN, 0, 0).with_source(9));
+    let ours = s.next().expect("a SYN-ACK").seq;
+    s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(9))
+        .silence();
+    for port in 1..=3 {
+        half_open(&mut s, port);
+    }
+    let n = cookie(&mut s);
+    s.ticks(super::super::constant::RTO_INITIAL - 1).silence();
+    // The event of the one that is open comes first, then the ACK, then those of the half-open ones.
+    s.toe.tick();
+    s.inject(ack_of(n));
+    let again: Vec<u16> = std::iter::from_fn(|| s.next().map(|a| a.ports.1)).collect();
+    assert_eq!(again, [2, 3]);
+    s.counted(Cause::Opened, 2).counted(Cause::RtoExpired, 2);
+}
+
+/// Nor does TIME-WAIT's run on where it had a slot of its own: nothing but the keepalive interval does in a connection at rest.
+#[test]
+fn no_timer_of_the_slot_s_last_connection_runs_on() {
+    let config = ToeConfig {
+        time_wait: Some(0),
+        ..config()
+    };
+    let mut s = with(config);
+    s.inject(seg(SYN, 0, 0).with_source(9));
+    let ours = s.next().expect("a SYN-ACK").seq.wrapping_add(1);
+    let nine = |flags, seq, n: u32| seg(flags, seq, ours.wrapping_add(n)).with_source(9);
+    s.inject(nine(ACK, 1, 0)).silence();
+    for port in 1..=3 {
+        half_open(&mut s, port);
+    }
+    let n = cookie(&mut s);
+    s.close();
+    s.expect(FIN | ACK, ours, 1, 0);
+    s.inject(nine(ACK | FIN, 1, 1));
+    s.expect(ACK, ours.wrapping_add(1), 2, 0);
+    s.silence().state("TIME-WAIT");
+    let running = s.toe.blocks.timers.in_use();
+    s.inject(ack_of(n)).silence();
+    s.state("ESTABLISHED").counted(Cause::Recycled, 1);
+    assert_eq!(
+        s.toe.blocks.timers.in_use(),
+        running - 1,
+        "TIME-WAIT's and its keepalive interval; this one's keepalive interval"
+    );
+}
+
 #[test]
 fn without_any_slot_the_ack_is_dropped_and_good_later() {
     let mut s = with(config());

@@ -90,6 +90,26 @@ fn the_ack_of_our_fin_ends_it() {
     });
 }
 
+/// Behind four that wait it finds no record, as it may where several peers close at once: that is counted, and our FIN that goes again asks for another.
+#[test]
+fn an_ack_of_our_fin_that_finds_no_record_is_asked_for_again() {
+    each(super::last_ack, |mut at| {
+        at.s.model_only("the machine's queue empties as they come");
+        for _ in 0..4 {
+            at.s.arrive(seg(0, 2, 0));
+        }
+        at.s.inject(seg(ACK, 2, 2));
+        at.s.counted(Cause::RecordQueueFull, 1)
+            .silence()
+            .state("LAST-ACK");
+        let rto = at.s.word(super::super::words::RTO);
+        at.s.ticks(rto - 1).silence().ticks(1);
+        at.s.expect(FIN | ACK, 1, 2, 0);
+        at.s.inject(seg(ACK, 2, 2));
+        at.gone().s.counted(Cause::Closed, 1);
+    });
+}
+
 #[test]
 fn an_ack_of_less_does_not() {
     each(super::close_wait, |mut at| {
