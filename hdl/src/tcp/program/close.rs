@@ -333,13 +333,14 @@ mod tests {
 
     #[test]
     fn the_fin_waits_for_the_text() {
-        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(1000));
-        s.write(&[3; 1500]);
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(2000));
+        s.write(&[3; 2500]);
         s.expect(ACK, 1, 1, 1000);
+        s.expect(ACK, 1001, 1, 1000);
         s.close().silence().state("ESTABLISHED");
-        s.inject(seg(ACK, 1, 1001).wnd(1000));
-        s.expect(ACK, 1001, 1, 500);
-        s.expect(FIN | ACK, 1501, 1, 0);
+        s.inject(seg(ACK, 1, 2001).wnd(2000));
+        s.expect(ACK, 2001, 1, 500);
+        s.expect(FIN | ACK, 2501, 1, 0);
         s.silence().state("FIN-WAIT-1");
     }
 

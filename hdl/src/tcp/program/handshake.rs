@@ -454,26 +454,34 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         if config.sack {
             sack_permitted_in(a);
             a.and(MSS).not_zero(A);
-            a.ldi(flags::SACK).or(FLAGS);
-            a.when(A).st(FLAGS);
+            a.ldi(flags::SACK);
+            a.when(A).or(FLAGS).to(FLAGS);
         }
     }
-    a.shr16(T0).zero(A);
-    a.when(A).ldi(constant::MSS_DEFAULT);
+    let absent = if config.complete() { B } else { A };
+    a.shr16(T0).zero(absent);
+    a.when(absent).ldi(constant::MSS_DEFAULT);
     a.st(T0);
     for word in [TX_INDEX, DUP_ACKS, ACK_DUE, QUIET] {
         zero(a, word);
     }
     if config.complete() {
-        a.ld(SND_WND).st(MAX_WND);
         a.ld(RCV_NXT).st(RCV_UP);
     }
     if config.scoreboard() {
         a.ld(RTO).to(PTO);
-        a.ldi(flags::SACK).and(FLAGS).zero(A);
         a.ldi(constant::PTO_MARGIN);
-        a.when(A).ld(k(constant::NO_PROBE));
+        a.note("without SACK none is to be sent")
+            .unless(A)
+            .ld(k(constant::NO_PROBE));
         a.st(PTO_MORE);
+    }
+    if config.complete() {
+        a.ld(SND_WND).st(MAX_WND);
+        a.note("of a window that holds one segment, but not two, half at a time (Linux: `tcp_bound_to_half_wnd`): two are on their way then, of which one tells of the other's loss, and the second is acknowledged at once");
+        a.sub(T0).sign(A);
+        a.shr1(SND_WND).sub(T0).or_not_sign(A);
+        a.unless(A).st(T0);
     }
     if config.timestamps {
         a.ldi(super::stamps::BYTES).st(T1);
@@ -484,9 +492,8 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.note("RFC 7323 appendix A, RFC 6691: what each segment has of options comes off, but for one byte");
         a.ld(FLAGS).sign(A);
         a.unless(A).br(".mss");
+        a.rsb(T1).not_sign(B);
         a.sub(T1);
-        a.acc().sign(B);
-        a.acc().or_zero(B);
         a.when(B).ldi(1);
         a.label(".mss");
     }

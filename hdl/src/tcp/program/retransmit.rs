@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn a_window_that_ends_in_a_segment_half_acknowledged_is_counted_from_what_is() {
-        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(1000));
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(2000));
+        s.inject(seg(ACK, 1, 1).wnd(1000)).silence();
         s.write(&[1; 2000]);
         s.expect(ACK, 1, 1, 1000);
         s.inject(seg(ACK, 1, 501).wnd(0)).silence();

@@ -48,10 +48,10 @@ pub(super) fn kept(a: &mut Asm, config: &ToeConfig) {
     }
 }
 
-/// In SYN-SENT it is kept at once, for the first SYN-ACK: here an event may last.
+/// In SYN-SENT it is kept at once, for the first SYN-ACK: here an event may last. The accumulator has it.
 pub(super) fn kept_at_once(a: &mut Asm, config: &ToeConfig) {
     if config.window_scale {
-        a.ld(SEG_MSSOPT).st(PEER_OPTIONS);
+        a.st(PEER_OPTIONS);
     }
 }
 

@@ -11,6 +11,13 @@ fn opened(wnd: u16) -> Script {
     Script::established_with(config(), seg(SYN, 0, 0).mss(1000).wnd(wnd))
 }
 
+/// One in which the window then holds one segment. (Of a SYN's that does half is sent at a time.)
+fn one_segment() -> Script {
+    let mut s = opened(2000);
+    s.inject(seg(ACK, 1, 1).wnd(1000)).silence();
+    s
+}
+
 /// The ends of what leaves now.
 fn ends(s: &mut Script) -> Vec<u32> {
     std::iter::from_fn(|| s.next())
@@ -19,6 +26,44 @@ fn ends(s: &mut Script) -> Vec<u32> {
 }
 
 // ---- the peer's ----------------------------------------------------------------------------------
+
+/// Two segments are on their way where the SYN's window holds one of the MSS, but not two: one tells of the other's loss.
+#[test]
+fn of_a_window_that_holds_no_two_segments_half_is_sent_at_a_time() {
+    for (wnd, most) in [
+        (1000, 500),
+        (1460, 730),
+        (1999, 999),
+        (2000, 1000),
+        (999, 1000),
+        (1, 1000),
+        (0, 1000),
+    ] {
+        let mut s = opened(wnd);
+        assert_eq!(s.word(MSS), most, "{wnd}");
+        if wnd < 1000 {
+            continue;
+        }
+        s.write(&vec![1; 2 * most as usize]);
+        s.expect(ACK, 1, 1, most as usize);
+        s.expect(ACK, 1 + most, 1, most as usize);
+        s.silence();
+    }
+    // Of the peer's MSS, with 12 bytes of timestamps; and the second's block brings the first again.
+    let mut s = Script::with(config());
+    let syn = seg(SYN, 0, 0).mss(1460).wnd(1460).sack_permitted();
+    s.inject(syn.stamps(7, 0));
+    let syn_ack = s.expect(SYN | ACK, 0, 1, 0);
+    let at = syn_ack.stamps.expect("timestamps").0;
+    let ack = |n: u32| seg(ACK, 1, n).wnd(1460).stamps(7, at);
+    s.inject(ack(1)).silence();
+    s.write(&[1; 1436]);
+    s.expect(ACK, 1, 1, 718);
+    s.expect(ACK, 719, 1, 718);
+    s.inject(ack(1).sack(&[(719, 1437)]));
+    s.expect(ACK, 1, 1, 718);
+    s.counted(Cause::RtoExpired, 0);
+}
 
 #[test]
 fn the_window_is_an_unsigned_number() {
@@ -81,7 +126,7 @@ fn when_the_window_shrinks_what_is_in_it_is_sent_again() {
 #[test]
 fn a_window_shrunk_below_what_is_on_its_way_ends_no_connection() {
     // SHLD-17: what lies past the right edge may be sent again for ever, as long as the peer answers.
-    let mut s = opened(1000);
+    let mut s = one_segment();
     s.write(&[1; 1000]);
     assert_eq!(ends(&mut s), [1001]);
     s.inject(seg(ACK, 1, 501).wnd(0)).silence();
@@ -96,7 +141,7 @@ fn a_window_shrunk_below_what_is_on_its_way_ends_no_connection() {
 #[test]
 fn what_lies_past_the_right_edge_is_sent_again() {
     // MAY-7
-    let mut s = opened(1000);
+    let mut s = one_segment();
     s.write(&[1; 1000]);
     assert_eq!(ends(&mut s), [1001]);
     s.inject(seg(ACK, 1, 1).wnd(400)).silence();
@@ -106,7 +151,7 @@ fn what_lies_past_the_right_edge_is_sent_again() {
 
 #[test]
 fn a_window_that_shuts_with_text_on_its_way_ends_no_connection() {
-    let mut s = opened(1000);
+    let mut s = one_segment();
     s.write(&[1; 1000]);
     assert_eq!(ends(&mut s), [1001]);
     for _ in 0..300_000 {
