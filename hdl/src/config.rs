@@ -117,6 +117,8 @@ pub struct ToeConfig {
     pub per_source: Option<usize>,
     /// Explicit congestion notification (RFC 3168), with those who ask for it, and where a host's command asks. Else a segment's bits of it are of no consequence, and none are sent.
     pub ecn: bool,
+    /// The user timeout option (RFC 5482) is read and sent, on connections whose application asks for it (`tcp::program::host`). Else it is stepped over. Not with 1,024 or 1,536 words of program.
+    pub user_timeout_option: bool,
     /// A pacer may hold a connection's new text, through the ports `pace_…` ([`crate::tcp::pacing`]). Without one its port `pace_hold` is low.
     pub pacing: bool,
     /// The host is an application, owner 3, by the port `host` of [`crate::toe::EthernetToe`] ([`crate::app`]): logic outside reads, writes, closes and aborts its connections there. Else what owner 3 has nobody serves.
@@ -159,6 +161,7 @@ impl Default for ToeConfig {
             syn_cookies: true,
             per_source: None,
             ecn: true,
+            user_timeout_option: false,
             pacing: true,
             host_port: false,
         }
@@ -255,7 +258,8 @@ impl ToeConfig {
     /// The fewest words of program memory with which the program has what the switches ask for, however long it is.
     pub fn least_program_words(&self) -> usize {
         let large = self.timestamps || self.cubic || self.icmp_errors;
-        if large || self.ecn || self.window_scale || self.syn_cookies {
+        let options = self.ecn || self.window_scale || self.user_timeout_option;
+        if large || options || self.syn_cookies {
             2048
         } else if self.sack {
             1536
@@ -391,7 +395,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, ecn, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, ecn, user_timeout_option, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
             });
         }
         let least = self.least_program_words();
@@ -399,7 +403,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{least} or more with timestamps, window_scale, cubic, ecn, icmp_errors or syn_cookies, and 1536 with sack"),
+                limit: format!("{least} or more with timestamps, window_scale, cubic, ecn, user_timeout_option, icmp_errors or syn_cookies, and 1536 with sack"),
             });
         }
         let mask = u32::from_be_bytes(self.netmask);
@@ -455,7 +459,7 @@ mod tests {
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let (mut small, mut middle) = (0, 0);
-        for mix in 0..2048u32 {
+        for mix in 0..4096u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
             for program_words in [1024, 1536, 3072] {
                 let c = ToeConfig {
@@ -472,6 +476,7 @@ mod tests {
                     syn_cookies: on(3) && on(9),
                     per_source: on(9).then_some(2),
                     ecn: on(10),
+                    user_timeout_option: on(11),
                     gateway: [192, 168, 69, 1],
                     ..ToeConfig::default()
                 };

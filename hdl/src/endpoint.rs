@@ -226,7 +226,8 @@ impl Endpoint {
                 config.vlan,
                 config.window_scale,
             )
-            .with_ecn(config.ecn),
+            .with_ecn(config.ecn)
+            .with_user_timeout(config.user_timeout_option),
             table: Table::new(config),
             keyed_hash: KeyedHash::new(
                 (config.isn_hash && !config.isn_in_program()).then_some(config.isn_key),
@@ -243,7 +244,8 @@ impl Endpoint {
                 &program.words,
                 &program.shared,
                 program.far,
-            ),
+            )
+            .with_aside(config.user_timeout_option),
             switch: Switch::new(config.connections).with_host(config.host_port),
             echo: Default::default(),
             discard: Default::default(),

@@ -46,6 +46,7 @@ struct Settings {
     syn_cookies: bool,
     per_source: Option<usize>,
     ecn: bool,
+    user_timeout_option: bool,
     pacing: bool,
     host_port: bool,
     delayed_ack: bool,
@@ -146,6 +147,7 @@ impl Default for Settings {
             syn_cookies: c.syn_cookies,
             per_source: c.per_source,
             ecn: c.ecn,
+            user_timeout_option: c.user_timeout_option,
             pacing: c.pacing,
             host_port: c.host_port,
             delayed_ack: c.delayed_ack,
@@ -194,6 +196,7 @@ impl From<Settings> for ToeConfig {
             syn_cookies: s.syn_cookies,
             per_source: s.per_source,
             ecn: s.ecn,
+            user_timeout_option: s.user_timeout_option,
             pacing: s.pacing,
             host_port: s.host_port,
             delayed_ack: s.delayed_ack,
@@ -349,6 +352,8 @@ syn_cookies = {}
 # per_source = {}
 # Explicit congestion notification (RFC 3168) with those who ask for it.
 ecn = {}
+# The user timeout option (RFC 5482) is read and sent, where an application asks for it. Not with 1024 or 1536 words of program.
+user_timeout_option = {}
 # A pacer of your own logic may hold a connection's text, through the ports pace_...
 pacing = {}
 # Your own logic may serve connections of its own, through the ports host_...
@@ -360,7 +365,7 @@ ethernet = {}
 # Words of the engine's program memory: 1024, 1536, 2048, 2560, 3072 or 4096. 1024 do without Ethernet, SACK, timestamps, window scale, ECN, CUBIC, ICMP errors, cookies and the keyed hash; 1536 have the latter, slowly, and of SACK our own blocks alone.
 program_words = {}
 ",
-        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.pacing, c.host_port, c.delayed_ack, c.ethernet,
+        c.connections, c.time_wait(), c.rx_ring_bytes, c.tx_ring_bytes, c.mtu, c.ttl, c.icmp_bytes, c.hash_key, c.isn_hash, c.isn_key, c.tick_cycles, c.sack, c.timestamps, c.window_scale, c.icmp_errors, c.cubic, c.vlan, c.syn_cookies, c.connections, c.ecn, c.user_timeout_option, c.pacing, c.host_port, c.delayed_ack, c.ethernet,
         c.program_words
     )
 }
@@ -386,7 +391,7 @@ mod tests {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
             listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
-            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\npacing = false\nhost_port = true\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
+            icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\nuser_timeout_option = true\npacing = false\nhost_port = true\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
             time_wait: Some(5),
@@ -417,6 +422,7 @@ mod tests {
             syn_cookies: false,
             per_source: Some(3),
             ecn: false,
+            user_timeout_option: true,
             pacing: false,
             host_port: true,
             delayed_ack: false,

@@ -298,6 +298,7 @@ pub struct Engine {
     active: Signal<Local, Bit>,
     is_command: Signal<Local, Bit>,
     is_post: Signal<Local, Bit>,
+    source: Signal<Local, Bits<6>>,
     is_own: Signal<Local, Bit>,
     command_done: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
@@ -341,6 +342,8 @@ pub struct Engine {
     flag_value: Signal<Local, Bit>,
 
     own_bit: Constant<Bits<3>>,
+    aside_bit: Constant<Bits<3>>,
+    has_aside: Constant<Bit>,
     setconn: Constant<Bits<6>>,
     count_code: Constant<Bits<6>>,
     post_code: Constant<Bits<6>>,
@@ -461,6 +464,7 @@ impl Engine {
             active: Default::default(),
             is_command: Default::default(),
             is_post: Default::default(),
+            source: Default::default(),
             is_own: Default::default(),
             command_done: Default::default(),
             answered: Default::default(),
@@ -511,6 +515,8 @@ impl Engine {
             far_bit: Default::default(),
             store_far_bit: Default::default(),
             own_bit: Constant::new(u64::from(isa::pending::AGAIN).to_bits()),
+            aside_bit: Constant::new(u64::from(isa::pending::ASIDE).to_bits()),
+            has_aside: Constant::new(false),
             setconn: Constant::new(u64::from(isa::cmd::SETCONN).to_bits()),
             count_code: Constant::new(u64::from(isa::cmd::COUNT).to_bits()),
             post_code: Constant::new(u64::from(isa::cmd::POST).to_bits()),
@@ -521,6 +527,12 @@ impl Engine {
             odd: Default::default(),
             odd_bit: Constant::new(u64::from(isa::ODD).to_bits()),
         }
+    }
+
+    /// The same, whose `POST` with `imm` 1 posts [`isa::pending::ASIDE`], or any the one bit.
+    pub fn with_aside(mut self, aside: bool) -> Self {
+        self.has_aside = Constant::new(aside);
+        self
     }
 }
 
@@ -570,6 +582,10 @@ impl Logic for Engine {
         self.post.valid.next = self.is_post.val();
         self.post.conn.next = self.control.q.val().conn;
         self.post.bit.next = self.own_bit.val();
+        self.source.next = self.execute.q.val().src;
+        if self.has_aside.val() & self.source.val().get_bit(0) {
+            self.post.bit.next = self.aside_bit.val();
+        }
         self.count.next = self.is_own.val() & (self.dst.val() == self.count_code.val());
         self.cause.next = self.execute.q.val().src;
         self.answered.next = self.is_command.val()
@@ -1173,7 +1189,7 @@ mod tests {
         let mut patience = 0_u32;
         let report = toe_sim::lockstep!(
             "engine",
-            Engine::new(CONNECTIONS, 1024, &program, &shared, far),
+            Engine::new(CONNECTIONS, 1024, &program, &shared, far).with_aside(far == Far::Whole),
             20_000,
             |uut, cycle, rng| {
                 uut.reset.next = rng.random_bool(0.0005);
@@ -1350,7 +1366,13 @@ mod tests {
                 assert_eq!(count, request.code == cmd::COUNT);
                 if post {
                     assert_eq!(uut.post.conn.val().to_u64(), u64::from(request.conn));
-                    assert_eq!(uut.post.bit.val().to_u64(), u64::from(isa::pending::AGAIN));
+                    let aside = uut.has_aside.val() && request.imm & 1 == 1;
+                    let bit = if aside {
+                        isa::pending::ASIDE
+                    } else {
+                        isa::pending::AGAIN
+                    };
+                    assert_eq!(uut.post.bit.val().to_u64(), u64::from(bit));
                 }
                 if count {
                     assert_eq!(uut.cause.val().to_u64(), u64::from(request.imm));
@@ -1460,7 +1482,8 @@ mod tests {
                 ..asm::Program::default()
             };
             let mut machine = Machine::new(&program, CONNECTIONS);
-            let mut uut = Engine::new(CONNECTIONS, 256, &program.words, &shared, far);
+            let mut uut = Engine::new(CONNECTIONS, 256, &program.words, &shared, far)
+                .with_aside(far == Far::Whole);
             uut.connect_all();
             let mut oracle = Oracle {
                 rng: rand::SeedableRng::seed_from_u64(seed),

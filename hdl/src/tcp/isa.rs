@@ -199,6 +199,9 @@ pub mod seg {
     /// The bit of [`MSSOPT`] that makes a SYN an ECN-setup SYN, or a SYN-ACK an ECN-setup SYN-ACK (RFC 3168 section 6.1.1), where the parser is built for ECN. In other segments it is one of the number of SACK blocks.
     pub const ECN_SETUP: u32 = 1 << 27;
 
+    /// In a segment without SYN, where the parser is built for it, the lower half of [`MSSOPT`] is a user timeout as it came (RFC 5482 section 3.3), or 0.
+    pub const USER_TIMEOUT: u32 = 0xFFFF;
+
     /// The bit of [`MSSOPT`] that makes a record one of an ICMP error, and no segment's: `PORTS`, `IP` and `SEQ` are then those of the segment that it quotes, as one of the peer's would have them,
     /// [`ACK`] is type << 24, code << 16, and whatever; [`WND`] the next-hop MTU, [`LEN`] the total length of the quoted packet. All else is without meaning.
     pub const QUOTED: u32 = 1 << 31;
@@ -214,6 +217,8 @@ pub mod pending {
     pub const CLOSE: u8 = 3;
     pub const ABORT: u8 = 4;
     pub const RELEASED: u8 = 5;
+    /// The program posts it to itself, by `POST` with `imm` 1, for what is rare and asks for an event of its own. Only in an engine built for it.
+    pub const ASIDE: u8 = 6;
     pub const AGAIN: u8 = 7;
 }
 
@@ -236,6 +241,7 @@ pub mod vector {
 pub mod cmd {
     pub const SETCONN: u8 = 0x00;
     pub const COUNT: u8 = 0x01;
+    /// `imm` 1, in an engine built for it: [`super::pending::ASIDE`] in place of [`super::pending::AGAIN`].
     pub const POST: u8 = 0x02;
     pub const TIMER_TAKE: u8 = 0x03;
     pub const SEND: u8 = 0x04;
@@ -333,6 +339,8 @@ pub mod report {
     pub const RETRYING: u8 = 10;
     /// The connection ends, with [`super::notify::RESET`], because nothing gets through or the peer is silent: R2, the user timeout (section 3.10.8), keepalive. `value` is the number of tries, as for [`RETRYING`]. Without this before it, it was the peer's RST, its host, or the application itself.
     pub const TIMED_OUT: u8 = 11;
+    /// The peer's user timeout option (RFC 5482 section 3.1): `value` as it came, 15 bits of seconds, or with bit 15 of minutes.
+    pub const USER_TIMEOUT: u8 = 12;
 }
 
 /// What the pipeline needs between two instructions; the assembler keeps these distances (next instruction = 1).

@@ -15,6 +15,9 @@
 //! **ECN** (RFC 3168), if the parser is built for it: bit 24 of `SEG_CTL` says whether the packet came with CE; CWR's place in the flags that it did, or has ECE or CWR, and no SYN, for which PSH's place is set, too; and bit 27 of a SYN's
 //! `SEG_MSSOPT` that it is an ECN-setup SYN or SYN-ACK (section 6.1.1), in place of the number of its SACK blocks, which a SYN has no use for.
 //!
+//! **User timeout** (RFC 5482), if the parser is built for it: the option of a segment without SYN, if its length is 4 and its 15 bits are not all zero (section 3.4), stands in `SEG_MSSOPT` where a SYN has its MSS, as it came, and PSH's place is set, too. Of
+//! several the last counts, and an MSS option has no meaning there (RFC 9293 section 3.7.1, MUST-65). A SYN's is stepped over: what is not yet a connection has none (RFC 5482 section 3.3), and the first segment without SYN says it again (section 3).
+//!
 //! **Latency.** The record is pushed 6 cycles after the last byte's cycle, or as soon as look-up, window and ring are done: at full rate with nothing held at most 12.
 //! **Throughput.** A byte each cycle; a segment whose first byte comes before the last record was pushed is dropped whole, as if no slot were free.
 //! **Overflow.** Payload bytes that come before the look-up is done wait in the receive ring's queue. If 128 wait and one more comes, the look-up took longer
@@ -142,6 +145,7 @@ enum Known {
     Mss,
     Scale,
     Stamp,
+    Timeout,
 }
 
 #[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
@@ -188,6 +192,8 @@ struct Segment {
     /// It has marks of ECN. It is a SYN that sets ECN up.
     marked: Bit,
     setup: Bit,
+    /// It has a user timeout, which stands in the MSS's place.
+    timeout: Bit,
     /// This is an ICMP message.
     quote: Bit,
     /// It is none of ours to count: no error, or broken.
@@ -296,6 +302,9 @@ pub struct Parser {
     voided: Signal<Local, Bit>,
     unreserved: Signal<Local, Bits<16>>,
     unmarked: Signal<Local, Bits<8>>,
+    odd_options: Signal<Local, Bit>,
+    takes_mss: Signal<Local, Bit>,
+    timeout: Signal<Local, Bits<16>>,
 
     pseudo: Constant<Bits<16>>,
     tcp_in: Constant<Bits<6>>,
@@ -308,6 +317,7 @@ pub struct Parser {
     with_tags: Constant<Bit>,
     with_scale: Constant<Bit>,
     with_ecn: Constant<Bit>,
+    with_timeout: Constant<Bit>,
     /// What takes the pseudo header's constant part out of a sum again.
     no_pseudo: Constant<Bits<16>>,
     own0: Constant<Bits<8>>,
@@ -411,6 +421,9 @@ impl Parser {
             voided: Default::default(),
             unreserved: Default::default(),
             unmarked: Default::default(),
+            odd_options: Default::default(),
+            takes_mss: Default::default(),
+            timeout: Default::default(),
             pseudo: Constant::new((sum as u64).into()),
             tcp_in: cause(Cause::TcpIn),
             bad_checksum: cause(Cause::TcpBadChecksum),
@@ -422,6 +435,7 @@ impl Parser {
             with_tags: Constant::new(vlan),
             with_scale: Constant::new(scale),
             with_ecn: Constant::new(false),
+            with_timeout: Constant::new(false),
             no_pseudo: Constant::new((0xFFFF - sum as u64).into()),
             own0: Constant::new(u64::from(ip[0]).into()),
             own1: Constant::new(u64::from(ip[1]).into()),
@@ -435,6 +449,12 @@ impl Parser {
     /// The same, that tells of marks of ECN, or takes no note of them.
     pub fn with_ecn(mut self, ecn: bool) -> Self {
         self.with_ecn = Constant::new(ecn);
+        self
+    }
+
+    /// The same, that reads the user timeout option (RFC 5482), or steps over it.
+    pub fn with_user_timeout(mut self, user_timeout: bool) -> Self {
+        self.with_timeout = Constant::new(user_timeout);
         self
     }
 }
@@ -482,6 +502,9 @@ impl Logic for Parser {
         self.left.next = self.s.q.val().left;
         self.unreserved.next = self.last_four.high.val() & 0xFEFF;
         self.unmarked.next = self.s.q.val().flags & 0x77;
+        self.takes_mss.next = !self.with_timeout.val() || ((self.s.q.val().flags & 2) != 0);
+        self.timeout.next = self.last_four.low.val() & 0x7FFF;
+        self.odd_options.next = self.s.q.val().blocks.any() || self.s.q.val().timeout;
         self.edge_word.next = bit_cast::<5, 3>(self.s.q.val().edges) + 16;
         self.options_word.blocks.next = self.s.q.val().blocks;
         self.options_word.stamped.next = self.s.q.val().stamped;
@@ -727,8 +750,18 @@ impl Logic for Parser {
                                 self.s.d.next.expect = Expect::Kind;
                             }
                             self.s.d.next.known = Known::Other;
-                            if (self.s.q.val().kind == 2) && (self.byte.val() == 4) {
+                            if (self.s.q.val().kind == 2)
+                                && (self.byte.val() == 4)
+                                && self.takes_mss.val()
+                            {
                                 self.s.d.next.known = Known::Mss;
+                            }
+                            if self.with_timeout.val()
+                                && (self.s.q.val().kind == 28)
+                                && (self.byte.val() == 4)
+                                && ((self.s.q.val().flags & 2) == 0)
+                            {
+                                self.s.d.next.known = Known::Timeout;
                             }
                             if (self.s.q.val().kind == 3) && (self.byte.val() == 3) {
                                 self.s.d.next.known = Known::Scale;
@@ -768,6 +801,12 @@ impl Logic for Parser {
                                 }
                                 if self.s.q.val().known == Known::Stamp {
                                     self.s.d.next.stamped = true;
+                                }
+                                if (self.s.q.val().known == Known::Timeout)
+                                    && self.timeout.val().any()
+                                {
+                                    self.s.d.next.mss = self.last_four.low.val();
+                                    self.s.d.next.timeout = true;
                                 }
                             }
                             if self.s.q.val().edging {
@@ -987,6 +1026,7 @@ impl Logic for Parser {
             self.s.d.next.edges = 0.into();
             self.s.d.next.marked = false;
             self.s.d.next.setup = false;
+            self.s.d.next.timeout = false;
             self.s.d.next.quote = false;
             self.s.d.next.silent = false;
         }
@@ -1015,15 +1055,15 @@ impl Logic for Parser {
         self.record_data.next = self.word.word.val();
         self.record_conn.next = self.s.q.val().conn;
         self.record_hit.next = self.s.q.val().hit;
-        // PSH's place says that there are SACK blocks.
+        // PSH's place says that there are SACK blocks, or a user timeout.
         self.record_flags.next = self.s.q.val().flags & 0xF7;
-        if self.s.q.val().blocks.any() {
+        if self.odd_options.val() {
             self.record_flags.next = self.s.q.val().flags | 0x08;
         }
         // And CWR's that there are marks of ECN.
         if self.with_ecn.val() {
             self.record_flags.next = self.unmarked.val();
-            if self.s.q.val().blocks.any() {
+            if self.odd_options.val() {
                 self.record_flags.next = self.unmarked.val() | 0x08;
             }
             if self.s.q.val().marked {
@@ -1110,7 +1150,7 @@ mod tests {
     fn segment(rng: &mut impl Rng) -> Frame {
         let mut options: Vec<u8> = vec![];
         while rng.random_bool(0.6) && options.len() < 28 {
-            match rng.random_range(0..9) {
+            match rng.random_range(0..10) {
                 0 => options.push(1),
                 1 => options.extend([2, 4, rng.random(), rng.random()]),
                 2 => options.extend([3, 3, rng.random_range(0..15)]),
@@ -1129,6 +1169,13 @@ mod tests {
                     let n: u8 = [2, 10, 18, 26, 34][rng.random_range(0..5)];
                     options.extend([5, n]);
                     options.extend((2..n).map(|_| rng.random::<u8>()));
+                }
+                // A user timeout, and now and then the reserved one.
+                9 => {
+                    options.extend([28, 4]);
+                    let zero = rng.random_bool(0.2);
+                    let value: u16 = if zero { 0 } else { rng.random() };
+                    options.extend((value | rng.random::<u16>() & 0x8000).to_be_bytes());
                 }
                 7 if rng.random_bool(0.3) => {
                     let n: u8 = rng.random_range(2..20);
@@ -1276,7 +1323,7 @@ mod tests {
     }
 
     /// The RFC's reading of a segment, written for clarity and from nothing in the block. Behind the record's first words stand the edges.
-    fn expected(f: &Frame, sack: bool, ecn: bool) -> Option<Outcome> {
+    fn expected(f: &Frame, sack: bool, ecn: bool, timeout: bool) -> Option<Outcome> {
         if f.error {
             return None;
         }
@@ -1302,7 +1349,14 @@ mod tests {
             if i + 1 >= header || b[i + 1] < 2 || i + b[i + 1] as usize > header {
                 return bad(Cause::TcpBadOption);
             }
+            let syn = b[13] & 2 != 0;
+            let half = || u16::from_be_bytes([b[i + 2], b[i + 3]]);
             match (b[i], b[i + 1]) {
+                // RFC 5482 sections 3.3 and 3.4; the MSS is a SYN's (RFC 9293 section 3.7.1).
+                (28, 4) if timeout && !syn && half() & 0x7FFF != 0 => {
+                    mss = mss & !0xFFFF | u32::from(half());
+                }
+                (2, 4) if timeout && !syn => {}
                 (2, 4) => mss = mss & !0xFFFF | u32::from(b[i + 2]) << 8 | u32::from(b[i + 3]),
                 (3, 3) => mss = mss & !0xFF0000 | u32::from(b[i + 2]) << 16 | 1 << 24,
                 (4, 2) => mss |= 1 << 25,
@@ -1398,6 +1452,9 @@ mod tests {
         ecn: bool,
         marked: usize,
         setups: usize,
+        /// User timeouts are read; how many records had one.
+        timeout: bool,
+        timeouts: usize,
         /// The frame under way: is it a message, an error that quotes ours.
         icmp: bool,
         quotes: bool,
@@ -1498,6 +1555,9 @@ mod tests {
                     }
                     let marked = self.ecn && flags & 0x80 != 0;
                     self.marked += usize::from(marked);
+                    let timed = self.timeout && !self.icmp && flags & 2 == 0;
+                    let timed = timed && self.words[7] & 0x7FFF != 0;
+                    self.timeouts += usize::from(timed);
                     let edges = self.words[16..16 + 2 * blocks].to_vec();
                     if self.icmp {
                         self.errors += 1;
@@ -1515,7 +1575,7 @@ mod tests {
                         self.shifted += usize::from(!self.plain);
                     }
                     let words = [&self.words[..12], &edges].concat();
-                    assert_eq!(flags >> 3 & 1, u64::from(blocks > 0 || marked));
+                    assert_eq!(flags >> 3 & 1, u64::from(blocks > 0 || marked || timed));
                     (words, flags as u8 & !8, self.payload.clone())
                 });
                 self.outcomes.push(Outcome { cause, record });
@@ -1618,7 +1678,7 @@ mod tests {
                     self.expect = None;
                 } else {
                     self.wanted
-                        .extend(expected(&frame, !self.no_sack, self.ecn));
+                        .extend(expected(&frame, !self.no_sack, self.ecn, self.timeout));
                     self.expect = place_of(&frame.bytes);
                 }
                 self.idle = rng.random_bool(0.3);
@@ -1664,8 +1724,9 @@ mod tests {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         world.gap = 20;
         let (sack, errors) = (!world.no_sack, !world.no_errors);
-        let mut uut =
-            Parser::new(IP, sack, errors, world.vlan, !world.no_scale).with_ecn(world.ecn);
+        let mut uut = Parser::new(IP, sack, errors, world.vlan, !world.no_scale)
+            .with_ecn(world.ecn)
+            .with_user_timeout(world.timeout);
         uut.connect_all();
         for cycle in 1..=cycles {
             world.drive(&mut uut, &mut rng);
@@ -1732,6 +1793,61 @@ mod tests {
         run(&mut world, 200_000, 3168, usize::MAX);
         assert!(world.marked > 50, "{}", world.marked);
         assert!(world.setups > 5, "{}", world.setups);
+    }
+
+    /// RFC 5482: of segments without SYN, and never the reserved one.
+    #[test]
+    fn user_timeouts_stand_in_the_place_of_the_mss() {
+        let mut world = World {
+            timeout: true,
+            messages: true,
+            ..World::default()
+        };
+        run(&mut world, 200_000, 5482, usize::MAX);
+        assert!(world.timeouts > 50, "{}", world.timeouts);
+        // Alone, at each alignment; the last of two; reserved, of a length that is none's, of a SYN, beside an MSS and SACK blocks.
+        let mut world = World {
+            timeout: true,
+            ..World::default()
+        };
+        let mut told = vec![];
+        let mut send = |syn: bool, options: &[u8], want: u32| {
+            let mut options = options.to_vec();
+            options.resize(options.len().next_multiple_of(4), 0);
+            let mut frame = with_options(&options);
+            frame.bytes[13] = if syn { 2 } else { 16 };
+            frame.bytes[16..18].fill(0);
+            let check = (!total(&frame)).to_be_bytes();
+            frame.bytes[16..18].copy_from_slice(&check);
+            let (words, ..) = expected(&frame, true, false, true).unwrap().record.unwrap();
+            assert_eq!(words[7] & 0xFFFF, want, "{options:?}");
+            told.push(want);
+            world.queue.push_back(frame);
+        };
+        for nops in 0..4 {
+            send(
+                false,
+                &[&[1; 3][..nops], &[28, 4, 0x12, 0x34]].concat(),
+                0x1234,
+            );
+        }
+        send(false, &[28, 4, 0x80, 1], 0x8001);
+        send(false, &[28, 4, 0, 5, 28, 4, 0x7F, 0xFF], 0x7FFF);
+        send(false, &[28, 4, 0, 5, 28, 4, 0, 0], 5);
+        for reserved in [[0, 0], [0x80, 0]] {
+            send(false, &[28, 4, reserved[0], reserved[1]], 0);
+        }
+        send(false, &[28, 3, 5], 0);
+        send(false, &[28, 5, 0, 5, 0], 0);
+        send(false, &[2, 4, 5, 6], 0);
+        send(false, &[28, 4, 0, 9, 2, 4, 5, 6], 9);
+        send(false, &[5, 10, 0, 0, 0, 1, 0, 0, 0, 9, 28, 4, 0, 7], 7);
+        send(true, &[2, 4, 5, 6, 28, 4, 0, 9], 0x506);
+        send(true, &[28, 4, 0, 9], 0);
+        let frames = told.len();
+        run(&mut world, 200 * frames, 5483, usize::MAX);
+        assert!(world.queue.is_empty() && world.frames > frames);
+        assert!(world.timeouts >= told.iter().filter(|t| **t != 0).count() - 1);
     }
 
     #[test]
@@ -1825,7 +1941,8 @@ mod tests {
             let mut options = options;
             options.resize(options.len().next_multiple_of(4), 0);
             let frame = with_options(&options);
-            let record = expected(&frame, true, false).unwrap().record.unwrap();
+            let record = expected(&frame, true, false, false).unwrap();
+            let record = record.record.unwrap();
             // The first edges are what `block` says, whatever the oracle reads.
             assert_eq!(record.0[7] >> 27, blocks, "{options:?}");
             let edges: Vec<u32> = (0..blocks)
@@ -1881,7 +1998,7 @@ mod tests {
         let mut whole = 0;
         while whole < 8 {
             let frame = segment(&mut rng);
-            if expected(&frame, true, false).is_some_and(|o| o.record.is_some()) {
+            if expected(&frame, true, false, false).is_some_and(|o| o.record.is_some()) {
                 whole += 1;
                 for error in [false, true] {
                     for n in 1..=frame.bytes.len() {
@@ -2064,13 +2181,16 @@ mod tests {
                 no_scale: !sack,
                 vlan: !sack,
                 ecn: sack,
+                timeout: sack,
                 ..World::default()
             };
             let (mut overflows, mut edges, mut errors) = (0, 0, 0);
             let name = if sack { "parser" } else { "parser_vlan" };
             toe_sim::lockstep!(
                 name,
-                Parser::new(IP, sack, sack, !sack, sack).with_ecn(sack),
+                Parser::new(IP, sack, sack, !sack, sack)
+                    .with_ecn(sack)
+                    .with_user_timeout(sack),
                 30_000,
                 |uut, _cycle, rng| {
                     // Coverage only: expectations are held by the other tests, which see settled outputs.

@@ -159,6 +159,29 @@ pub fn icmp(packet: &[u8], own_ip: u32, room: usize, taken: bool) -> Vec<Cause> 
         .collect()
 }
 
+/// What a parser that reads the user timeout option (RFC 5482) has besides, of the packet of a segment without SYN: the option in place of the MSS, as it came, but for the reserved one (section 3.4), and the segment is odd.
+pub fn user_timeout(packet: &[u8], segment: &mut Segment) {
+    let tcp = &packet[(packet[0] & 15) as usize * 4..];
+    if tcp[13] & 2 != 0 {
+        return;
+    }
+    let mut options = &tcp[20..(tcp[12] >> 4) as usize * 4];
+    let mss = &mut segment.record[seg::MSSOPT as usize];
+    *mss &= !seg::USER_TIMEOUT;
+    while let Some(&kind) = options.first() {
+        let length = match kind {
+            0 => break,
+            1 => 1,
+            _ => options[1] as usize,
+        };
+        if (kind, length) == (28, 4) && be16(options, 2) & 0x7FFF != 0 {
+            *mss = *mss & !seg::USER_TIMEOUT | be16(options, 2);
+            segment.flags |= 8;
+        }
+        options = &options[length..];
+    }
+}
+
 /// What an ICMP error to `own_ip` says of a segment of ours. None: it is no ICMP error, or broken, and [`parse`] has the cause.
 pub fn quote(packet: &[u8], own_ip: u32) -> Option<Result<Segment, Cause>> {
     let header = (*packet.first()? & 15) as usize * 4;

@@ -1,7 +1,7 @@
 //! The whole engine, modelled: IP packets in, IP packets out, the program in between.
 use super::blocks::{
-    application, icmp, parse, quote, Attached, Builder, Events, Head, Offer, PacketOut, Records,
-    Table, Timers,
+    application, icmp, parse, quote, user_timeout, Attached, Builder, Events, Head, Offer,
+    PacketOut, Records, Table, Timers,
 };
 use super::rx_ring::RxRing;
 use super::tx_ring::TxRing;
@@ -34,6 +34,8 @@ pub struct Blocks {
     /// Built for ECN; its marks, by connection.
     ecn: bool,
     pub marks: Vec<u8>,
+    /// Built for the user timeout option.
+    user_timeout: bool,
     /// Built for differentiated services; DSCPs, by connection.
     diffserv: bool,
     pub classes: Vec<u8>,
@@ -159,7 +161,13 @@ impl Coprocessors for Blocks {
                 no()
             }
             cmd::POST => {
-                self.events.post(conn, pending::AGAIN);
+                let aside = self.user_timeout && imm & 1 == 1;
+                let bit = if aside {
+                    pending::ASIDE
+                } else {
+                    pending::AGAIN
+                };
+                self.events.post(conn, bit);
                 no()
             }
             cmd::TIMER_TAKE => yes(u32::from(self.timers.take(conn)), 0),
@@ -537,6 +545,7 @@ impl ModelToe {
                 icmp_bytes: config.icmp_bytes,
                 vlan: config.vlan,
                 ecn: config.ecn,
+                user_timeout: config.user_timeout_option,
                 marks: vec![0; entries],
                 diffserv: config.complete(),
                 classes: vec![0; entries],
@@ -641,6 +650,9 @@ impl ModelToe {
             });
         }
         b.count(Cause::TcpIn);
+        if b.user_timeout {
+            user_timeout(packet, &mut segment);
+        }
         let word = |n: u8| segment.record[n as usize];
         let conn = b.table.lookup(word(seg::PORTS), word(seg::IP));
         if let (Some(conn), Some(shifts), 0) = (conn, &b.shifts, segment.flags & 0b10) {

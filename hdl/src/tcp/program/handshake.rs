@@ -280,6 +280,9 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     }
     a.when(A).br("syn_was_lost");
     a.label("opened");
+    if config.user_timeout_option {
+        super::user_timeout::opened(a);
+    }
     a.ldi(flags::APP).or(FLAGS).to(FLAGS);
     a.count(Cause::Opened.number());
     a.cmd(cmd::KEEP);

@@ -29,6 +29,9 @@ pub enum ConnectionOption {
     UserTimeout(u16),
     /// Congestion control is NewReno's (RFC 5681, RFC 6582) in place of CUBIC's (RFC 9438), from the command on. Refused where CUBIC is not built ([`ToeConfig::cubic`]).
     NewReno(bool),
+    /// RFC 5482 section 3: the user timeout option is sent, with so many seconds (ADV_UTO), at most [`constant::USER_TIMEOUT_MOST`], and the peer's is heard: it is reported ([`crate::tcp::isa::report::USER_TIMEOUT`]), and the connection's own timeout adjusted
+    /// to both (section 3.1), unless [`ConnectionOption::UserTimeout`] is set. 0: neither, as a connection begins; a timeout that was adjusted stays. Refused where it is not built ([`ToeConfig::user_timeout_option`]).
+    TimeoutOption(u16),
     /// What is sent has this DSCP from the command on (RFC 9293 section 3.9.2.1, RFC 2474), at most [`DSCP_MOST`], but RST, SYN-ACK and what TIME-WAIT answers, which have 0. A connection begins with 0, or with what its [`open`] says.
     Diffserv(u8),
 }
@@ -41,6 +44,7 @@ impl ConnectionOption {
             Self::Keepalive(seconds) => KEEPALIVE | (seconds as u32) << 8,
             Self::UserTimeout(seconds) => USER_TIMEOUT_NUMBER | (seconds as u32) << 8,
             Self::NewReno(on) => NEW_RENO | (on as u32) << 8,
+            Self::TimeoutOption(seconds) => TIMEOUT_OPTION | (seconds as u32) << 8,
             Self::Diffserv(class) => DIFFSERV | (class as u32) << 8,
         }
     }
@@ -63,6 +67,7 @@ const KEEPALIVE: u32 = 2;
 const USER_TIMEOUT_NUMBER: u32 = 3;
 const NEW_RENO: u32 = 4;
 const DIFFSERV: u32 = 5;
+const TIMEOUT_OPTION: u32 = 6;
 
 pub(super) fn command(a: &mut Asm, config: &ToeConfig) {
     a.label("command");
@@ -162,9 +167,18 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     }
     a.ldi(DIFFSERV).xor(T1).zero(B);
     a.when(B).br(".diffserv");
+    if config.user_timeout_option {
+        a.ldi(TIMEOUT_OPTION).xor(T1).zero(C);
+    }
     a.ldi(USER_TIMEOUT_NUMBER).xor(T1).not_zero(A);
+    if config.user_timeout_option {
+        a.when(C).clear(A);
+    }
     a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
     a.when(A).br("command.bad_address");
+    if config.user_timeout_option {
+        a.when(C).br("timeout_option");
+    }
     a.note("1,000 ticks a second: 1,024 less 3 times 8");
     a.shl3(T0).st(T1);
     a.shl1(k(constant::BIT_16)).st(T2);
@@ -371,8 +385,13 @@ mod tests {
             ConnectionOption::UserTimeout(100),
             ConnectionOption::NewReno(true),
             ConnectionOption::Diffserv(1),
+            ConnectionOption::TimeoutOption(100),
         ] {
-            let mut s = Script::established();
+            let c = ToeConfig {
+                user_timeout_option: true,
+                ..config()
+            };
+            let mut s = Script::established_with(c, seg(SYN, 0, 0).mss(1000));
             let peer = ([192, 168, 69, 1], PEER_PORT);
             s.toe.set_option(HOST_PORT, peer, Owner::Host, option);
             bound(&mut s, &format!("{option:?}"), 120);

@@ -16,6 +16,7 @@
 //! | [`cookies`] | SYN cookies (RFC 4987 section 3.6), the limit on the connections of one address |
 //! | [`ecn`] | explicit congestion notification (RFC 3168) |
 //! | [`stamps`] | timestamps, protection against wrapped sequence numbers (RFC 7323) |
+//! | [`user_timeout`] | the user timeout option (RFC 5482) |
 //! | [`urgent`] | urgent text is told of (section 3.8.5) |
 //! | [`scale`] | the window scale (RFC 7323 section 2) |
 //! | [`close`] | FIN, TIME-WAIT, RST in both directions (sections 3.5.2, 3.6) |
@@ -65,6 +66,7 @@ pub mod stamps;
 pub mod timers;
 pub mod transmit;
 pub mod urgent;
+pub mod user_timeout;
 
 /// States of RFC 9293 section 3.3.2, numbered so that each question is one bit: bit 3, the peer's FIN has come; bit 2, our FIN has been sent;
 /// bits 2 and 0, it has been acknowledged. LISTEN is no state: a listener has no connection yet.
@@ -185,6 +187,10 @@ pub mod words {
     pub const IDLE: Operand = Operand::far_state(9, "idle");
     /// How long text may stay unacknowledged, in ticks, if [`super::flags::USER_TIMEOUT`].
     pub const USER_TIMEOUT: Operand = Operand::far_state(10, "user_timeout");
+    /// RFC 5482 section 3, ADV_UTO: what the peer is told, in seconds, if [`super::flags::TIMEOUT_OPTION`]. Only with that option, as the next.
+    pub const ADV_UTO: Operand = Operand::far_state(6, "adv_uto");
+    /// REMOTE_UTO: the record's word with the peer's option that came last, or 0 ([`crate::tcp::isa::seg::USER_TIMEOUT`]).
+    pub const REMOTE_UTO: Operand = Operand::far_state(7, "remote_uto");
     // CUBIC's, in bytes unless it is said otherwise ([`super::cubic`]).
     /// RFC 9438 section 4.1.2, W_max: `cwnd` before it was lowered last, or less (section 4.7); 0: none, the plateau is where congestion avoidance begins. All ones: NewReno is chosen.
     pub const W_MAX: Operand = Operand::far_state(11, "w_max");
@@ -271,10 +277,14 @@ pub mod flags {
     // Options of the connection ([`super::host`]), each made from one constant by one shift. All are clear when a connection begins.
     /// RFC 9293 section 3.7.4: Nagle's algorithm is off.
     pub const NO_DELAY: u32 = super::constant::BIT_16;
-    /// [`super::words::USER_TIMEOUT`] stands for the number of tries.
+    /// [`super::words::USER_TIMEOUT`] stands for the number of tries. The application's own, which is even, or by the peer's option, which is odd.
     pub const USER_TIMEOUT: u32 = super::constant::BIT_16 << 1;
     /// The peer is probed after [`super::words::KEEP`] intervals of silence.
     pub const KEEPALIVE: u32 = super::constant::BIT_16 << 3;
+    /// RFC 5482 section 3, ENABLED: the user timeout option is sent and heard.
+    pub const TIMEOUT_OPTION: u32 = 1 << 20;
+    /// It is to be sent, by an event of its own.
+    pub const TIMEOUT_DUE: u32 = 1 << 23;
     /// In SYN-SENT: ECN is to be asked for; later: both ends do it (RFC 3168 section 6.1.1). See [`super::ecn`].
     pub const ECN: u32 = super::constant::BIT_16 << 5;
 }
@@ -393,6 +403,10 @@ pub mod constant {
     pub const KEEPALIVE_IDLE: u32 = 7200;
     /// Seconds that a user timeout may be at most: what a timer of 24 bits can be set to, and in whole 2^13.
     pub const USER_TIMEOUT_MOST: u32 = (BIT_16 >> 3) - 1;
+    /// RFC 5482 section 3.1, L_LIMIT, in seconds: at least 100 s, "thereby complying with RFC 1122" (R2), and above any RTO but one of a peer that is more than 20 s away, of which twice RTO counts.
+    pub const TIMEOUT_LEAST: u32 = 100;
+    /// U_LIMIT: 2 hours and 16 minutes, about as long as a timer can run. A peer holds a slot no longer by its option, and while slots are short no longer than [`KEEPALIVE_BOUND`].
+    pub const TIMEOUT_MOST: u32 = BIT_16 >> 3;
     /// RFC 9293 section 3.7.1: send MSS when the peer's SYN has no MSS option.
     pub const MSS_DEFAULT: u32 = 536;
     /// `ssthresh` before the first loss (RFC 5681 section 3.1: arbitrarily high): more than any window.
@@ -476,6 +490,9 @@ fn assemble(config: &ToeConfig, limit: usize) -> Program {
     }
     if config.complete() {
         urgent::code(&mut a, config);
+    }
+    if config.user_timeout_option {
+        user_timeout::code(&mut a, config);
     }
     if config.window_scale {
         scale::code(&mut a, config);
@@ -567,6 +584,14 @@ mod tests {
             ..ToeConfig::default()
         };
         println!("CUBIC: {} words", cubic - program(&without).words.len());
+        let with = ToeConfig {
+            user_timeout_option: true,
+            ..ToeConfig::default()
+        };
+        println!(
+            "user timeout option: {} words",
+            program(&with).words.len() - cubic
+        );
         // The counters take one of the engine's occurrences in three cycles.
         let words = program(&ToeConfig::default()).words;
         let decoded: Vec<_> = words.iter().map(|w| Instruction::decode(*w)).collect();

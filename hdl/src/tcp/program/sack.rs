@@ -60,7 +60,7 @@ fn untimed(a: &mut Asm, config: &ToeConfig) {
 
 /// What an ACK's blocks say.
 fn blocks_in(a: &mut Asm, config: &ToeConfig) {
-    super::urgent::check(a);
+    super::urgent::check(a, config);
     a.label("sack_in");
     if config.ecn {
         a.when(LIMITED).br("ecn_in");

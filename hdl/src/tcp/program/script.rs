@@ -57,6 +57,8 @@ pub struct Seg {
     pub scale: Option<u8>,
     /// TSval and TSecr (RFC 7323 section 3).
     pub stamps: Option<(u32, u32)>,
+    /// RFC 5482 section 3.3: the bit of minutes, and 15 bits.
+    pub timeout: Option<u16>,
     /// RFC 2018 section 2.
     pub sack_permitted: bool,
     /// Edges, relative as `ack` is (RFC 2018 section 3).
@@ -80,6 +82,7 @@ pub fn seg(flags: u8, seq: u32, ack: u32) -> Seg {
         mss: None,
         scale: None,
         stamps: None,
+        timeout: None,
         sack_permitted: false,
         sack: Vec::new(),
         raw: Vec::new(),
@@ -117,6 +120,10 @@ impl Seg {
     }
     pub fn stamps(mut self, value: u32, echo: u32) -> Self {
         self.stamps = Some((value, echo));
+        self
+    }
+    pub fn timeout(mut self, option: u16) -> Self {
+        self.timeout = Some(option);
         self
     }
     pub fn sack_permitted(mut self) -> Self {
@@ -172,6 +179,10 @@ impl Seg {
         }
         if self.sack_permitted {
             o.extend([4, 2]);
+        }
+        if let Some(timeout) = self.timeout {
+            o.extend([28, 4]);
+            o.extend(timeout.to_be_bytes());
         }
         if !self.sack.is_empty() {
             o.extend([5, 2 + 8 * self.sack.len() as u8]);
@@ -268,6 +279,7 @@ impl Seg {
                         .map(|e| (word(e).wrapping_sub(peer), word(e + 4).wrapping_sub(peer)))
                         .collect();
                 }
+                (28, 4) => segment.timeout = Some(half(at + 2)),
                 (8, 10) => segment.stamps = Some((word(at + 2), word(at + 6))),
                 (kind, length) => panic!("option {kind} of {length} bytes"),
             }

@@ -14,8 +14,9 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     super::stamps::mark_pending(a, config);
     a.when(A).br("pending_closed");
     if config.complete() {
+        let aside = u32::from(config.user_timeout_option) << pending::ASIDE;
         a.note("release, abort and close are rare")
-            .ldi(RARE)
+            .ldi(RARE | aside)
             .and(RESULT)
             .not_zero(B);
         a.when(B).br(".rare");
@@ -102,6 +103,9 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
 
     if config.complete() {
         a.label(".rare");
+        if config.user_timeout_option {
+            super::user_timeout::due(a);
+        }
         a.when(P_RELEASED).br(".released");
         a.label(".after_released");
         a.when(P_ABORT).br("abort");

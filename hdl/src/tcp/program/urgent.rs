@@ -13,17 +13,22 @@ use crate::tcp::isa::{cmd, report};
 use super::constant::BIT_16;
 
 /// The sixth check of RFC 9293 section 3.10.7.4, early: of what has just been taken nothing is counted yet, so the pointer is ahead of RCV.NXT. Ends where the segment has no such flag, or goes on there.
-pub(super) fn check(a: &mut Asm) {
+pub(super) fn check(a: &mut Asm, config: &ToeConfig) {
     a.label("odd").note("URG?");
     a.shr16(SEG_CTL).st(T0);
-    a.ldi(0x20).and(T0).not_zero(A);
+    if config.user_timeout_option {
+        super::user_timeout::comes(a);
+        a.ldi(0x20).and(T0).or_not_zero(A);
+    } else {
+        a.ldi(0x20).and(T0).not_zero(A);
+    }
     a.when(A).br("urgent");
     a.label("not_urgent");
 }
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     if !config.sack {
-        check(a);
+        check(a, config);
         if config.ecn {
             a.when(LIMITED).br("ecn_in");
             a.br("sack_in.seen");
@@ -32,7 +37,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
             a.br("sack_seen");
         }
     }
-    a.label("urgent")
+    a.label("urgent");
+    if config.user_timeout_option {
+        super::user_timeout::heard(a);
+    }
+    a
         .note("not after the peer's FIN, nor with the ACK of what was never sent. SEG.UP as a sequence number");
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
     a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);

@@ -24,6 +24,8 @@ fn bit(option: ConnectionOption) -> u32 {
         UserTimeout(_) => flags::USER_TIMEOUT,
         // Elsewhere ([`super::cubic`]).
         NewReno(_) => 0,
+        // Elsewhere, too ([`super::user_timeout`]).
+        TimeoutOption(_) => 0,
         // The builder has it.
         Diffserv(_) => 0,
     }
@@ -510,7 +512,7 @@ fn set_in_syn_sent_it_counts_from_established() {
 
 /// All that leaves in so many ticks is what was sent before, from number `seq` on.
 #[track_caller]
-fn again_for(s: &mut Script, ticks: u32, seq: u32) {
+pub(super) fn again_for(s: &mut Script, ticks: u32, seq: u32) {
     let mut left = ticks;
     loop {
         while let Some(out) = s.next() {
@@ -528,7 +530,7 @@ fn again_for(s: &mut Script, ticks: u32, seq: u32) {
 
 /// The connection is given up at the next tick.
 #[track_caller]
-fn given_up(s: &mut Script, seq: u32, ack: u32) {
+pub(super) fn given_up(s: &mut Script, seq: u32, ack: u32) {
     s.counted(Cause::GaveUp, 0).ticks(1);
     s.expect(RST | ACK, seq, ack, 0);
     s.silence().state("CLOSED").counted(Cause::GaveUp, 1);

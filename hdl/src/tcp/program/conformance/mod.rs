@@ -36,6 +36,7 @@ mod tags;
 mod time_wait;
 mod timeouts;
 mod timestamps;
+mod user_timeout;
 mod window;
 
 /// The receive window of every script, empty.

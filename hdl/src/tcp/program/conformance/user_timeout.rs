@@ -1,0 +1,480 @@
+//! The user timeout option (RFC 5482).
+use super::super::constant::*;
+use super::super::flags;
+use super::super::host::ConnectionOption::{self, *};
+use super::super::script::*;
+use super::super::words::*;
+use super::connection_options::{again_for, given_up};
+use crate::config::ToeConfig;
+use crate::counters::Cause;
+use crate::tcp::isa::report;
+
+/// The bit of minutes.
+const MINUTES: u16 = 0x8000;
+
+fn built() -> ToeConfig {
+    ToeConfig {
+        user_timeout_option: true,
+        ..config()
+    }
+}
+
+fn established() -> Script {
+    Script::established_with(built(), seg(SYN, 0, 0).mss(1000))
+}
+
+/// Established, and the application has asked for it.
+#[track_caller]
+fn asked(seconds: u16) -> Script {
+    let mut s = established();
+    s.option(TimeoutOption(seconds));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(seconds));
+    s.silence().reports();
+    s
+}
+
+/// What was told of the peer's since the last time.
+fn told(s: &mut Script) -> Vec<u32> {
+    (s.reports().into_iter())
+        .filter(|r| r.kind == report::USER_TIMEOUT)
+        .map(|r| r.value)
+        .collect()
+}
+
+/// The connection's timeout in ticks, if it has one.
+fn timeout(s: &Script) -> Option<u32> {
+    (s.word(FLAGS) & flags::USER_TIMEOUT != 0).then(|| s.word(USER_TIMEOUT))
+}
+
+/// That of a peer's option.
+fn adjusted(seconds: u32) -> Option<u32> {
+    Some(1000 * seconds + 1)
+}
+
+// ---- what comes ----------------------------------------------------------------------------------
+
+#[test]
+fn nobody_hears_it_who_has_not_asked() {
+    // Section 3, ENABLED: false at first, and again with 0.
+    for asks in [false, true] {
+        let mut s = established();
+        if asks {
+            s.option(TimeoutOption(200)).expect(ACK, 1, 1, 0);
+            s.option(TimeoutOption(0)).silence();
+        }
+        s.inject(seg(ACK, 1, 1).timeout(300)).silence();
+        s.inject(seg(ACK, 1, 1).timeout(300).data(b"abc"));
+        assert_eq!(s.expect(ACK, 1, 4, 0).timeout, None);
+        assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+        assert_eq!(s.silence().read(), b"abc");
+    }
+    // Nor is what came before it was asked for heard later.
+    let mut s = asked(200);
+    s.inject(seg(ACK, 1, 1).timeout(300));
+    s.option(TimeoutOption(0)).option(TimeoutOption(150));
+    s.reports();
+    s.option(TimeoutOption(160));
+    assert_eq!(told(&mut s), []);
+}
+
+#[test]
+fn the_timeout_is_adjusted_to_both_within_the_limits() {
+    // Section 3.1: min (U_LIMIT, max (ADV_UTO, REMOTE_UTO, L_LIMIT)).
+    for (own, peer, seconds) in [
+        (150, 200, 200),
+        (200, 150, 200),
+        (1, 5, TIMEOUT_LEAST),
+        (1, 100, 100),
+        (1, 101, 101),
+        (99, 1, 100),
+        (101, 1, 101),
+        (1, MINUTES | 1, TIMEOUT_LEAST),
+        (1, MINUTES | 2, 120),
+        (1, MINUTES | 136, 8160),
+        (1, MINUTES | 137, TIMEOUT_MOST),
+        (1, MINUTES | 0x7FFF, TIMEOUT_MOST),
+        (1, 8191, 8191),
+        (1, 8193, TIMEOUT_MOST),
+        (1, 0x7FFF, TIMEOUT_MOST),
+        (USER_TIMEOUT_MOST as u16, 1, USER_TIMEOUT_MOST),
+    ] {
+        let mut s = asked(own);
+        s.inject(seg(ACK, 1, 1).timeout(peer)).silence();
+        assert_eq!(timeout(&s), adjusted(seconds), "{own} {peer:#x}");
+        assert_eq!(told(&mut s), [u32::from(peer)]);
+    }
+}
+
+#[test]
+fn a_peer_s_timeout_ends_the_connection_to_the_tick() {
+    let mut s = asked(100);
+    s.inject(seg(ACK, 1, 1).timeout(110)).silence();
+    s.write(b"x");
+    s.expect(ACK, 1, 1, 1);
+    again_for(&mut s, 110_000, 1);
+    given_up(&mut s, 2, 1);
+}
+
+#[test]
+fn the_last_that_came_counts_and_the_last_that_was_named() {
+    let mut s = asked(150);
+    for (peer, seconds) in [(200, 200), (300, 300), (120, 150)] {
+        s.inject(seg(ACK, 1, 1).timeout(peer));
+        assert_eq!(timeout(&s), adjusted(seconds));
+        assert_eq!(told(&mut s), [u32::from(peer)]);
+    }
+    s.option(TimeoutOption(170));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(170));
+    assert_eq!(timeout(&s), adjusted(170));
+}
+
+#[test]
+fn what_the_application_has_set_is_not_changed_and_it_is_told() {
+    // Section 3, CHANGEABLE.
+    for before in [false, true] {
+        let mut s = established();
+        if before {
+            s.option(UserTimeout(10));
+        }
+        s.option(TimeoutOption(200)).expect(ACK, 1, 1, 0);
+        s.inject(seg(ACK, 1, 1).timeout(500));
+        if !before {
+            assert_eq!(timeout(&s), adjusted(500));
+            s.option(UserTimeout(10));
+            s.inject(seg(ACK, 1, 1).timeout(500));
+        }
+        assert_eq!(timeout(&s), Some(10_000));
+        assert_eq!(told(&mut s), vec![500; 2 - usize::from(before)]);
+        s.write(b"x");
+        again_for(&mut s, 9_999, 1);
+        given_up(&mut s, 2, 1);
+    }
+    // Without a timeout of its own it is changeable again.
+    let mut s = asked(200);
+    s.option(UserTimeout(10)).option(UserTimeout(0));
+    s.inject(seg(ACK, 1, 1).timeout(500));
+    assert_eq!(timeout(&s), adjusted(500));
+}
+
+#[test]
+fn the_reserved_values_are_ignored() {
+    // Section 3.4, and what has another length is none.
+    for option in [
+        &[28, 4, 0, 0][..],
+        &[28, 4, 0x80, 0],
+        &[28, 3, 9],
+        &[28, 6, 0, 9, 0, 9],
+    ] {
+        let mut s = asked(200);
+        s.inject(seg(ACK, 1, 1).raw(option)).silence();
+        assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+    }
+}
+
+#[test]
+fn it_comes_with_text_fin_and_other_options() {
+    let mut s = asked(200);
+    s.inject(seg(ACK, 1, 1).timeout(300).data(b"abc"));
+    s.expect(ACK, 1, 4, 0);
+    assert_eq!(told(&mut s), [300]);
+    // Urgent.
+    s.inject(seg(ACK, 4, 1).timeout(301).data(b"d").urgent(1));
+    s.expect(ACK, 1, 5, 0);
+    let kinds: Vec<_> = s.reports().iter().map(|r| (r.kind, r.value)).collect();
+    assert_eq!(kinds, [(report::URGENT, 1), (report::USER_TIMEOUT, 301)]);
+    // Of a segment that acknowledges something, while more is to be sent.
+    s.write(&[1; 3000]);
+    for n in 0..3 {
+        s.expect(ACK, 1 + 1000 * n, 5, 1000);
+    }
+    s.write(b"y").silence();
+    s.inject(seg(ACK, 5, 3001).timeout(302));
+    s.expect(ACK, 3001, 5, 1);
+    assert_eq!(told(&mut s), [302]);
+    s.inject(seg(ACK | FIN, 5, 3002).timeout(303));
+    s.expect(ACK, 3002, 6, 0);
+    assert_eq!(told(&mut s), [303]);
+    assert_eq!(s.state("CLOSE-WAIT").read(), b"abcd");
+    // Beside SACK blocks.
+    let syn = seg(SYN, 0, 0).mss(1000).sack_permitted();
+    let mut s = Script::established_with(built(), syn);
+    s.option(TimeoutOption(200)).expect(ACK, 1, 1, 0);
+    s.write(&[1; 3000]);
+    while s.next().is_some() {}
+    s.inject(seg(ACK, 1, 1).sack(&[(1001, 2001)]).timeout(304));
+    assert_eq!(told(&mut s), [304]);
+    assert_eq!(timeout(&s), adjusted(304));
+}
+
+#[test]
+fn who_has_guessed_is_not_heard() {
+    let mut s = asked(200);
+    s.inject(seg(ACK, 1, 9).timeout(300)).silence_but_acks();
+    s.inject(seg(ACK, 30_000, 1).timeout(300))
+        .silence_but_acks();
+    s.inject(seg(RST, 30_000, 1).timeout(300)).silence();
+    assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+}
+
+#[test]
+fn while_text_goes_again_it_counts_from_then_and_once() {
+    let mut s = asked(1);
+    s.write(b"x");
+    again_for(&mut s, 3_000, 1);
+    s.inject(seg(ACK, 1, 1).timeout(110));
+    again_for(&mut s, 50_000, 1);
+    // What answers without acknowledging gets no longer by saying it again.
+    s.inject(seg(ACK, 1, 1).timeout(4000));
+    assert_eq!(timeout(&s), adjusted(4000));
+    again_for(&mut s, 60_000, 1);
+    given_up(&mut s, 2, 1);
+}
+
+// ---- what is sent --------------------------------------------------------------------------------
+
+#[test]
+fn it_goes_at_once_when_a_new_one_is_named() {
+    let mut s = asked(150);
+    s.option(TimeoutOption(151));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(151));
+    // Once, and nothing else has it.
+    s.silence().write(b"text");
+    assert_eq!(s.expect(ACK, 1, 1, 4).timeout, None);
+    s.inject(seg(ACK, 1, 5).data(b"abc"));
+    assert_eq!(s.expect(ACK, 5, 4, 0).timeout, None);
+    s.ticks(20_000).silence();
+    s.option(TimeoutOption(0)).silence();
+    // It is an ACK like any: what is due goes with it.
+    assert_eq!(s.word(ACK_DUE), 0);
+    let most = USER_TIMEOUT_MOST as u16;
+    s.option(TimeoutOption(most));
+    assert_eq!(s.expect(ACK, 5, 4, 0).timeout, Some(most));
+    s.counted(Cause::ConnectRefused, 0);
+    for seconds in [most + 1, 0x7FFF, 0x8001, 0xFFFF] {
+        s.option(TimeoutOption(seconds)).silence();
+    }
+    s.counted(Cause::ConnectRefused, 4);
+}
+
+#[test]
+fn the_first_segment_without_syn_has_it() {
+    // Of an active open, asked for in SYN-SENT.
+    let mut s = Script::with(built());
+    s.connect();
+    assert_eq!(s.expect(SYN, 0, 0, 0).timeout, None);
+    s.option(TimeoutOption(150)).silence().state("SYN-SENT");
+    s.inject(seg(SYN | ACK, 0, 1).mss(1000));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(150));
+    s.silence().state("ESTABLISHED").write(b"text");
+    assert_eq!(s.expect(ACK, 1, 1, 4).timeout, None);
+    // A simultaneous one.
+    let mut s = Script::with(built());
+    s.connect();
+    s.expect(SYN, 0, 0, 0);
+    s.option(TimeoutOption(150));
+    s.inject(seg(SYN, 0, 0).mss(900));
+    assert_eq!(s.expect(SYN | ACK, 0, 1, 0).timeout, None);
+    s.inject(seg(ACK, 1, 1));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(150));
+    s.silence();
+    // Of a passive one, in SYN-RECEIVED: and what the peer says with the first of its own is heard. Its SYN's is not.
+    for text in [&b""[..], b"hello"] {
+        for stamps in [false, true] {
+            let mut s = Script::with(built());
+            let mut syn = seg(SYN, 0, 0).mss(1000).timeout(400);
+            if stamps {
+                syn = syn.sack_permitted().stamps(1, 0);
+            }
+            s.inject(syn);
+            let syn_ack = s.expect(SYN | ACK, 0, 1, 0);
+            assert_eq!(syn_ack.timeout, None);
+            s.option(TimeoutOption(150)).silence();
+            let mut ack = seg(ACK, 1, 1).timeout(300).data(text);
+            if let Some((value, _)) = syn_ack.stamps {
+                ack = ack.stamps(2, value);
+            }
+            s.inject(ack);
+            let first = s.expect(ACK, 1, 1 + text.len() as u32, 0);
+            assert_eq!(first.timeout, Some(150));
+            assert_eq!(first.stamps.is_some(), stamps);
+            s.silence().state("ESTABLISHED");
+            assert_eq!((told(&mut s), timeout(&s)), (vec![300], adjusted(300)));
+        }
+    }
+}
+
+#[test]
+fn it_goes_in_every_state_that_has_a_connection_and_with_timestamps() {
+    let mut s = Script::with(built());
+    let syn = seg(SYN, 0, 0).mss(1000).sack_permitted().stamps(1, 0);
+    s.inject(syn);
+    let (value, _) = s.expect(SYN | ACK, 0, 1, 0).stamps.expect("timestamps");
+    s.inject(seg(ACK, 1, 1).stamps(2, value)).silence();
+    s.option(TimeoutOption(77));
+    let out = s.expect(ACK, 1, 1, 0);
+    assert_eq!((out.timeout, out.stamps.map(|s| s.1)), (Some(77), Some(2)));
+    // Behind our FIN, and behind the peer's.
+    let mut s = established();
+    s.close().expect(FIN | ACK, 1, 1, 0);
+    s.option(TimeoutOption(78));
+    assert_eq!(s.expect(ACK, 2, 1, 0).timeout, Some(78));
+    s.inject(seg(ACK | FIN, 1, 1)).expect(ACK, 2, 2, 0);
+    s.option(TimeoutOption(79));
+    assert_eq!(s.state("CLOSING").expect(ACK, 2, 2, 0).timeout, Some(79));
+}
+
+#[test]
+fn what_comes_with_its_event_is_done_too() {
+    for close in [false, true] {
+        let mut s = established();
+        s.inject(seg(ACK, 1, 1).data(&[7; 1000])).acked(1001);
+        let peer = (PEER_IP, PEER_PORT);
+        let host = crate::config::Owner::Host;
+        s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+        s.toe.step().expect("no fault");
+        assert_eq!(s.toe.host_write(0, b"text"), 4);
+        if close {
+            s.toe.host_close(0);
+        } else {
+            assert_eq!(s.toe.host_read(0, 1000).len(), 1000);
+        }
+        s.settle();
+        let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+        let options = out.iter().filter(|s| s.timeout == Some(90)).count();
+        let text: usize = out.iter().map(|s| s.data.len()).sum();
+        let fins = out.iter().filter(|s| s.flags & FIN != 0).count();
+        assert_eq!((options, text, fins), (1, 4, usize::from(close)), "{out:?}");
+    }
+}
+
+#[test]
+fn a_lost_one_is_missed_by_nobody() {
+    // Section 3.2: nothing waits for it, nothing goes again.
+    let mut s = asked(150);
+    s.ticks(100_000).silence().state("ESTABLISHED");
+    assert_eq!((timeout(&s), s.word(TRIES)), (None, 0));
+    s.write(b"x");
+    s.expect(ACK, 1, 1, 1);
+    s.inject(seg(ACK, 1, 2)).silence();
+}
+
+#[test]
+fn two_of_us_come_to_an_end() {
+    // Each one's option is answered by no other.
+    let mut s = asked(150);
+    for _ in 0..3 {
+        s.inject(seg(ACK, 1, 1).timeout(150)).silence();
+    }
+    s.ticks(10_000).silence();
+}
+
+#[test]
+fn the_next_connection_begins_without() {
+    let mut s = asked(200);
+    s.inject(seg(ACK, 1, 1).timeout(300));
+    s.inject(seg(RST, 1, 0)).slots(0);
+    s.reports();
+    s.inject(seg(SYN, 0, 0).mss(1000));
+    let first = s.next().expect("a SYN-ACK").seq.wrapping_add(1);
+    s.inject(seg(ACK, 1, first).timeout(300)).silence();
+    assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+    s.ticks(5_000).silence();
+}
+
+#[test]
+fn without_the_switch_there_is_no_such_option() {
+    let option: ConnectionOption = TimeoutOption(150);
+    let mut s = Script::established();
+    s.option(option).silence().counted(Cause::ConnectRefused, 1);
+    s.inject(seg(ACK, 1, 1).timeout(300).data(b"abc"));
+    s.expect(ACK, 1, 4, 0);
+    assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+}
+
+/// The engine's next event alone, in cycles.
+fn event(s: &mut Script) -> u64 {
+    s.toe.step().expect("no fault");
+    s.toe.cost.cycles
+}
+
+#[test]
+fn none_of_its_events_is_longer_than_others() {
+    let cost = |s: &mut Script, what: &str| {
+        let cycles = event(s);
+        println!("{what:44} {cycles:4} cycles");
+        assert!(cycles <= 170, "{what}: {cycles}");
+    };
+    let mut s = asked(150);
+    let peer = (PEER_IP, PEER_PORT);
+    let host = crate::config::Owner::Host;
+    s.inject(seg(ACK, 1, 1).timeout(MINUTES | 3));
+    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(200));
+    cost(&mut s, "the command");
+    cost(&mut s, "both, and the ACK");
+    let mut s = Script::with(built());
+    s.inject(seg(SYN, 0, 0).mss(1000));
+    s.next().expect("a SYN-ACK");
+    s.option(TimeoutOption(150));
+    s.arrive(seg(ACK, 1, 1).timeout(300));
+    cost(&mut s, "ACK of our SYN, with the option");
+    // With timestamps.
+    let mut s = Script::with(built());
+    s.inject(seg(SYN, 0, 0).mss(1000).sack_permitted().stamps(1, 0));
+    let (value, _) = s.next().expect("a SYN-ACK").stamps.expect("timestamps");
+    s.inject(seg(ACK, 1, 1).stamps(2, value)).silence();
+    s.option(TimeoutOption(150)).next();
+    s.inject(seg(ACK, 1, 1).stamps(2, value).timeout(MINUTES | 3));
+    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(200));
+    cost(&mut s, "the command");
+    cost(&mut s, "both, and the ACK, with timestamps");
+}
+
+/// A segment with the option takes no longer than the same that is urgent, without the option built, which is as odd.
+#[test]
+fn a_segment_with_it_is_no_longer_than_an_urgent_one() {
+    for stamps in [false, true] {
+        for (what, shape) in [
+            ("pure ACK of nothing new", seg(ACK, 1, 1)),
+            ("ACK of something new", seg(ACK, 1, 2001)),
+            ("text", seg(ACK, 1, 1).data(&[1; 100])),
+            ("text and new ACK", seg(ACK, 1, 2001).data(&[1; 100])),
+            ("text ahead of a gap", seg(ACK, 2, 1).data(&[1; 100])),
+            ("that and new ACK", seg(ACK, 2, 2001).data(&[1; 100])),
+            ("text and FIN", seg(ACK | FIN, 1, 1).data(&[1; 100])),
+            ("all", seg(ACK | FIN, 1, 2001).data(&[1; 100])),
+        ] {
+            let [urgent, optional] = [false, true].map(|option| {
+                let mut s = Script::with(if option { built() } else { config() });
+                let mut syn = seg(SYN, 0, 0).mss(1012);
+                if stamps {
+                    syn = syn.sack_permitted().stamps(1, 0);
+                }
+                s.inject(syn);
+                let value = s.next().expect("a SYN-ACK").stamps;
+                let stamped = |seg: Seg| match value {
+                    Some((value, _)) => seg.stamps(2, value),
+                    None => seg,
+                };
+                s.inject(stamped(seg(ACK, 1, 1)));
+                if option {
+                    s.option(TimeoutOption(150));
+                }
+                s.write(&[2; 2000]);
+                while s.next().is_some() {}
+                s.toe.host_write(0, &[3; 500]);
+                s.settle();
+                let shape = if option {
+                    shape.clone().timeout(300)
+                } else {
+                    shape.clone().urgent(1)
+                };
+                s.arrive(stamped(shape));
+                let cycles = event(&mut s);
+                s.settle();
+                cycles
+            });
+            println!("{what:32} {urgent:4} urgent, {optional:4} with the option");
+            assert!(optional <= urgent.max(170), "{what}: {optional}, {urgent}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The user timeout option (RFC 5482). Only where [`crate::config::ToeConfig::user_timeout_option`] is set, and only on connections whose application asks for it ([`super::host::ConnectionOption::TimeoutOption`]): ENABLED and ADV_UTO of section 3, so that no
+//! peer chooses how long it holds a slot.
+//!
+//! **What comes** makes its segment odd, and stands in the record where a SYN has its MSS. An acceptable segment leaves it in the connection's state, and an event of its own ([`pending::ASIDE`]) deals with it: so no event gets longer, and none of the common ones pays. The application is
+//! told of the peer's value; and unless it has set a timeout itself (CHANGEABLE, section 3.1) the connection's is min (U_LIMIT, max (ADV_UTO, REMOTE_UTO, L_LIMIT)).
+//!
+//! **What is sent** is an ACK of its own, by that event: with the command, or, of a connection that is not yet open, ahead of all else that has no SYN (section 3). It goes once, for nothing of it is acknowledged (section 3.2): if it is lost the peer has its own timeout. SYNs have no such option: what a SYN says of it a TCP need not
+//! keep (section 3). What the peer's makes of our timeout is not told back: ADV_UTO is the application's, and two who told each other what they made of each other's would have no end.
+//!
+//! A timeout that was adjusted stands where an application's does, a tick longer, so that it is odd: that tells them apart.
+use super::marks::*;
+use super::words::*;
+use super::{constant, none, state, timer};
+use crate::config::ToeConfig;
+use crate::tcp::asm::{k, kf, operands::*, Asm};
+use crate::tcp::isa::{cmd, out, pending, report};
+
+/// acc = [`super::flags::TIMEOUT_OPTION`]
+fn enabled(a: &mut Asm) {
+    a.shr8(kf(1 << 28));
+}
+
+/// acc = [`super::flags::TIMEOUT_DUE`]
+fn wanted(a: &mut Asm) {
+    a.shr1(kf(1 << 24));
+}
+
+/// Section 3.3: kind 28, length 4. Half of its upper half.
+const OPTION: u32 = 0x1C04 / 2;
+
+/// The bits of the mask beside [`pending::ASIDE`] that ask for more than to see what there is to send.
+const OTHERS: u32 = 1 << pending::TIMER
+    | 1 << pending::READ
+    | 1 << pending::CLOSE
+    | 1 << pending::ABORT
+    | 1 << pending::RELEASED;
+
+/// Flag A: an odd segment has the option. It takes no cycle: T0 is not there yet.
+pub(super) fn comes(a: &mut Asm) {
+    a.note("or a user timeout, where a SYN has its MSS?")
+        .shl16(SEG_MSSOPT)
+        .acc()
+        .not_zero(A);
+}
+
+/// At `urgent`, with the upper half of SEG_CTL in T0: on where there is no option, or nobody wants it; and ends where the segment has no URG.
+pub(super) fn heard(a: &mut Asm) {
+    a.shl16(SEG_MSSOPT).acc().not_zero(A);
+    a.when(A).br("timeout_in");
+    a.label("timeout_seen").ldi(0x20).and(T0).zero(A);
+    a.when(A).br("not_urgent");
+}
+
+/// The connection is established: if the option is to be sent, all else waits for its event. Flag A is lost.
+pub(super) fn opened(a: &mut Asm) {
+    a.note("RFC 5482 section 3: the first packet without SYN has the option, if it is asked for");
+    wanted(a);
+    a.and(FLAGS).not_zero(A);
+    a.when(A).set(BUSY);
+    a.when(A).cmd_imm(cmd::POST, 1);
+}
+
+/// A rare pending event: is it this one?
+pub(super) fn due(a: &mut Asm) {
+    a.ldi(1 << pending::ASIDE).and(RESULT).not_zero(B);
+    a.when(B).br("timeout_due");
+    a.label("pending.later");
+}
+
+pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
+    a.label("timeout_in")
+        .note("RFC 5482: is it wanted, and has its sender not guessed (RFC 5961 section 5.2)?");
+    enabled(a);
+    a.and(FLAGS).zero(A);
+    a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
+    a.when(A).br("timeout_seen");
+    a.ld(SEG_MSSOPT).st(REMOTE_UTO);
+    a.note("work enough for one event, no measurement besides")
+        .set(BUSY);
+    none(a, TIMED_AT);
+    a.cmd_imm(cmd::POST, 1);
+    a.br("timeout_seen");
+
+    a.label("timeout_option").note(
+        "the application's: T0 seconds. What the peer said before it was asked for does not count",
+    );
+    enabled(a);
+    a.st(T1);
+    a.ld(T0).st(ADV_UTO);
+    wanted(a);
+    a.or(T1).st(T2);
+    a.and(FLAGS).zero(B);
+    a.ld(REMOTE_UTO);
+    a.when(B).ld(k(0));
+    a.st(REMOTE_UTO);
+    a.cmd_imm(cmd::POST, 1);
+    a.br("option.set");
+
+    a.label("timeout_due")
+        .note("(what the mask says in its place)")
+        .clear(BUSY);
+    a.note("it has an event of its own").ldi(OTHERS);
+    a.and(RESULT).not_zero(A);
+    a.when(A).cmd_imm(cmd::POST, 1);
+    a.when(A).br("pending.later");
+    enabled(a);
+    a.and(FLAGS).zero(A);
+    a.when(A).br("pending.send");
+    a.note("has the peer said anything (not c), of minutes (b)?")
+        .shl16(REMOTE_UTO);
+    a.st(T0);
+    a.acc().sign(B);
+    a.acc().zero(C);
+    a.when(C).br(".told");
+    a.shl1(T0).st(T1);
+    a.note("section 3.1: the application is told").shr16(T0);
+    a.cmd_imm(cmd::REPORT, report::USER_TIMEOUT);
+    a.shr3(k(constant::BIT_16)).st(T_LEN);
+    a.note("twice as many seconds, or minutes").shr16(T1).st(T2);
+    a.note("max (ADV_UTO, L_LIMIT)")
+        .ldi(constant::TIMEOUT_LEAST)
+        .rsb(ADV_UTO)
+        .sign(A);
+    a.ld(ADV_UTO);
+    a.when(A).ldi(constant::TIMEOUT_LEAST);
+    a.st(T0);
+    a.note("60 in a minute: 4 times 16 less 2 times 2")
+        .shl3(T2)
+        .st(T1);
+    a.shr1(T2).st(T_SEQ);
+    a.note("(they wait for it)").ld(T1).add(T1).add(T1).add(T1);
+    a.sub(T2).sub(T2);
+    a.unless(B).ld(T_SEQ);
+    a.note("REMOTE_UTO in seconds, at least that, at most U_LIMIT")
+        .sub(T0)
+        .sign(A);
+    a.when(A).ld(T0);
+    a.sub(T_LEN).sign(A);
+    a.unless(A).ld(T_LEN);
+    a.st(T0);
+    a.note("CHANGEABLE: no timeout is set, or one of these (odd)")
+        .shl1(k(constant::BIT_16))
+        .and(FLAGS)
+        .zero(B);
+    a.ldi(1).and(USER_TIMEOUT);
+    a.acc().not_zero(A);
+    a.when(B).set(A);
+    a.shl3(T0).st(T1);
+    a.unless(A).br(".told");
+    a.note(
+        "1,024 less 3 times 8; while something is sent again without a timeout (b) it begins now",
+    )
+    .ld(TRIES)
+    .zero(A);
+    a.when(A).clear(B);
+    a.shl8(T1).st(T_CTL);
+    a.shl1(k(constant::BIT_16)).or(FLAGS).to(FLAGS);
+    a.ldi(1).sub(T1).sub(T1).sub(T1).st(T2);
+    a.shr1(T_CTL).add(T2).st(T2);
+    a.st(USER_TIMEOUT);
+    a.when(B).timer_set(timer::TIME_WAIT, T2);
+
+    a.label("timeout_due.told")
+        .note("is ours to be sent, and can it be?");
+    wanted(a);
+    a.and(FLAGS).zero(A);
+    a.ldi(state::ESTABLISHED).rsb(STATE).or_sign(A);
+    a.when(A).br("pending.send");
+    a.ldi(OPTION).st(T2);
+    a.ld(RCV_ADV).sub(RCV_NXT).or(k(constant::CTL_ACK));
+    a.st(T_CTL);
+    a.shl16(T2).st(T1);
+    a.note("only once");
+    wanted(a);
+    a.xor(FLAGS).to(FLAGS);
+    a.ld(kf(super::handshake::OPTION_WORD));
+    a.add(T_CTL).to(T_CTL);
+    a.shl1(T1);
+    a.add(ADV_UTO).st(T2);
+    a.note("what else there is to send comes with the next event")
+        .cmd(cmd::POST);
+    if config.timestamps {
+        a.ld(FLAGS).sign(A);
+        a.when(A).br(".stamped");
+    }
+    a.out(out::OPTION, T2);
+    a.br("send_ack_headers");
+    if config.timestamps {
+        a.label("timeout_due.stamped");
+        super::stamps::three_more_words(a);
+        a.out(out::OPTION + 3, T2);
+        a.call("stamp");
+        a.br("send_ack_headers");
+    }
+}
