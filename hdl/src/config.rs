@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn every_mix_of_switches_has_a_program_or_is_told() {
         let (mut small, mut middle) = (0, 0);
-        for mix in 0..4096u32 {
+        for mix in 0..2048u32 {
             let on = |bit: u32| mix >> bit & 1 == 1;
             for program_words in [1024, 1536, 3072] {
                 let c = ToeConfig {
@@ -476,7 +476,7 @@ mod tests {
                     syn_cookies: on(3) && on(9),
                     per_source: on(9).then_some(2),
                     ecn: on(10),
-                    user_timeout_option: on(11),
+                    user_timeout_option: mix.count_ones() % 2 == 1,
                     gateway: [192, 168, 69, 1],
                     ..ToeConfig::default()
                 };

@@ -183,6 +183,7 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     a.shl3(T0).st(T1);
     a.shl1(k(constant::BIT_16)).st(T2);
     a.ld(TRIES).not_zero(B);
+    a.label("option.timed");
     a.shl8(T1).st(T_CTL);
     a.ld(T0).zero(A);
     a.when(A).clear(B);

@@ -7,10 +7,10 @@
 //! **What is sent** is an ACK of its own, by that event: with the command, or, of a connection that is not yet open, ahead of all else that has no SYN (section 3). It goes once, for nothing of it is acknowledged (section 3.2): if it is lost the peer has its own timeout. SYNs have no such option: what a SYN says of it a TCP need not
 //! keep (section 3). What the peer's makes of our timeout is not told back: ADV_UTO is the application's, and two who told each other what they made of each other's would have no end.
 //!
-//! A timeout that was adjusted stands where an application's does, a tick longer, so that it is odd: that tells them apart.
+//! A timeout that was adjusted stands where an application's does, by the same code, and an eighth of a second longer: so it is odd, which tells them apart.
 use super::marks::*;
 use super::words::*;
-use super::{constant, none, state, timer};
+use super::{constant, none, state};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{k, kf, operands::*, Asm};
 use crate::tcp::isa::{cmd, out, pending, report};
@@ -81,18 +81,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.cmd_imm(cmd::POST, 1);
     a.br("timeout_seen");
 
-    a.label("timeout_option").note(
-        "the application's: T0 seconds. What the peer said before it was asked for does not count",
-    );
+    a.label("timeout_option")
+        .note("the application's: T0 seconds. What the peer said before does not count any more");
     enabled(a);
     a.st(T1);
     a.ld(T0).st(ADV_UTO);
+    a.ld(k(0)).st(REMOTE_UTO);
     wanted(a);
     a.or(T1).st(T2);
-    a.and(FLAGS).zero(B);
-    a.ld(REMOTE_UTO);
-    a.when(B).ld(k(0));
-    a.st(REMOTE_UTO);
     a.cmd_imm(cmd::POST, 1);
     a.br("option.set");
 
@@ -103,15 +99,19 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.and(RESULT).not_zero(A);
     a.when(A).cmd_imm(cmd::POST, 1);
     a.when(A).br("pending.later");
+    a.note("is ours to be sent, and can it be?");
+    wanted(a);
+    a.and(FLAGS).zero(A);
+    a.ldi(state::ESTABLISHED).rsb(STATE).or_sign(A);
+    a.unless(A).br(".out");
+    a.note("has the peer said anything, of minutes (b), and is it asked for?");
     enabled(a);
     a.and(FLAGS).zero(A);
-    a.when(A).br("pending.send");
-    a.note("has the peer said anything (not c), of minutes (b)?")
-        .shl16(REMOTE_UTO);
+    a.shl16(REMOTE_UTO);
     a.st(T0);
     a.acc().sign(B);
-    a.acc().zero(C);
-    a.when(C).br(".told");
+    a.acc().or_zero(A);
+    a.when(A).br("pending.send");
     a.shl1(T0).st(T1);
     a.note("section 3.1: the application is told").shr16(T0);
     a.cmd_imm(cmd::REPORT, report::USER_TIMEOUT);
@@ -128,7 +128,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         .shl3(T2)
         .st(T1);
     a.shr1(T2).st(T_SEQ);
-    a.note("(they wait for it)").ld(T1).add(T1).add(T1).add(T1);
+    a.ld(T1).add(T1).add(T1).add(T1);
     a.sub(T2).sub(T2);
     a.unless(B).ld(T_SEQ);
     a.note("REMOTE_UTO in seconds, at least that, at most U_LIMIT")
@@ -138,35 +138,22 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.sub(T_LEN).sign(A);
     a.unless(A).ld(T_LEN);
     a.st(T0);
-    a.note("CHANGEABLE: no timeout is set, or one of these (odd)")
+    a.note("CHANGEABLE: no timeout is set (b), or one of these (odd)")
         .shl1(k(constant::BIT_16))
-        .and(FLAGS)
-        .zero(B);
-    a.ldi(1).and(USER_TIMEOUT);
-    a.acc().not_zero(A);
-    a.when(B).set(A);
+        .st(T2);
+    a.and(FLAGS).zero(B);
+    a.ldi(1).and(USER_TIMEOUT).not_zero(A);
     a.shl3(T0).st(T1);
-    a.unless(A).br(".told");
-    a.note(
-        "1,024 less 3 times 8; while something is sent again without a timeout (b) it begins now",
-    )
-    .ld(TRIES)
-    .zero(A);
+    a.when(B).set(A);
+    a.unless(A).br("pending.send");
+    a.note("while something is sent again without one it begins now, as an application's")
+        .ld(TRIES)
+        .zero(A);
     a.when(A).clear(B);
-    a.shl8(T1).st(T_CTL);
-    a.shl1(k(constant::BIT_16)).or(FLAGS).to(FLAGS);
-    a.ldi(1).sub(T1).sub(T1).sub(T1).st(T2);
-    a.shr1(T_CTL).add(T2).st(T2);
-    a.st(USER_TIMEOUT);
-    a.when(B).timer_set(timer::TIME_WAIT, T2);
+    a.ldi(1).add(T1).st(T1);
+    a.br("option.timed");
 
-    a.label("timeout_due.told")
-        .note("is ours to be sent, and can it be?");
-    wanted(a);
-    a.and(FLAGS).zero(A);
-    a.ldi(state::ESTABLISHED).rsb(STATE).or_sign(A);
-    a.when(A).br("pending.send");
-    a.ldi(OPTION).st(T2);
+    a.label("timeout_due.out").ldi(OPTION).st(T2);
     a.ld(RCV_ADV).sub(RCV_NXT).or(k(constant::CTL_ACK));
     a.st(T_CTL);
     a.shl16(T2).st(T1);
@@ -177,8 +164,8 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.add(T_CTL).to(T_CTL);
     a.shl1(T1);
     a.add(ADV_UTO).st(T2);
-    a.note("what else there is to send comes with the next event")
-        .cmd(cmd::POST);
+    a.note("the peer's, and what else there is to send, come with the next event")
+        .cmd_imm(cmd::POST, 1);
     if config.timestamps {
         a.ld(FLAGS).sign(A);
         a.when(A).br(".stamped");
