@@ -272,8 +272,9 @@ pub fn converse<E: Engine>(engine: &mut E, input: &[u8]) -> BTreeSet<&'static st
         match op & 15 {
             0 => {}
             1 => {
-                let length = [1, 100, 536, 1_460][usize::from(r.byte() & 3)];
-                t.data = vec![0; length];
+                // At most what the engine asks for.
+                let length: u16 = [1, 100, 536, 1_460][usize::from(r.byte() & 3)];
+                t.data = vec![0; length.min(config.receive_mss()).into()];
             }
             2 => t.flags |= FIN,
             3 => {
@@ -572,6 +573,12 @@ pub fn beginnings() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         (
             "gaps",
             of(&[OPEN, &[0x21, 1, 1, 1].repeat(6), &[12, 1, 6, 0x7F]]),
+            &["text ahead of a gap", "more gaps than are held"],
+        ),
+        // In a small window, too.
+        (
+            "gaps-of-a-byte",
+            of(&[OPEN, &[0x21, 0, 1, 0].repeat(6), &[12, 1, 6, 0x7F]]),
             &["text ahead of a gap", "more gaps than are held"],
         ),
         (

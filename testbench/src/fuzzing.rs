@@ -2,7 +2,7 @@
 //! account for each frame, echo only what was sent and take a new connection. `tests/fuzz.rs` runs every seed through the same functions.
 //!
 //! [`parser`] is the TCP parser's Rust block, stepped directly. [`frames_model`] and [`frames_verilog`] take whole frames and answers to what the engine itself
-//! said, on the model and on the compiled Verilog; [`connections_model`] and [`connections_verilog`] whole connections ([`crate::dialogue`]). The labels of the program that an event passed count as coverage, for a fuzzer sees nothing else of an interpreter or of a library that was compiled without it.
+//! said, on the model and on the compiled Verilog; [`connections_model`] and [`connections_verilog`] whole connections ([`crate::dialogue`]); [`frames_cu`] and [`connections_cu`] are the same with the Alchitry Cu's program and rings on the model. The labels of the program that an event passed count as coverage, for a fuzzer sees nothing else of an interpreter or of a library that was compiled without it.
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::thread::LocalKey;
 
 use rust_hdl::prelude::*;
+use toe_bsp::alchitry_cu;
 use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::asm::Program;
@@ -25,6 +26,7 @@ use toe_sim::time::SimulatedTime;
 
 use crate::dialogue::{converse, VERILOG_TICK};
 use crate::liveness::Bench;
+use crate::model_world;
 use crate::mutate::{byte_at, Mutator, Target};
 use crate::targets::{OnBoard, OnModel};
 use crate::wire::*;
@@ -229,9 +231,30 @@ fn throw_at<T: Target>(target: &mut T, input: &[u8], mut pause: impl FnMut(&mut 
     judge.finish(target);
 }
 
-fn the_program() -> &'static Program {
-    static PROGRAM: OnceLock<Program> = OnceLock::new();
-    PROGRAM.get_or_init(|| program(&ToeConfig::default()))
+/// A configuration, and its program, which is assembled once.
+type Built = (ToeConfig, Program);
+
+fn built(config: ToeConfig) -> Built {
+    let program = program(&config);
+    (config, program)
+}
+
+/// A fresh model, whose events count as coverage if a fuzzer asks.
+fn fresh((config, program): &Built) -> OnModel {
+    let mut model = OnModel::with_program(config, program);
+    if cfg!(fuzzing) {
+        model.link.trace();
+        model.link.observe = Some(|trace| passed(&trace.path));
+    }
+    model
+}
+
+/// Whole frames to a model.
+fn frames_to(built: &Built, input: &[u8]) {
+    throw_at(&mut fresh(built), input, |model, how| {
+        let base = if how & 0x80 == 0 { 1 } else { 50 };
+        model.pass(Duration::from_millis(base * u64::from(how & 0x7F)));
+    });
 }
 
 /// Whole frames to the model.
@@ -239,15 +262,17 @@ fn the_program() -> &'static Program {
 /// # Panics
 /// If it breaks a promise.
 pub fn frames_model(input: &[u8]) {
-    let mut model = OnModel::with_program(&ToeConfig::default(), the_program());
-    if cfg!(fuzzing) {
-        model.link.trace();
-        model.link.observe = Some(|trace| passed(&trace.path));
-    }
-    throw_at(&mut model, input, |model, how| {
-        let base = if how & 0x80 == 0 { 1 } else { 50 };
-        model.pass(Duration::from_millis(base * u64::from(how & 0x7F)));
-    });
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    frames_to(BUILT.get_or_init(|| built(ToeConfig::default())), input);
+}
+
+/// Whole frames to the model of the Alchitry Cu, as its serial line would bring them: their Ethernet header is for the judge alone.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn frames_cu(input: &[u8]) {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    frames_to(BUILT.get_or_init(|| built(alchitry_cu::config())), input);
 }
 
 /// Whole frames to the compiled Verilog; its reset is pressed before each input.
@@ -296,28 +321,24 @@ fn on_verilog(
 
 // ------------------------------------------------------------------------------------------------ whole connections
 
-/// The default, and port 100 for the host.
-fn with_host() -> &'static (ToeConfig, Program) {
-    static BUILT: OnceLock<(ToeConfig, Program)> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let config = crate::model_world::config();
-        let program = program(&config);
-        (config, program)
-    })
-}
-
-/// Whole connections with the model ([`crate::dialogue`]), and what states they were seen in.
+/// Whole connections with the model ([`crate::dialogue`]), the default configuration and a port for the host, and what states they were seen in.
 ///
 /// # Panics
 /// If it breaks a promise.
 pub fn states_of(input: &[u8]) -> BTreeSet<&'static str> {
-    let (config, program) = with_host();
-    let mut model = OnModel::with_program(config, program);
-    if cfg!(fuzzing) {
-        model.link.trace();
-        model.link.observe = Some(|trace| passed(&trace.path));
-    }
-    converse(&mut model, input)
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    let built = BUILT.get_or_init(|| built(model_world::config()));
+    converse(&mut fresh(built), input)
+}
+
+/// The same with the Alchitry Cu's program and rings.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn states_of_cu(input: &[u8]) -> BTreeSet<&'static str> {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    let built = BUILT.get_or_init(|| built(model_world::alchitry_cu()));
+    converse(&mut fresh(built), input)
 }
 
 /// Whole connections with the model.
@@ -326,6 +347,14 @@ pub fn states_of(input: &[u8]) -> BTreeSet<&'static str> {
 /// If it breaks a promise.
 pub fn connections_model(input: &[u8]) {
     states_of(input);
+}
+
+/// Whole connections with the model of the Alchitry Cu.
+///
+/// # Panics
+/// If it breaks a promise.
+pub fn connections_cu(input: &[u8]) {
+    states_of_cu(input);
 }
 
 /// Whole connections with the compiled Verilog, whose host owns nothing.

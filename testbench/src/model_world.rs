@@ -53,6 +53,8 @@ pub struct ModelLink {
     last: VecDeque<Trace>,
     /// What went wrong, with the last events.
     pub error: Option<String>,
+    /// Where all packets must go.
+    mac: [u8; 6],
     /// Every packet with its time, if asked for: `>` to the engine, `<` from it.
     pub log: Option<Vec<(Instant, char, Frame)>>,
 }
@@ -71,6 +73,8 @@ impl ModelLink {
             ticks: 0,
             last: VecDeque::new(),
             error: None,
+            // Where the link has no addresses the program says none.
+            mac: if config.ethernet { PEER_MAC } else { [0; 6] },
             log: None,
         }
     }
@@ -177,7 +181,7 @@ impl Link for ModelLink {
     fn receive(&mut self, now: Instant) -> Option<Frame> {
         self.advance(now);
         let packet = self.toe.packet_out()?;
-        if packet.mac != PEER_MAC {
+        if packet.mac != self.mac {
             self.fail(&format!("a packet for {:02x?}", packet.mac));
         }
         let frame = Frame::new(packet.bytes);
@@ -216,7 +220,16 @@ pub struct ModelWorld {
 
 /// The configuration of a [`ModelWorld`]: the default, and port 100 for the host.
 pub fn config() -> ToeConfig {
-    let mut config = ToeConfig::default();
+    with_host(ToeConfig::default())
+}
+
+/// The Alchitry Cu's own, and port 100 for the host: the small program, rings of 512 and 256 bytes, and a line that knows neither Ethernet nor more than 576 bytes.
+/// Listeners stand in the table, so the program is the board's, word for word.
+pub fn alchitry_cu() -> ToeConfig {
+    with_host(toe_bsp::alchitry_cu::config())
+}
+
+fn with_host(mut config: ToeConfig) -> ToeConfig {
     config.listeners.push(Listener::new(100, Owner::Host));
     config
 }

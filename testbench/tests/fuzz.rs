@@ -21,9 +21,9 @@ fn seed() -> u64 {
     seed
 }
 
-fn on_model(frames: u64) {
+fn on_model(config: &ToeConfig, frames: u64) {
     let seed = seed();
-    let mut target = OnModel::new(&ToeConfig::default());
+    let mut target = OnModel::new(config);
     let mut mutator = Mutator::new(&target.config(), seed);
     mutator.run(&mut target, frames, 1_000);
     report(&mutator, target.counters());
@@ -59,7 +59,12 @@ fn report(mutator: &Mutator, counters: Counters) {
 
 #[test]
 fn a_million_frames_on_the_model() {
-    on_model(1_000_000);
+    on_model(&ToeConfig::default(), 1_000_000);
+}
+
+#[test]
+fn two_hundred_thousand_frames_on_the_model_of_the_alchitry_cu() {
+    on_model(&toe_bsp::alchitry_cu::config(), 200_000);
 }
 
 #[test]
@@ -114,6 +119,11 @@ fn every_seed_of_frames_on_the_model() {
 }
 
 #[test]
+fn every_seed_of_frames_on_the_model_of_the_alchitry_cu() {
+    seeds("frames_model", fuzzing::frames_cu);
+}
+
+#[test]
 fn every_seed_of_frames_on_the_verilog() {
     seeds("frames_verilog", fuzzing::frames_verilog);
 }
@@ -121,6 +131,11 @@ fn every_seed_of_frames_on_the_verilog() {
 #[test]
 fn every_seed_of_connections_on_the_model() {
     seeds("connections_model", fuzzing::connections_model);
+}
+
+#[test]
+fn every_seed_of_connections_on_the_model_of_the_alchitry_cu() {
+    seeds("connections_model", fuzzing::connections_cu);
 }
 
 #[test]
@@ -154,8 +169,19 @@ fn the_seeds_of_connections_reach_every_state_and_way_of_recovery() {
     assert_eq!(all.len(), 21, "{all:?}");
 }
 
+/// The same beginnings with the small program, which hears no SACK blocks: all there is to reach but that.
+#[test]
+fn the_seeds_of_connections_reach_every_state_of_the_alchitry_cu() {
+    let mut all = BTreeSet::new();
+    for (_, steps, _) in toe_testbench::dialogue::beginnings() {
+        all.extend(fuzzing::states_of_cu(&steps));
+    }
+    assert!(!all.contains("SACK recovery"));
+    assert_eq!(all.len(), 20, "{all:?}");
+}
+
 /// Seeds spliced, with bytes changed, added and taken away: far from the beginnings, but past the handshake. For so long, or so many of them.
-fn mutated_seeds(inputs: usize, time: Duration) {
+fn mutated_seeds(inputs: usize, time: Duration, states_of: fn(&[u8]) -> BTreeSet<&'static str>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed());
     let mut corpus: Vec<Vec<u8>> = (toe_testbench::dialogue::beginnings().into_iter())
         .map(|(_, steps, _)| steps)
@@ -180,7 +206,7 @@ fn mutated_seeds(inputs: usize, time: Duration) {
             }
         }
         input.truncate(300);
-        let outcome = std::panic::catch_unwind(|| fuzzing::states_of(&input));
+        let outcome = std::panic::catch_unwind(|| states_of(&input));
         let Ok(seen) = outcome else {
             panic!("input {count}: {input:?}");
         };
@@ -200,13 +226,18 @@ fn mutated_seeds(inputs: usize, time: Duration) {
 
 #[test]
 fn mutated_seeds_of_connections_on_the_model() {
-    mutated_seeds(3_000, Duration::from_secs(600));
+    mutated_seeds(3_000, Duration::from_secs(600), fuzzing::states_of);
+}
+
+#[test]
+fn mutated_seeds_of_connections_on_the_model_of_the_alchitry_cu() {
+    mutated_seeds(3_000, Duration::from_secs(600), fuzzing::states_of_cu);
 }
 
 #[test]
 #[ignore = "takes ten minutes; 3,000 inputs of it run in its place"]
 fn ten_minutes_of_mutated_seeds_of_connections_on_the_model() {
-    mutated_seeds(usize::MAX, Duration::from_secs(600));
+    mutated_seeds(usize::MAX, Duration::from_secs(600), fuzzing::states_of);
 }
 
 /// What a fuzzer would do without looking at coverage: random inputs, on stable, so that the targets are seen to hold beyond their seeds.
@@ -222,9 +253,11 @@ fn random_inputs_to_the_targets() {
     }
     for _ in 0..2_000 {
         fuzzing::frames_model(&input(400));
+        fuzzing::frames_cu(&input(400));
     }
     for _ in 0..5_000 {
         fuzzing::connections_model(&input(200));
+        fuzzing::connections_cu(&input(200));
     }
     for _ in 0..10 {
         fuzzing::connections_verilog(&input(60));
