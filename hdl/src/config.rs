@@ -230,11 +230,12 @@ impl ToeConfig {
     /// - RFC 5961 section 5.2: an ACK however old lets its segment's text in.
     /// - The sender's avoidance of silly windows but for Nagle's algorithm (section 3.8.6.2.1, MUST-38): a window smaller than a segment is filled at once when nothing is on its way.
     /// - The limit on challenge ACKs (RFC 5961 section 7).
+    /// - An ACK's place while the peer's window is shut and was probed (section 3.10.7.4): it stands behind the probe, where the peer does not take it.
     /// - What applications are told without having asked, but for how a connection began and ended: urgent text, soft errors, R1 (sections 3.8.5, 3.9.1.8).
     /// - Options of a connection (`tcp::program::host`): Nagle's algorithm is always on, keepalive never, R2 is a number of tries (MUST-17, MUST-24, MUST-21).
     /// - The restart window after a rest (RFC 5681 section 4.1), and limited transmit's share left out of FlightSize (section 3.2, step 2): with rings of that size `cwnd` limits nothing but after a loss.
     ///
-    /// With 1,536, the most that an HX8K has room for, it has of these what [`ToeConfig::hardened`] says, and limited transmit's share.
+    /// With 1,536, the most that an HX8K has room for, it has of these what [`ToeConfig::hardened`] says, limited transmit's share, and the right place of an ACK beside a probe.
     pub fn complete(&self) -> bool {
         self.program_words > 1536
     }

@@ -316,6 +316,8 @@ impl Mutator {
                     ports: key,
                     seq: probe.wrapping_mul(0x5555_5555),
                     flags: ACK,
+                    // Where timestamps are in use, what has none is not even answered (RFC 7323 section 3.2).
+                    options: vec![1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0],
                     ..Tcp::default()
                 };
                 target.put(Frame::new(ask.frame(&self.config)));

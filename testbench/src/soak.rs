@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use toe_hdl::config::{Listener, Owner, ToeConfig};
+use toe_hdl::config::{Owner, ToeConfig};
 use toe_hdl::counters::Cause;
 use toe_hdl::tcp::model::blocks::Attached;
 use toe_hdl::tcp::model::toe::ModelToe;
@@ -41,13 +41,6 @@ const FINISH_WITHIN: Duration = Duration::from_secs(900);
 const STEPS: usize = 100_000;
 /// Ticks in a millisecond of a client's time that its retry is one second.
 const CLIENT_TIME: u64 = Client::RETRY / 1_000;
-
-/// The default, and port 100 for the host.
-pub fn config() -> ToeConfig {
-    let mut config = ToeConfig::default();
-    config.listeners.push(Listener::new(100, Owner::Host));
-    config
-}
 
 // ------------------------------------------------------------------------------------------------ the engine's host
 
@@ -552,11 +545,12 @@ impl Soak {
     }
 }
 
-/// So many simulated seconds of a crowd on the model, a checkpoint after each `every` and at the end, by seed; `skips`: ticks in which nothing can happen are not run.
+/// So many simulated seconds of a crowd on the model of a configuration with port 100 for the host ([`crate::model_world`] has two), a checkpoint after each `every` and at the end, by seed; `skips`: ticks in which nothing can happen are not run.
 ///
 /// # Panics
 /// If anything that must hold does not.
 pub fn on_model(
+    config: &ToeConfig,
     mix: &Mix,
     faults: Faults,
     seed: u64,
@@ -564,7 +558,6 @@ pub fn on_model(
     every: u64,
     skips: bool,
 ) -> Outcome {
-    let config = config();
     let shared = Rc::new(RefCell::new(Shared::default()));
     let mut peer = Peer::new(&PeerConfig {
         medium: Medium::Ip,
@@ -581,12 +574,12 @@ pub fn on_model(
     };
     let vanishing = Vanishing::new(peer, shared.clone());
     let mut soak = Soak {
-        model: ModelEnd::new(&config, seed, shared, skips),
+        model: ModelEnd::new(config, seed, shared, skips),
         line: FaultInjector::new(vanishing, seed, faults, faults),
         crowd,
         now: Instant::ZERO,
         seed,
-        config,
+        config: config.clone(),
         next_port: 60_000,
     };
     let end = Instant::from_secs(seconds as i64);

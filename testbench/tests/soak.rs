@@ -1,11 +1,14 @@
 //! Hours of connections that come and go on the model, seconds of them on the Verilog: nothing leaks, everything is accounted for, and who comes gets in.
 use std::time::Instant;
 
+use toe_hdl::config::ToeConfig;
 use toe_hdl::counters::Cause;
+use toe_hdl::tcp::program::program;
 use toe_host::board::Backend;
 use toe_sim::fault::Faults;
 use toe_sim::link::Duration;
 use toe_testbench::crowd::{End, Mix, Service};
+use toe_testbench::model_world;
 use toe_testbench::soak::{self, Outcome};
 
 fn seed() -> u64 {
@@ -109,9 +112,9 @@ const CAUSES: [Cause; 18] = [
     Cause::Accepted,
 ];
 
-fn a_day(seed: u64) {
+fn a_day_of(config: &ToeConfig, seed: u64) {
     let began = Instant::now();
-    let o = soak::on_model(&mix(), line(), seed, 86_400, 3_600, true);
+    let o = soak::on_model(config, &mix(), line(), seed, 86_400, 3_600, true);
     report(&o);
     println!("seed {seed}: a day in {:?}", began.elapsed());
     all_happened(&o, &CAUSES);
@@ -119,6 +122,10 @@ fn a_day(seed: u64) {
     // Somebody had vanished, so that the newcomers of some hour had to wait for the probes.
     let longest = o.opened_after.iter().max().expect("a checkpoint");
     assert!(*longest > Duration::from_secs(20), "{longest}");
+}
+
+fn a_day(seed: u64) {
+    a_day_of(&model_world::config(), seed);
 }
 
 #[test]
@@ -133,12 +140,34 @@ fn a_month_of_connections_on_the_model_leaves_nothing_behind() {
     (seed..seed + 30).for_each(a_day);
 }
 
+/// The Alchitry Cu's program and rings.
+fn a_day_of_the_cu(seed: u64) {
+    let config = model_world::alchitry_cu();
+    let own = program(&toe_bsp::alchitry_cu::config()).words;
+    assert_eq!(program(&config).words, own, "not what is on the board");
+    println!("{} words", own.len());
+    a_day_of(&config, seed);
+}
+
+#[test]
+fn a_day_of_connections_on_the_model_of_the_alchitry_cu_leaves_nothing_behind() {
+    a_day_of_the_cu(seed());
+}
+
+#[test]
+#[ignore = "takes minutes; one day of them runs in its place"]
+fn a_month_of_connections_on_the_model_of_the_alchitry_cu_leaves_nothing_behind() {
+    let seed = seed();
+    (seed..seed + 30).for_each(a_day_of_the_cu);
+}
+
 /// The same packets at the same times, the same counters and the same state in the end.
 #[test]
 fn skipping_ticks_in_which_nothing_can_happen_changes_nothing() {
     for seed in 1..=3 {
         let [skipped, ticked] = [true, false].map(|skips| {
-            let mut o = soak::on_model(&mix(), line(), seed, 3_000, 1_500, skips);
+            let config = model_world::config();
+            let mut o = soak::on_model(&config, &mix(), line(), seed, 3_000, 1_500, skips);
             let (all, ran) = o.ticks;
             println!("seed {seed}: {all} ticks, {ran} run");
             assert_eq!(all == ran as i64, !skips);

@@ -1,2 +1,5 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| toe_testbench::fuzzing::frames_verilog(input));
+// An input of nothing first: the board may have to be compiled, for which no input has the time.
+libfuzzer_sys::fuzz_target!(init: toe_testbench::fuzzing::frames_verilog(&[]), |input: &[u8]| {
+    toe_testbench::fuzzing::frames_verilog(input)
+});

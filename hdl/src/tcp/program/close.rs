@@ -156,7 +156,7 @@ fn time_wait(a: &mut Asm, config: &ToeConfig) {
         a.ld(T_SUM).to(MAC_HI);
     }
     a.ld(T0).st(SND_MAX);
-    if config.scoreboard() {
+    if config.hardened() {
         a.note("no window is shut here").st(SND_UNA);
     }
     a.ld(T1).st(RCV_NXT);

@@ -33,8 +33,17 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
     a.label("send_ack_headers");
-    addresses(a, config);
-    a.out(out::SEQ, SND_MAX);
+    if config.scoreboard() || !config.hardened() {
+        addresses(a, config);
+        a.out(out::SEQ, SND_MAX);
+    } else {
+        a.note("not where a probe of a shut window was sent beyond it: an ACK there would be as unacceptable to the peer (section 3.10.7.4), who would never hear what came");
+        a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
+        a.sub(SND_MAX).sign(A);
+        addresses(a, config);
+        a.unless(A).out(out::SEQ, SND_MAX);
+        a.when(A).out(out::SEQ, T_SEQ);
+    }
     a.label("send_ack_rest");
     a.out(out::ACK, RCV_NXT);
     a.out(out::CTL, T_CTL);

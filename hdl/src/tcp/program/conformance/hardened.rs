@@ -231,3 +231,26 @@ fn urgent_text_has_nothing_sent_again() {
         assert_eq!(s.read(), b"text");
     });
 }
+
+/// The soak found it: both windows shut, each end probes, and neither takes an ACK from beyond its own.
+#[test]
+fn an_ack_beside_a_probe_stays_inside_the_shut_window() {
+    hardened(|| {
+        let mut s = Script::established();
+        s.inject(seg(ACK, 1, 1).wnd(0)).silence();
+        s.write(b"text").ticks(1_500);
+        // The probe, which the peer does not take: it goes on to expect 1.
+        s.expect(ACK, 1, 1, 1);
+        while s.next().is_some() {}
+        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0)).ticks(50);
+        s.expect(ACK, 1, 2, 0);
+        // With a gap, whose edges are told, and for what is out of the window.
+        s.inject(seg(ACK, 3, 1).data(b"z").wnd(0));
+        s.expect(ACK, 1, 2, 0);
+        s.inject(seg(ACK, 1, 1).data(b"x").wnd(0));
+        s.expect(ACK, 1, 2, 0);
+        // It takes the probe: the next stands behind it.
+        s.inject(seg(ACK, 2, 2).data(b"y").wnd(0)).ticks(50);
+        s.expect(ACK, 2, 4, 0);
+    });
+}
