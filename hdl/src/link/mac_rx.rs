@@ -37,8 +37,14 @@ struct Registers {
     full: Bit,
     /// something was handed on
     begun: Bit,
+    /// a byte came
+    some: Bit,
     /// at least 64 bytes came
     long_enough: Bit,
+    /// a byte more would be one too many
+    longest: Bit,
+    /// `crc` is what a sound frame leaves
+    fcs_good: Bit,
     /// the Ethertype is 0x8100: four bytes more are allowed (IEEE 802.3 clause 3.2.7)
     tagged: Bit,
 }
@@ -64,7 +70,7 @@ pub struct MacRx {
     r: DFF<Registers>,
     fcs: Fcs,
     fcs_good: Signal<Local, Bit>,
-    too_long: Signal<Local, Bit>,
+    longest: Signal<Local, Bit>,
     abort: Signal<Local, Bit>,
     ended: Signal<Local, Bit>,
     good: Signal<Local, Bit>,
@@ -95,7 +101,7 @@ impl Default for MacRx {
             r: Default::default(),
             fcs: Default::default(),
             fcs_good: Default::default(),
-            too_long: Default::default(),
+            longest: Default::default(),
             abort: Default::default(),
             ended: Default::default(),
             good: Default::default(),
@@ -119,18 +125,18 @@ impl Logic for MacRx {
         self.fcs.data.next = self.rxd.val();
 
         // ---- named wires
-        self.fcs_good.next = self.r.q.val().crc == self.residue.val();
-        // Longer than 1518 bytes, or 1522 with a tag: this byte is the one too many.
-        self.too_long.next = (self.r.q.val().length == bits::<11>(1522))
-            || ((self.r.q.val().length == bits::<11>(1518)) && !self.r.q.val().tagged);
+        // Told a byte ahead and kept in registers: the verdict goes through Ethernet's and IPv4's header in the cycle in which the frame ends.
+        self.fcs_good.next = self.fcs.after.val() == self.residue.val();
+        // Longer than 1518 bytes, or 1522 with a tag: the byte after this one is the one too many.
+        self.longest.next = (self.r.q.val().length == bits::<11>(1521))
+            || ((self.r.q.val().length == bits::<11>(1517)) && !self.r.q.val().tagged);
         self.abort.next = (self.r.q.val().state == State::Frame)
             && self.rx_dv.val()
-            && (self.rx_er.val() || self.too_long.val());
+            && (self.rx_er.val() || self.r.q.val().longest);
         // A frame of no bytes never was one.
-        self.ended.next = (self.r.q.val().state == State::Frame)
-            && !self.rx_dv.val()
-            && self.r.q.val().length.any();
-        self.good.next = self.fcs_good.val() && self.r.q.val().long_enough;
+        self.ended.next =
+            (self.r.q.val().state == State::Frame) && !self.rx_dv.val() && self.r.q.val().some;
+        self.good.next = self.r.q.val().fcs_good && self.r.q.val().long_enough;
 
         // ---- state machine
         match self.r.q.val().state {
@@ -171,6 +177,9 @@ impl Logic for MacRx {
                 self.r.d.next.d5 = self.r.q.val().d4;
                 self.r.d.next.crc = self.fcs.after.val();
                 self.r.d.next.length = self.r.q.val().length + bits::<11>(1);
+                self.r.d.next.some = true;
+                self.r.d.next.longest = self.longest.val();
+                self.r.d.next.fcs_good = self.fcs_good.val();
                 self.r.d.next.begun = self.r.q.val().full;
                 if self.r.q.val().length == bits::<11>(4) {
                     self.r.d.next.full = true;
@@ -190,7 +199,10 @@ impl Logic for MacRx {
             self.r.d.next.length = bits::<11>(0);
             self.r.d.next.full = false;
             self.r.d.next.begun = false;
+            self.r.d.next.some = false;
             self.r.d.next.long_enough = false;
+            self.r.d.next.longest = false;
+            self.r.d.next.fcs_good = false;
             self.r.d.next.tagged = false;
         }
 
@@ -212,7 +224,7 @@ impl Logic for MacRx {
             }
         } else if !self.r.q.val().long_enough {
             self.cause.next = self.runt.val();
-        } else if self.fcs_good.val() {
+        } else if self.r.q.val().fcs_good {
             self.cause.next = self.good_cause.val();
         }
 
