@@ -194,8 +194,9 @@ struct Registers {
     warm: Bit,
     held: Bit,
     warm_conn: Bits<10>,
-    // the command was not looked at yet; its `a`, and the low half of its `b`
+    // the command was not looked at yet; it is TX_INIT; its `a`, and the low half of its `b`
     command_first: Bit,
+    init: Bit,
     a: Bits<32>,
     b: Bits<16>,
     // a pacer holds it; and what there is, for that, is not told
@@ -308,7 +309,11 @@ pub struct TxRing {
     for_start: Signal<Local, Bit>,
     for_query: Signal<Local, Bit>,
     warm: Signal<Local, Bit>,
+    used: Signal<Local, Bits<5>>,
+    many: Signal<Local, Bit>,
+    full: Signal<Local, Bit>,
     room: Signal<Local, Bit>,
+    cut_room: Signal<Local, Bit>,
     a: Signal<Local, Bits<32>>,
     a_low: Signal<Local, Bits<16>>,
     a_high: Signal<Local, Bits<16>>,
@@ -366,7 +371,6 @@ pub struct TxRing {
     with_scoreboard: Constant<Bit>,
     with_shorter: Constant<Bit>,
     shortens: Signal<Local, Bit>,
-    most: Signal<Local, Bits<5>>,
     b_mss: Signal<Local, Bits<11>>,
     is_sack: Signal<Local, Bit>,
     is_pipe: Signal<Local, Bit>,
@@ -470,7 +474,11 @@ impl TxRing {
             for_start: Default::default(),
             for_query: Default::default(),
             warm: Default::default(),
+            used: Default::default(),
+            many: Default::default(),
+            full: Default::default(),
             room: Default::default(),
+            cut_room: Default::default(),
             a: Default::default(),
             a_low: Default::default(),
             a_high: Default::default(),
@@ -523,7 +531,6 @@ impl TxRing {
             with_scoreboard: Constant::new(scoreboard),
             with_shorter: Constant::new(shorter),
             shortens: Default::default(),
-            most: Default::default(),
             b_mss: Default::default(),
             is_sack: Default::default(),
             is_pipe: Default::default(),
@@ -613,6 +620,7 @@ impl Logic for TxRing {
         }
         self.r.d.next.command_first = false;
         self.r.d.next.hold = self.with_pacer.val() & self.hold.val();
+        self.r.d.next.init = self.is_init.val();
         self.r.d.next.a = self.command.a.val();
         self.r.d.next.b = bit_cast::<16, 32>(self.command.b.val());
         self.b_five.next = bit_cast::<5, 16>(self.r.q.val().b);
@@ -622,12 +630,15 @@ impl Logic for TxRing {
         self.a_mid.next = bit_cast::<11, 32>(self.a.val());
         self.a_four.next = bit_cast::<4, 32>(self.a.val());
         self.a_five.next = bit_cast::<5, 32>(self.a.val());
-        self.most.next = bits::<5>(14);
-        if self.with_shorter.val() & self.is_cut.val() {
-            self.most.next = bits::<5>(13);
-        }
-        self.room.next =
-            (self.r.q.val().used < self.most.val()) & !(self.is_cut.val() & self.r.q.val().hold);
+        // Fewer than 14 descriptors, and fewer than 13. What a command that has found its descriptors is answered hangs on registers alone, and on no carry chain: the command's code comes late in its cycle, and the engine waits for the answer.
+        self.used.next = self.r.q.val().used;
+        self.many.next = self.used.val().get_bit(3) & self.used.val().get_bit(2);
+        self.full.next =
+            self.used.val().get_bit(4) | (self.many.val() & self.used.val().get_bit(1));
+        self.room.next = !self.full.val();
+        self.cut_room.next = !self.full.val()
+            & !(self.with_shorter.val() & self.many.val() & self.used.val().get_bit(0))
+            & !self.r.q.val().hold;
         self.b_mss.next = bit_cast::<11, 16>(self.r.q.val().b);
         self.shortens.next =
             self.with_shorter.val() & self.is_recut.val() & !self.r.q.val().a.any();
@@ -930,7 +941,7 @@ impl Logic for TxRing {
             match self.r.q.val().state {
                 State::Cut => {
                     self.words.write_enable.next =
-                        !self.r.q.val().owned & self.room.val() & self.r.q.val().open.any();
+                        !self.r.q.val().owned & self.cut_room.val() & self.r.q.val().open.any();
                     self.write_index.next = bit_cast::<5, 4>(self.tail_slot.val());
                     self.out.next.low = self.r.q.val().low_read;
                     self.out.next.mid = self.r.q.val().open;
@@ -1136,7 +1147,7 @@ impl Logic for TxRing {
                 }
             }
             State::Cut => {
-                if !self.room.val() | !self.r.q.val().open.any() {
+                if !self.cut_room.val() | !self.r.q.val().open.any() {
                     self.command.done.next = true;
                     self.r.d.next.state = State::Idle;
                 } else if self.r.q.val().owned {
@@ -1160,7 +1171,7 @@ impl Logic for TxRing {
             State::WriteHead => {
                 if self.may_write.val() {
                     self.r.d.next.state = State::Idle;
-                    if self.is_init.val() {
+                    if self.r.q.val().init {
                         self.r.d.next.state = State::WriteTail;
                     } else {
                         self.command.done.next = true;
