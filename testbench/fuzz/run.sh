@@ -35,7 +35,7 @@ for target in "${targets[@]}"; do
     seeds=${target/connections_verilog/connections_model}
     found=out/fuzz/$target seeds=testbench/fuzz/seeds/${seeds/_cu/_model}
     mkdir -p "$found"
-    fuzz run "$target" "$found" "$seeds" -- -max_total_time="$seconds" -max_len=1024 -timeout=60 \
+    fuzz run "$target" "$found" "$seeds" -- -max_total_time="$seconds" -max_len=1024 -timeout=600 \
         -print_final_stats=1 -artifact_prefix="$PWD/out/fuzz/$target-" ||
         fail "$target: what it failed on is in out/fuzz; once mended, put it into $seeds, so that it stays mended"
     if [ "${KEEP:-}" = 1 ]; then
