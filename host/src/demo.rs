@@ -322,6 +322,7 @@ pub fn run(
     backend: Backend,
     out: &Path,
 ) -> Result<Outcome> {
+    crate::settings::check_gmii(config)?;
     let echo = listener(config, Owner::Echo)?;
     let data = match file {
         None => pattern::bytes(65_536, 0),

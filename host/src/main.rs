@@ -228,7 +228,8 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             print_config: true, ..
         } => output::print(format_args!("{}", settings::example()))?,
         Command::Verilog { config, out, .. } => {
-            for file in verilog::write(&settings::load(config.as_deref())?, &out)? {
+            let config = (config.as_deref().map(|file| settings::load(Some(file)))).transpose()?;
+            for file in verilog::write(config.as_ref(), &out)? {
                 say!("{}", file.display())?;
             }
         }
@@ -313,9 +314,11 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             backend: name,
             no_synth,
             out: None,
+            pcap: None,
+            only,
             json,
             ..
-        } => {
+        } if only.is_empty() => {
             let backends = match name {
                 Some(name) => vec![backend(&name)?],
                 None => vec![Backend::Rust, Backend::Verilog],
@@ -326,7 +329,7 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
             bench::print(&rows)?;
         }
         Command::Bench { .. } => {
-            let text = "--out is for --connections and --loss";
+            let text = "--out is for --connections and --loss, --only and --pcap are for --loss";
             return Err(Refused(text.into()).into());
         }
     }

@@ -153,7 +153,7 @@ impl Page {
 
 /// The time–sequence plot of what one side sent, with the other side's acknowledgements and window edge.
 fn plot(page: &Page, outward: bool) -> String {
-    let (width, height, left, bottom, top, right) = (1000.0, 380.0, 84.0, 44.0, 14.0, 16.0);
+    let (width, height, left, bottom, top, right) = (1000.0, 380.0, 96.0, 44.0, 14.0, 36.0);
     let sent: Vec<&Segment> = page
         .segments
         .iter()
@@ -317,7 +317,7 @@ fn plot(page: &Page, outward: bool) -> String {
 
 /// The words of the connection's state over the time of the plots above; a value beyond four times the widest window of the capture, as `ssthresh` has at first, stands at the top.
 fn words(page: &Page) -> String {
-    let (width, height, left, bottom, top, right) = (1000.0, 200.0, 84.0, 44.0, 14.0, 16.0);
+    let (width, height, left, bottom, top, right) = (1000.0, 200.0, 96.0, 44.0, 14.0, 36.0);
     let first = page
         .segments
         .first()

@@ -68,6 +68,7 @@ enum App {
     Echo,
     Discard,
     Chargen,
+    Host,
 }
 
 struct Mac([u8; 6]);
@@ -110,7 +111,8 @@ impl Default for Settings {
     fn default() -> Self {
         let c = ToeConfig::default();
         let app = |owner| match owner {
-            Owner::Echo | Owner::Host => App::Echo, // the defaults have no listener of the host's
+            Owner::Echo => App::Echo,
+            Owner::Host => App::Host,
             Owner::Discard => App::Discard,
             Owner::Chargen => App::Chargen,
         };
@@ -163,6 +165,7 @@ impl From<Settings> for ToeConfig {
             App::Echo => Owner::Echo,
             App::Discard => Owner::Discard,
             App::Chargen => Owner::Chargen,
+            App::Host => Owner::Host,
         };
         Self {
             connections: s.connections,
@@ -246,6 +249,17 @@ pub fn check(config: &ToeConfig) -> Result<(), ConfigError> {
     let [ip, netmask, gateway] = [config.ip, config.netmask, config.gateway].map(Ipv4Addr::from);
     check_host("ip", ip, netmask)?;
     config.check()?;
+    let hosts = config.listeners.iter().find(|l| l.owner == Owner::Host);
+    if let Some(listener) = hosts.filter(|_| !config.host_port) {
+        return Err(ConfigError {
+            field: "host_port",
+            value: "false".into(),
+            limit: format!(
+                "true, as port {} in `listeners` has the application host, which serves through it",
+                listener.port
+            ),
+        });
+    }
     if gateway.is_unspecified() {
         return Ok(());
     }
@@ -257,6 +271,21 @@ pub fn check(config: &ToeConfig) -> Result<(), ConfigError> {
             limit: format!(
                 "another address of the network of {ip} (netmask {netmask}), or 0.0.0.0 for none"
             ),
+        });
+    }
+    Ok(())
+}
+
+/// Whether the engine can be built at a GMII, as `toe.v` is, and all that is simulated.
+///
+/// # Errors
+/// Without Ethernet.
+pub fn check_gmii(config: &ToeConfig) -> Result<(), ConfigError> {
+    if !config.ethernet {
+        return Err(ConfigError {
+            field: "ethernet",
+            value: "false".into(),
+            limit: "true for an engine at a GMII, which is what this command runs; a board with a serial line is built by `toe synth --board alchitry-cu --config FILE`, and its Verilog written by `toe verilog --config FILE`".into(),
         });
     }
     Ok(())
@@ -320,7 +349,7 @@ netmask = \"{netmask}\"
 gateway = \"{gateway}\"
 # Time to live of what is sent, 1 to 255.
 ttl = {}
-# Ports listened on, 1 to 8 of them, each with its application: echo, discard or chargen. `backlog = 2` beside them bounds its half-open
+# Ports listened on, 1 to 8 of them, each with its application: echo, discard, chargen, or host for your own logic (with host_port). `backlog = 2` beside them bounds its half-open
 # connections to 2; left out, there may be as many as there are connections.
 listeners = [
 {listeners}]
@@ -356,7 +385,7 @@ ecn = {}
 user_timeout_option = {}
 # A pacer of your own logic may hold a connection's text, through the ports pace_...
 pacing = {}
-# Your own logic may serve connections of its own, through the ports host_...
+# Your own logic may serve connections of its own, through the ports host$...
 host_port = {}
 # Text is acknowledged with data, with the second segment or 40 ms late; else every segment at once.
 delayed_ack = {}
@@ -390,7 +419,7 @@ mod tests {
     fn every_field_is_read() {
         let text = "connections = 8\ntime_wait = 5\nrx_ring_bytes = 1024\ntx_ring_bytes = 512\nmtu = 1400\n\
             mac = \"02:aB:00:00:00:09\"\nip = \"10.1.2.3\"\nnetmask = \"255.0.0.0\"\ngateway = \"10.0.0.1\"\nttl = 9\n\
-            listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }]\n\
+            listeners = [{ port = 80, app = \"discard\" }, { port = 81, app = \"chargen\", backlog = 3 }, { port = 82, app = \"echo\" }, { port = 83, app = \"host\" }]\n\
             icmp_bytes = 64\nhash_key = \"0xFEDCBA9876543210\"\nisn_hash = false\nisn_key = \"0x0123456789ABCDEF\"\ntick_cycles = 50000\nsack = false\ntimestamps = false\nwindow_scale = false\nicmp_errors = false\ncubic = false\nvlan = false\nsyn_cookies = false\nper_source = 3\necn = false\nuser_timeout_option = true\npacing = false\nhost_port = true\ndelayed_ack = false\nethernet = false\nprogram_words = 4096\n";
         let want = ToeConfig {
             connections: 8,
@@ -407,6 +436,7 @@ mod tests {
                 config::Listener::new(80, Owner::Discard),
                 config::Listener::new(81, Owner::Chargen).backlog(3),
                 config::Listener::new(82, Owner::Echo),
+                config::Listener::new(83, Owner::Host),
             ],
             icmp_bytes: 64,
             hash_key: 0xFEDC_BA98_7654_3210,
@@ -479,6 +509,10 @@ mod tests {
             (
                 "listeners = [{ port = 7, app = \"ftp\" }]",
                 &["ftp", "chargen"],
+            ),
+            (
+                "listeners = [{ port = 80, app = \"host\" }]",
+                &["host_port", "port 80", "true"],
             ),
             (
                 "listeners = [{ port = 0, app = \"echo\" }]",

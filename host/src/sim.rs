@@ -148,6 +148,7 @@ impl Stop {
 /// When the TAP device cannot be had (exit code 3), an option won't do (2), or the board breaks the rules of its line (1).
 pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let config = config(options.config, options.ip, options.app)?;
+    crate::settings::check_gmii(&config)?;
     let host_ip = host_address(options)?;
     let pcap = options.pcap.map(Output::live).transpose()?;
     let vcd = options.vcd.map(Output::new).transpose()?;

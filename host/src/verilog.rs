@@ -26,33 +26,38 @@ pub fn counter_map() -> String {
     text
 }
 
-/// Writes `toe.v`, `program.lst`, `counters.md` and the Alchitry Cu's `alchitry_cu.v` and `alchitry_cu.pcf`; gives their paths.
+/// Writes `toe.v`, the engine at a GMII, or for a configuration without Ethernet the Alchitry Cu's `alchitry_cu.v` and `alchitry_cu.pcf`, or for none both; with them `counters.md` and `program.lst`, whose
+/// program is that of `toe.v` where there is one. Gives their paths.
 ///
 /// # Errors
 /// When the configuration is bad or the folder cannot be written.
-pub fn write(config: &ToeConfig, out: &Path) -> Result<Vec<PathBuf>> {
-    settings::check(config)?;
+pub fn write(config: Option<&ToeConfig>, out: &Path) -> Result<Vec<PathBuf>> {
+    let default = ToeConfig::default();
+    let mine = config.unwrap_or(&default);
+    settings::check(mine)?;
     output::folder(out)?;
-    let names = [
-        "toe.v",
-        "program.lst",
-        "counters.md",
-        "alchitry_cu.v",
-        "alchitry_cu.pcf",
+    let mut texts = vec![
+        ("program.lst", program::program(mine).listing),
+        ("counters.md", counter_map()),
     ];
-    let files: Vec<_> = (names.iter())
-        .map(|name| Output::new(&out.join(name)))
+    if mine.ethernet {
+        texts.insert(0, ("toe.v", board::verilog(mine)?));
+    }
+    let cu = match config {
+        None => Some(toe_bsp::alchitry_cu::job(&[1])?),
+        Some(mine) if !mine.ethernet => Some(toe_bsp::alchitry_cu::job_for(mine, &[1])?),
+        Some(_) => None,
+    };
+    if let Some(cu) = cu {
+        texts.push(("alchitry_cu.v", cu.verilog));
+        texts.push(("alchitry_cu.pcf", cu.constraints));
+    }
+    let files: Vec<_> = (texts.iter())
+        .map(|(name, _)| Output::new(&out.join(name)))
         .collect::<Result<_>>()?;
-    let cu = toe_bsp::alchitry_cu::job(&[1])?;
-    let texts = [
-        board::verilog(config)?,
-        program::program(config).listing,
-        counter_map(),
-        cu.verilog,
-        cu.constraints,
-    ];
-    for (file, text) in files.into_iter().zip(texts) {
+    let paths = texts.iter().map(|(name, _)| out.join(name)).collect();
+    for (file, (_, text)) in files.into_iter().zip(texts) {
         file.write(text)?;
     }
-    Ok(names.map(|name| out.join(name)).to_vec())
+    Ok(paths)
 }

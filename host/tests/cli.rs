@@ -432,6 +432,40 @@ fn a_configuration_is_printed_read_and_explained() {
     assert!(default.status.success());
     let default = fs::read_to_string(d.join("default/toe.v")).expect("written");
     assert_eq!(same, default);
+    // No file beside it that knows nothing of the configuration.
+    assert!(!d.join("mine/alchitry_cu.v").exists() && d.join("default/alchitry_cu.v").exists());
+}
+
+#[test]
+fn an_engine_without_ethernet_is_the_board_s_and_none_at_a_gmii() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let d = dir.path();
+    let text = include_str!("../../bsp/alchitry-cu.toml");
+    let key = toe_bsp::alchitry_cu::config().hash_key;
+    let (old, new) = (format!("{key:#018x}"), "0x0123456789abcdef");
+    assert!(text.contains(&old), "{old}");
+    fs::write(d.join("cu.toml"), text.replace(&old, new)).expect("written");
+    for command in [
+        &["demo"][..],
+        &["sim", "--tap", "toe0", "--ip", "10.0.0.2/24"],
+    ] {
+        let output = toe(d, &[command, &["--config", "cu.toml"]].concat());
+        refused(&output, 2, &["ethernet", "false", "toe synth --board"]);
+    }
+    let verilog = |arguments: &[&str]| {
+        let output = toe(d, &[&["verilog", "--out", "v"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(d.join("v/toe.v").exists(), arguments.is_empty());
+        let text = fs::read_to_string(d.join("v/alchitry_cu.v")).expect("written");
+        fs::remove_dir_all(d.join("v")).expect("removed");
+        text
+    };
+    assert_ne!(
+        verilog(&["--config", "cu.toml"]),
+        verilog(&[]),
+        "its key made no difference"
+    );
 }
 
 #[test]

@@ -133,6 +133,11 @@ impl Row {
         }
     }
 
+    /// One of its runs was disturbed, and is in it nevertheless.
+    pub fn is_late(&self) -> bool {
+        self.engine.iter().chain(&self.linux).any(|s| s.late > LATE)
+    }
+
     /// Of the medians.
     pub fn ratio(&self) -> Option<f64> {
         let linux = self.linux().median;
@@ -244,8 +249,20 @@ pub fn run(options: &Options, out: &Path) -> Result<std::result::Result<Found, i
         .chain(slow_cases().into_iter().map(|c| (c, Near::Verilog)))
         .filter(|(case, _)| wanted(case))
         .collect();
-    if rows.is_empty() || options.seeds == 0 {
-        return Err(Refused("no row has such a name, or no seed is wanted".into()).into());
+    if options.seeds == 0 {
+        return Err(Refused("--seeds 0: one run of each row at least".into()).into());
+    }
+    if rows.is_empty() || options.only.iter().any(String::is_empty) {
+        let names: Vec<_> = cases()
+            .iter()
+            .chain(&slow_cases())
+            .map(Case::name)
+            .collect();
+        let text = format!(
+            "no row has such a name as --only asks for; there are {}",
+            names.join(", ")
+        );
+        return Err(Refused(text).into());
     }
     output::folder(out)?;
     if let Some(folder) = &options.pcap {
@@ -358,6 +375,7 @@ pub fn table(found: &Found) -> String {
             .ratio()
             .map_or_else(|| "–".into(), |r| format!("{r:.2}"));
         let flow = row.does();
+        let late = if row.is_late() { " †" } else { "" };
         let verilog = if row.near == "verilog" {
             " (Verilog)"
         } else {
@@ -366,7 +384,7 @@ pub fn table(found: &Found) -> String {
         let timers = timers(&row.engine).map_or_else(|| "–".into(), |t| format!("{t:.1}"));
         let _ = writeln!(
             text,
-            "| `{}` | {} | {flow}{verilog} | {} | {} | {} | {ratio} | {:.1} | {timers} | {:.1} | {:.1}, {:.1} |",
+            "| `{}` | {} | {flow}{verilog} | {} | {} | {} | {ratio}{late} | {:.1} | {timers} | {:.1} | {:.1}, {:.1} |",
             row.name,
             row.what,
             mbit(row.limit),
@@ -376,6 +394,12 @@ pub fn table(found: &Found) -> String {
             again(&row.linux),
             flight(&row.engine),
             flight(&row.linux),
+        );
+    }
+    if found.rows.iter().any(Row::is_late) {
+        let _ = writeln!(
+            text,
+            "\n† A run of this row was handed frames more than {LATE} ms late, three times over: the machine was busy with other things, and the row says less than it might. Measure it again on a quiet one."
         );
     }
     text
@@ -581,6 +605,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_was_disturbed_says_so() {
+        let mut found = found();
+        found.rows[0].linux[1].late = 37.0;
+        let text = table(&found);
+        assert!(text.contains("| 0.50 † | 2.0 |"), "{text}");
+        assert_eq!(text.matches('†').count(), 2, "{text}");
+        assert!(text.lines().last().unwrap().contains("10 ms late"));
+    }
+
+    #[test]
     fn a_row_of_the_bench_is_the_ratio_held_to_one() {
         let rows = rows(&found());
         let json = serde_json::to_value(&rows[0]).unwrap();
@@ -629,7 +663,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (congestion, only, why) in [
             ("none such", "loss", "no congestion control `none such`"),
-            ("reno", "no such row", "no row has such a name"),
+            ("reno", "no such row", "loss.32k.3.send"),
+            ("reno", "", "no row has such a name"),
         ] {
             let error = run(&options(congestion, only), dir.path()).unwrap_err();
             assert!(error.is::<Refused>(), "{error}");
