@@ -6,6 +6,8 @@ use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, operands::*, Asm};
 use crate::tcp::isa::{cmd, pending, report};
 
+/// A ring is small if it holds at most so many segments (4.4BSD has the same number): one of them more or less is felt.
+const RING_OF: u32 = 8;
 /// The bits of the mask that come once or twice in a connection's life.
 const RARE: u32 = 1 << pending::RELEASED | 1 << pending::ABORT | 1 << pending::CLOSE;
 
@@ -141,6 +143,12 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.cmd(cmd::RX_WINDOW);
     a.ldi(small - 1).add(RCV_NXT);
     a.sub(RCV_ADV).sign(A);
+    if config.complete() && config.delayed_ack && config.rx_ring_bytes as u32 <= RING_OF * mss {
+        a.note("nor is it wide if the ACK of two segments had to leave before the second was read, and that is a large part of the ring: the peer would have so much less on its way. An ACK that is still to come will say so")
+            .when(A)
+            .ld(ACK_DUE)
+            .not_zero(A);
+    }
     a.ldi(more - 1).add(RCV_ADV);
     a.sub(RESULT).sub(RESULT2).or_not_sign(A);
     a.unless(A).set(ACK_NOW);
@@ -574,6 +582,36 @@ mod tests {
             assert_eq!(s.read().len(), taken);
             let wnd = s.next().map(|s| usize::from(s.wnd));
             assert_eq!(wnd, announced.then_some(ring), "{ring} {taken}");
+        }
+    }
+
+    /// The ACK of two segments leaves before the application can have read the second; once it has, the peer may fill the ring again.
+    #[test]
+    fn a_segment_read_behind_its_ack_is_announced_where_the_ring_holds_few() {
+        for (ring, announced) in [(8192, true), (16_384, false)] {
+            let config = ToeConfig {
+                rx_ring_bytes: ring,
+                delayed_ack: true,
+                ..config()
+            };
+            let mut s = Script::established_with(config, seg(SYN, 0, 0).mss(1000));
+            for pair in 0..3 {
+                let at = 1 + 2896 * pair;
+                s.inject(seg(ACK, at, 1).data(&[7; 1448])).silence();
+                // Its ACK is still to come.
+                assert_eq!(s.read().len(), 1448);
+                s.silence();
+                s.inject(seg(ACK, at + 1448, 1).data(&[7; 1448]));
+                let told = s.expect(ACK, 1, at + 2896, 0);
+                assert_eq!(usize::from(told.wnd), ring - 1448);
+                // A byte less is none.
+                assert_eq!(s.toe.host_read(0, 1447).len(), 1447);
+                s.settle().silence();
+                assert_eq!(s.toe.host_read(0, 1).len(), 1);
+                let wnd = s.settle().next().map(|s| usize::from(s.wnd));
+                assert_eq!(wnd, announced.then_some(ring));
+                s.silence();
+            }
         }
     }
 
