@@ -771,6 +771,9 @@ mod tests {
             let mut syn = seg(SYN, 0, 0);
             syn.mss = offered;
             let mut s = Script::established_with(config(), syn);
+            if used < 1460 {
+                s.model_only("the switch keeps some descriptors back, and offers less room");
+            }
             s.write(&[7; 1500]);
             s.expect(ACK, 1, 1, used);
         }

@@ -287,6 +287,7 @@ fn the_syn_has_a_window_and_an_mss_and_no_ack() {
 #[test]
 fn a_close_deletes_it_without_a_word() {
     each(connecting, |mut at| {
+        at.s.model_only("an application has no offer before the connection is open");
         at.s.close();
         at.gone();
         at.s.ticks(10_000).silence();

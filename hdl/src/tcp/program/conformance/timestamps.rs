@@ -222,6 +222,7 @@ fn each_segment_has_so_much_less_text() {
         let mut syn = seg(SYN, 0, 0);
         syn.mss = mss;
         let mut c = Stamped::with(config(), syn);
+        c.s.model_only("the switch keeps some descriptors back, and offers less room");
         c.s.toe.host_write(0, &[7; 3000]);
         c.s.settle();
         assert_eq!(c.s.next().expect("text").data.len(), most, "{mss:?}");
@@ -263,6 +264,9 @@ fn what_came_twice_is_told_of_without_a_gap() {
 fn what_the_receive_ring_did_not_place_is_not_acknowledged() {
     // All in the queue before there is a connection: the text has to come again.
     let mut s = Script::new();
+    s.model_only(
+        "on the line they come one behind the other, and the first has had its answer by then",
+    );
     s.arrive(seg(SYN, 0, 0).mss(1000).stamps(T, 0));
     s.arrive(seg(ACK, 1, 1).stamps(T, 0));
     s.arrive(seg(ACK, 1, 1).stamps(at(1), 0).data(b"text"));
@@ -714,6 +718,7 @@ fn after_24_days_of_silence_any_timestamp_will_do() {
         let mut c = Stamped::new();
         c.s.inject(c.seg(ACK, 1, 1, 100).data(b"a"));
         c.s.expect(ACK, 1, 2, 0);
+        c.s.model_only("its age is set by hand");
         let now = c.s.toe.blocks.timers.clock();
         c.s.toe.machine.state[0][32 + 4] = now.wrapping_sub(age);
         c.s.inject(c.seg(ACK, 2, 1, 7).data(b"b"));
@@ -725,6 +730,7 @@ fn after_24_days_of_silence_any_timestamp_will_do() {
 #[test]
 fn the_age_begins_with_each_that_is_kept() {
     let mut c = Stamped::new();
+    c.s.model_only("its age is set by hand");
     let now = c.s.toe.blocks.timers.clock();
     c.s.toe.machine.state[0][32 + 4] = now.wrapping_sub(FAR - 1);
     c.s.inject(c.seg(ACK, 1, 1, 100).data(b"a"));
@@ -740,6 +746,7 @@ fn and_after_50_days_too() {
     let mut c = Stamped::new();
     c.s.inject(c.seg(ACK, 1, 1, 100).data(b"a"));
     c.s.expect(ACK, 1, 2, 0);
+    c.s.model_only("its age is set by hand");
     let now = c.s.toe.blocks.timers.clock();
     c.s.toe.machine.state[0][32 + 4] = now.wrapping_sub(FAR + 1);
     // An interval looks at it; from then on it stays as old as that.
