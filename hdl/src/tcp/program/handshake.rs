@@ -479,13 +479,6 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
             .ld(k(constant::NO_PROBE));
         a.st(PTO_MORE);
     }
-    if config.complete() {
-        a.ld(SND_WND).st(MAX_WND);
-        a.note("of a window that holds one segment, but not two, half at a time (Linux: `tcp_bound_to_half_wnd`): two are on their way then, of which one tells of the other's loss, and the second is acknowledged at once");
-        a.sub(T0).sign(A);
-        a.shr1(SND_WND).sub(T0).or_not_sign(A);
-        a.unless(A).st(T0);
-    }
     if config.timestamps {
         a.ldi(super::stamps::BYTES).st(T1);
     }
@@ -501,6 +494,14 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.label(".mss");
     }
     a.st(MSS);
+    if config.complete() {
+        a.ld(SND_WND).st(MAX_WND);
+        a.note("of a window that holds one segment, but not two, half at a time (Linux: `tcp_bound_to_half_wnd`): two are on their way then, of which one tells of the other's loss, and none waits for a delayed ACK: half of a window that is free again is announced");
+        a.sub(MSS).sign(A);
+        a.shr1(SND_WND).sub(MSS).or_not_sign(A);
+        a.unless(A).st(MSS);
+        a.ld(MSS);
+    }
     a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
     a.note("RFC 6928 section 2: ten segments, with an MSS of at most 1,460 never more than 14,600 bytes");

@@ -57,11 +57,11 @@ fn of_a_window_that_holds_no_two_segments_half_is_sent_at_a_time() {
     let at = syn_ack.stamps.expect("timestamps").0;
     let ack = |n: u32| seg(ACK, 1, n).wnd(1460).stamps(7, at);
     s.inject(ack(1)).silence();
-    s.write(&[1; 1436]);
-    s.expect(ACK, 1, 1, 718);
-    s.expect(ACK, 719, 1, 718);
-    s.inject(ack(1).sack(&[(719, 1437)]));
-    s.expect(ACK, 1, 1, 718);
+    s.write(&[1; 1460]);
+    s.expect(ACK, 1, 1, 730);
+    s.expect(ACK, 731, 1, 730);
+    s.inject(ack(1).sack(&[(731, 1461)]));
+    s.expect(ACK, 1, 1, 730);
     s.counted(Cause::RtoExpired, 0);
 }
 
