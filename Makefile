@@ -31,7 +31,7 @@ scripts: tools ## the packet scripts of the usual configuration on the Verilog, 
 fuzz: tools ## each fuzz target for FUZZ_SECONDS (300), from the seeds kept (needs the nightly toolchain)
 	testbench/fuzz/run.sh $(or $(FUZZ_SECONDS),300) $(ARGS)
 
-check: format lint doc test ## what CI runs: format, clippy, docs, tests, synthesis of the Alchitry Cu top
+check: format lint doc test scripts ## what CI runs: format, clippy, docs, tests, the packet scripts on the Verilog, synthesis of the Alchitry Cu top
 	$(TOE) synth --board alchitry-cu $(ARGS)
 
 format: ## the formatting is right
