@@ -472,7 +472,6 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.ld(RCV_NXT).st(RCV_UP);
     }
     if config.scoreboard() {
-        a.ld(RTO).to(PTO);
         a.ldi(constant::PTO_MARGIN);
         a.note("without SACK none is to be sent")
             .unless(A)
@@ -499,11 +498,17 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
         a.note("of a window that holds one segment, but not two, half at a time (Linux: `tcp_bound_to_half_wnd`): two are on their way then, of which one tells of the other's loss, and none waits for a delayed ACK: half of a window that is free again is announced");
         a.sub(MSS).sign(A);
         a.shr1(SND_WND).sub(MSS).or_not_sign(A);
+        a.note("but never none: an MSS and a window of one byte are a peer's to choose")
+            .acc()
+            .or_zero(A);
         a.unless(A).st(MSS);
         a.ld(MSS);
     }
     a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
+    if config.scoreboard() {
+        a.ld(RTO).to(PTO);
+    }
     a.note("RFC 6928 section 2: ten segments, with an MSS of at most 1,460 never more than 14,600 bytes");
     a.shl3(MSS).add(MSS).add(MSS).st(CWND);
     a.ret();

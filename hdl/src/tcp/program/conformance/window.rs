@@ -65,6 +65,19 @@ fn of_a_window_that_holds_no_two_segments_half_is_sent_at_a_time() {
     s.counted(Cause::RtoExpired, 0);
 }
 
+/// Half of a byte is none: the send ring takes no MSS of 0, and a connection that may send nothing would stand still for ever.
+#[test]
+fn a_window_of_one_byte_is_not_halved() {
+    for (mss, wnd, most) in [(1, 1, 1), (1, 2, 1), (2, 2, 1), (2, 3, 1), (3, 3, 1)] {
+        let mut s = Script::established_with(config(), seg(SYN, 0, 0).mss(mss).wnd(wnd));
+        assert_eq!(s.word(MSS), most, "{mss} {wnd}");
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        s.inject(seg(ACK, 1, 2).wnd(wnd)).silence();
+        s.close().expect(FIN | ACK, 2, 1, 0);
+    }
+}
+
 #[test]
 fn the_window_is_an_unsigned_number() {
     // MUST-1
