@@ -395,8 +395,8 @@ fn shut_ack(a: &mut Asm, config: &ToeConfig) {
     if config.timestamps {
         a.ld(FLAGS).sign(A);
         a.when(A).br("shut_stamped");
-        a.label("shut_headers");
     }
+    a.label("shut_headers");
     super::transmit::addresses(a, config);
     a.out(out::SEQ, T_SEQ);
     a.br("send_ack_rest");

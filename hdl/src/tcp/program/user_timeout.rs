@@ -166,17 +166,28 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.add(ADV_UTO).st(T2);
     a.note("the peer's, and what else there is to send, come with the next event")
         .cmd_imm(cmd::POST, 1);
+    if config.scoreboard() {
+        a.note("beside a probe of a shut window where the peer takes it, as any ACK")
+            .ld(SND_UNA)
+            .add(SND_WND)
+            .st(T_SEQ);
+        a.sub(SND_MAX).sign(B);
+    }
     if config.timestamps {
         a.ld(FLAGS).sign(A);
         a.when(A).br(".stamped");
     }
     a.out(out::OPTION, T2);
+    a.label("timeout_due.headers");
+    if config.scoreboard() {
+        a.when(B).br("shut_headers");
+    }
     a.br("send_ack_headers");
     if config.timestamps {
         a.label("timeout_due.stamped");
         super::stamps::three_more_words(a);
         a.out(out::OPTION + 3, T2);
         a.call("stamp");
-        a.br("send_ack_headers");
+        a.br(".headers");
     }
 }

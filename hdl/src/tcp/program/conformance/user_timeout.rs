@@ -318,6 +318,38 @@ fn it_goes_in_every_state_that_has_a_connection_and_with_timestamps() {
     assert_eq!(s.state("CLOSING").expect(ACK, 2, 2, 0).timeout, Some(79));
 }
 
+/// Behind the probe it would be unacceptable to the peer (RFC 9293 section 3.10.7.4), and so would be the ACK that was due and is thought to have gone with it.
+#[test]
+fn beside_a_probe_it_stands_inside_the_shut_window() {
+    for stamps in [false, true] {
+        let c = ToeConfig {
+            delayed_ack: true,
+            ..built()
+        };
+        let mut s = Script::with(c);
+        let mut syn = seg(SYN, 0, 0).mss(1000).wnd(2000);
+        if stamps {
+            syn = syn.sack_permitted().stamps(1, 0);
+        }
+        s.inject(syn);
+        let value = s.expect(SYN | ACK, 0, 1, 0).stamps;
+        let shut = seg(ACK, 1, 1).wnd(0);
+        let shut = match value {
+            Some((value, _)) => shut.stamps(2, value),
+            None => shut,
+        };
+        s.inject(shut.clone()).silence();
+        s.write(b"text").ticks(1_500);
+        s.expect(ACK, 1, 1, 1);
+        while s.next().is_some() {}
+        // The peer expects 1.
+        s.inject(shut.data(b"abc")).silence();
+        s.option(TimeoutOption(150));
+        let out = s.expect(ACK, 1, 4, 0);
+        assert_eq!((out.timeout, out.stamps.is_some()), (Some(150), stamps));
+    }
+}
+
 #[test]
 fn what_comes_with_its_event_is_done_too() {
     for close in [false, true] {
