@@ -73,6 +73,7 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     enabled(a);
     a.and(FLAGS).zero(A);
     a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
+    a.add(k(constant::BIT_16)).rsb(SND_UNA).or_not_sign(A);
     a.when(A).br("timeout_seen");
     a.ld(SEG_MSSOPT).st(REMOTE_UTO);
     a.note("work enough for one event, no measurement besides")

@@ -208,7 +208,14 @@ fn who_has_guessed_is_not_heard() {
     s.inject(seg(ACK, 30_000, 1).timeout(300))
         .silence_but_acks();
     s.inject(seg(RST, 30_000, 1).timeout(300)).silence();
+    // Nor who has hit the window, but acknowledges what is older than any: half of all numbers are (RFC 5961 section 5.2).
+    for back in [65_536, 100_000, 1 << 30] {
+        s.inject(seg(ACK, 1, 1_u32.wrapping_sub(back)).timeout(300))
+            .silence_but_acks();
+    }
     assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
+    s.inject(seg(ACK, 1, 1_u32.wrapping_sub(65_535)).timeout(300));
+    assert_eq!(told(&mut s), [300]);
 }
 
 #[test]
