@@ -7,7 +7,7 @@ use super::super::words::*;
 use super::connection_options::{again_for, given_up};
 use crate::config::ToeConfig;
 use crate::counters::Cause;
-use crate::tcp::isa::report;
+use crate::tcp::isa::{pending, report};
 
 /// The bit of minutes.
 const MINUTES: u16 = 0x8000;
@@ -102,6 +102,18 @@ fn the_timeout_is_adjusted_to_both_within_the_limits() {
 fn a_peer_s_timeout_ends_the_connection_to_the_tick() {
     let mut s = asked(100);
     s.inject(seg(ACK, 1, 1).timeout(110)).silence();
+    s.write(b"x");
+    s.expect(ACK, 1, 1, 1);
+    again_for(&mut s, 110_124, 1);
+    given_up(&mut s, 2, 1);
+}
+
+/// What counts is how long text stays unacknowledged, not how long ago the peer has said so.
+#[test]
+fn it_begins_with_what_is_outstanding() {
+    let mut s = asked(100);
+    s.inject(seg(ACK, 1, 1).timeout(110)).silence();
+    s.ticks(60_000).silence();
     s.write(b"x");
     s.expect(ACK, 1, 1, 1);
     again_for(&mut s, 110_124, 1);
@@ -413,6 +425,23 @@ fn the_next_connection_begins_without() {
     s.inject(seg(ACK, 1, first).timeout(300)).silence();
     assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
     s.ticks(5_000).silence();
+}
+
+/// What the last one's peer has said stays in the slot's state, and an event that was left for it may come to the next: who has not asked is told nothing.
+#[test]
+fn an_event_left_over_says_nothing_to_the_next_connection() {
+    let mut s = asked(200);
+    s.inject(seg(ACK, 1, 1).timeout(300));
+    s.inject(seg(RST, 1, 0)).slots(0);
+    s.reports();
+    s.inject(seg(SYN, 0, 0).mss(1000));
+    let first = s.next().expect("a SYN-ACK").seq.wrapping_add(1);
+    s.inject(seg(ACK, 1, first)).silence();
+    assert_eq!(s.word(REMOTE_UTO), 300);
+    s.model_only("the event is posted by hand");
+    s.toe.blocks.events.post(0, pending::ASIDE);
+    s.settle().silence();
+    assert_eq!((told(&mut s), timeout(&s)), (vec![], None));
 }
 
 #[test]
