@@ -825,6 +825,6 @@ fn what_marks_cost() {
         &mut s,
         "SYN-ACK that agrees",
         seg(SYN | ACK | ECE, 0, 1).mss(1000),
-        284,
+        285,
     );
 }
