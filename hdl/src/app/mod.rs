@@ -12,6 +12,8 @@
 //! `take_close`: nothing more will be written; the FIN follows what is written by now, this take's bytes included. From then on nothing can be written
 //! and a further `take_close` does nothing. `take_abort`: away with the connection, by RST.
 //!
+//! **Lingering.** A connection that was closed stays until all that was written is acknowledged, or the user timeout ends it (an option of the connection, else R2). Who will wait no longer than so long (SO_LINGER) wakes it then and aborts; at once, with a linger time of none.
+//!
 //! **When offers come.** When something may have changed for the connection: it was opened, bytes have come, room has come, the peer's FIN came; and again after each turn in which bytes were
 //! taken, or the connection closed. After a take of nothing no other comes until one of these. So an application that only answers need do nothing for it; one that will read or write of its own accord
 //! what it has declined asks for an offer: `wake_valid` with `wake_conn`, both steady until the cycle of `wake_ready`. An offer *after* that cycle follows; one before it, or under way as `wake_valid` rises, does not count for it, so
