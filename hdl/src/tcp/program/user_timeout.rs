@@ -1,7 +1,7 @@
 //! The user timeout option (RFC 5482). Only where [`crate::config::ToeConfig::user_timeout_option`] is set, and only on connections whose application asks for it ([`super::host::ConnectionOption::TimeoutOption`]): ENABLED and ADV_UTO of section 3, so that no
 //! peer chooses how long it holds a slot.
 //!
-//! **What comes** makes its segment odd, and stands in the record where a SYN has its MSS. An acceptable segment leaves it in the connection's state, and an event of its own ([`pending::ASIDE`]) deals with it: so no event gets longer, and none of the common ones pays. The application is
+//! **What comes** makes its segment odd, and stands in the record where a SYN has its MSS. An acceptable segment leaves it in the connection's state, and an event of its own ([`pending::ASIDE`]) deals with it, so that none of the common events pays. That event waits for one without a timer and without a reading application; with keepalive's timer, or text and a FIN beside the option, an event may be some 20 cycles over 170. The application is
 //! told of the peer's value; and unless it has set a timeout itself (CHANGEABLE, section 3.1) the connection's is min (U_LIMIT, max (ADV_UTO, REMOTE_UTO, L_LIMIT)).
 //!
 //! **What is sent** is an ACK of its own, by that event: with the command, or, of a connection that is not yet open, ahead of all else that has no SYN (section 3). It goes once, for nothing of it is acknowledged (section 3.2): if it is lost the peer has its own timeout. SYNs have no such option: what a SYN says of it a TCP need not
