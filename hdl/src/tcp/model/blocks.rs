@@ -165,21 +165,11 @@ pub fn user_timeout(packet: &[u8], segment: &mut Segment) {
     if tcp[13] & 2 != 0 {
         return;
     }
-    let mut options = &tcp[20..(tcp[12] >> 4) as usize * 4];
+    let options = options(&tcp[20..(tcp[12] >> 4) as usize * 4], false);
+    let timeout = options.map_or(0, |o| o.timeout);
     let mss = &mut segment.record[seg::MSSOPT as usize];
-    *mss &= !seg::USER_TIMEOUT;
-    while let Some(&kind) = options.first() {
-        let length = match kind {
-            0 => break,
-            1 => 1,
-            _ => options[1] as usize,
-        };
-        if (kind, length) == (28, 4) && be16(options, 2) & 0x7FFF != 0 {
-            *mss = *mss & !seg::USER_TIMEOUT | be16(options, 2);
-            segment.flags |= 8;
-        }
-        options = &options[length..];
-    }
+    *mss = *mss & !seg::USER_TIMEOUT | timeout;
+    segment.flags |= u8::from(timeout != 0) << 3;
 }
 
 /// What an ICMP error to `own_ip` says of a segment of ours. None: it is no ICMP error, or broken, and [`parse`] has the cause.
@@ -230,6 +220,8 @@ struct Options {
     ts_ecr: u32,
     /// Of the blocks of the first SACK option.
     edges: Vec<u32>,
+    /// Of the last user timeout (RFC 5482), as it came, but for the reserved value; else 0.
+    timeout: u32,
 }
 
 /// Steps over the options; none if a length is 0, 1 or past the header's end.
@@ -248,6 +240,7 @@ fn options(mut bytes: &[u8], sack: bool) -> Option<Options> {
                     (2, 4) => o.mss |= be16(bytes, 2),
                     (3, 3) => o.mss |= u32::from(bytes[2]) << 16 | 1 << 24,
                     (4, 2) => o.mss |= 1 << 25,
+                    (28, 4) if be16(bytes, 2) & 0x7FFF != 0 => o.timeout = be16(bytes, 2),
                     (8, 10) => {
                         o.mss |= 1 << 26;
                         o.ts_val = be32(bytes, 2);

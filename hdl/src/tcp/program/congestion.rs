@@ -76,7 +76,13 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br(".grows");
     a.label("congestion.partial")
         .note("partial: the next hole goes out; cwnd less what was acknowledged, and a segment more if that was one at least");
-    a.set(AGAIN);
+    if config.scoreboard() {
+        a.note("by the next event, for this one's ACK may have to go alone")
+            .ldi(dup::TWO);
+        a.or(DUP_ACKS).to(DUP_ACKS);
+    } else {
+        a.set(AGAIN);
+    }
     a.set(BUSY);
     a.ld(T_ACKED).sub(MSS).sign(A);
     a.rsb(CWND);
@@ -360,6 +366,35 @@ mod tests {
             s.counted(Cause::Retransmit, 3)
                 .counted(Cause::RtoExpired, 0);
         }
+    }
+
+    /// What an ACK that went alone has left is done with by the next partial acknowledgement: no hole goes twice.
+    #[test]
+    fn a_partial_acknowledgement_right_behind_one_that_was_answered_alone_brings_one_hole() {
+        let mut s = wide();
+        s.write(&[7; 6000]);
+        leave(&mut s, 1, 6);
+        for _ in 0..3 {
+            s.inject(ack(1));
+        }
+        leave(&mut s, 1, 1);
+        // Another connection's event comes between the two, and before the one that the first has left something to.
+        s.inject(seg(SYN, 0, 0).with_source(1000).mss(1000));
+        let ours = s.next().expect("a SYN-ACK").seq;
+        s.inject(seg(ACK, 1, ours.wrapping_add(1)).with_source(1000));
+        s.silence().model_only("what comes between is chosen");
+        s.toe.host_write(1, b"y");
+        s.arrive(ack(2001).data(b"x").at(3)).inject(ack(4001));
+        let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+        let out: Vec<_> = (out.iter())
+            .map(|out| (out.ports.1, out.seq, out.data.len()))
+            .collect();
+        let here = PEER_PORT;
+        assert_eq!(
+            out,
+            [(1000, ours + 1, 1), (here, 6001, 0), (here, 4001, 1000)]
+        );
+        s.counted(Cause::Retransmit, 2);
     }
 
     #[test]

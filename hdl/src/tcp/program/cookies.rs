@@ -317,6 +317,9 @@ fn open(a: &mut Asm, config: &ToeConfig) {
     a.timer_set(timer::KEEPALIVE, RTO);
     a.shr8(FLAGS);
     a.cmd_imm(cmd::NOTIFY, notify::OPEN);
+    if config.user_timeout_option {
+        super::user_timeout::opened_by_cookie(a);
+    }
     a.done();
 
     a.label("cookie_meanwhile");

@@ -357,8 +357,11 @@ pub(super) fn mss_option(config: &ToeConfig) -> u32 {
 
 /// What the SYN says of the window, and of its options; RCV.NXT is known.
 fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
-    a.ld(SEG_WND).to(SND_WND);
-    if !config.complete() {
+    if config.complete() {
+        a.ld(SEG_WND).to(SND_WND);
+    } else {
+        a.note("it begins behind our SYN, one more than SND.UNA: until the ACK that opens brings another, an ACK of ours stands there though it is shut");
+        a.ldi(1).add(SEG_WND).to(SND_WND);
         a.shl16(SEG_MSSOPT).st(T0);
         a.ld(SEG_SEQ).to(SND_WL1);
         a.ld(SEG_ACK).to(SND_WL2);
@@ -502,13 +505,13 @@ pub(super) fn routines(a: &mut Asm, config: &ToeConfig) {
             .acc()
             .or_zero(A);
         a.unless(A).st(MSS);
-        a.ld(MSS);
     }
-    a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.ld(k(constant::SSTHRESH_INITIAL)).to(SSTHRESH);
     if config.scoreboard() {
         a.ld(RTO).to(PTO);
     }
+    a.ld(MSS);
+    a.cmd_a(cmd::TX_INIT, SND_NXT);
     a.note("RFC 6928 section 2: ten segments, with an MSS of at most 1,460 never more than 14,600 bytes");
     a.shl3(MSS).add(MSS).add(MSS).st(CWND);
     a.ret();

@@ -1,7 +1,7 @@
 //! The host's commands: active open (RFC 9293 section 3.10.1), and options of a connection ([`ConnectionOption`]). Record: ports, address, and one word of
 //! owner, option and value. An open has no option, but may ask for ECN, and its value is a DSCP ([`open`]).
 //!
-//! An option is set by the application that owns the connection, from the time that it was opened, or its SYN came, until TIME-WAIT; it lasts as long as the connection. All else is refused
+//! An option is set by the application that owns the connection, from the time that it was opened, or its SYN came, until TIME-WAIT; it lasts as long as the connection. (Before it is told of a passive one it may be lost: where a cookie's ACK takes the place of the half-open connection.) All else is refused
 //! and counted `ConnectRefused`: no connection of that tuple, one that is over or in TIME-WAIT, another application's, an option that there isn't, a value that is too large.
 //!
 //! A command takes 73 cycles at most; while options are set the common segment takes none more, a tail 2, the first retransmission of a loss up to 20 (under a user timeout). Without [`ToeConfig::complete`] there are no options: then every command is an open.
@@ -177,6 +177,8 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
     a.when(A).br("command.bad_address");
     if config.user_timeout_option {
+        a.note("what the peer said before does not count any more: what it says next is news");
+        zero(a, REMOTE_UTO);
         a.when(C).br("timeout_option");
     }
     a.note("1,000 ticks a second: 1,024 less 3 times 8");
@@ -189,6 +191,10 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     a.when(A).clear(B);
     a.shr1(T_CTL).sub(T1).sub(T1).sub(T1).st(T1);
     a.st(USER_TIMEOUT);
+    if config.user_timeout_option {
+        a.when(C).br("timeout_since");
+        a.label(".since");
+    }
     a.note("what is being sent again has all of it from now on")
         .when(B)
         .timer_set(timer::TIME_WAIT, T1);

@@ -189,8 +189,10 @@ pub mod words {
     pub const USER_TIMEOUT: Operand = Operand::far_state(10, "user_timeout");
     /// RFC 5482 section 3, ADV_UTO: what the peer is told, in seconds, if [`super::flags::TIMEOUT_OPTION`]. Only with that option, as the next.
     pub const ADV_UTO: Operand = Operand::far_state(6, "adv_uto");
-    /// REMOTE_UTO: the record's word with the peer's option that came last, or 0 ([`crate::tcp::isa::seg::USER_TIMEOUT`]).
+    /// REMOTE_UTO: the peer's option that came last, or 0, as the upper half ([`crate::tcp::isa::seg::USER_TIMEOUT`]).
     pub const REMOTE_UTO: Operand = Operand::far_state(7, "remote_uto");
+    /// While something is sent again: since when it has been on its way (the long tick).
+    pub const SENT_SINCE: Operand = Operand::far_state(27, "sent_since");
     // CUBIC's, in bytes unless it is said otherwise ([`super::cubic`]).
     /// RFC 9438 section 4.1.2, W_max: `cwnd` before it was lowered last, or less (section 4.7); 0: none, the plateau is where congestion avoidance begins. All ones: NewReno is chosen.
     pub const W_MAX: Operand = Operand::far_state(11, "w_max");

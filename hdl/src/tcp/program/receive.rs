@@ -273,11 +273,13 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
         a.set(SACK_ACK);
         a.note("alone, for it is to tell of the gap (RFC 2018 section 4), and data bears no blocks; without SACK it is no duplicate beside data (RFC 5681 section 2). Data comes with the next event");
         if config.scoreboard() {
-            a.note("and so does what this segment's ACK is to have sent: a hole again, or new text beyond cwnd")
-                .when(LIMITED)
-                .set(AGAIN);
-            a.ldi(dup::TWO);
-            a.when(AGAIN).or(DUP_ACKS).to(DUP_ACKS);
+            a.note("and so does new text beyond cwnd, which this segment's ACK is to let out")
+                .ldi(dup::TWO);
+            a.when(LIMITED).or(DUP_ACKS).to(DUP_ACKS);
+        } else {
+            a.note("but for the hole that this segment's ACK is to have sent again: the ACK goes with it")
+                .when(AGAIN)
+                .br("at_once");
         }
         a.unless(B).cmd(cmd::POST);
         a.unless(B).br("send_ack");

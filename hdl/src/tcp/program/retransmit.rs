@@ -40,7 +40,17 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
         a.when(B).set(A);
     }
     a.note("RFC 5681 section 3.1: ssthresh at the first timeout of a segment, cwnd one segment at each");
-    a.unless(A).call("halve");
+    if config.user_timeout_option {
+        a.when(A).br(".once_more");
+        a.note("RFC 5482 counts from when it was sent")
+            .ld(RTO)
+            .rsb(TICK_LONG);
+        a.st(SENT_SINCE);
+        a.call("halve");
+        a.label(".once_more");
+    } else {
+        a.unless(A).call("halve");
+    }
     a.unless(B).ld(MSS).to(CWND);
     if config.complete() {
         a.label("back_off");

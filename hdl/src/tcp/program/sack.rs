@@ -13,7 +13,7 @@
 use super::marks::*;
 use super::probe::{no_probe, probe_anew};
 use super::words::*;
-use super::{constant, dup, flags, none, timer};
+use super::{constant, dup, flags, none, state, timer};
 use crate::config::ToeConfig;
 use crate::tcp::asm::{flags::*, k, kf, operands::*, Asm, Operand};
 use crate::tcp::isa::{cmd, out, seg, PIPE_ALL};
@@ -69,6 +69,9 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.note("are there blocks, and were they agreed on?");
     a.ld(kf(1 << 27)).rsb(SEG_MSSOPT).sign(A);
     a.ldi(flags::SACK).and(FLAGS).or_zero(A);
+    a.note("nor are they heard beside an ACK older than any (RFC 5961 section 5.2)")
+        .ld(SEG_ACK);
+    a.add(k(constant::BIT_16)).rsb(SND_UNA).or_not_sign(A);
     a.clear(AGAIN);
     a.when(A).br("sack_seen");
     a.clear(B);
@@ -389,7 +392,12 @@ fn blocks_out(a: &mut Asm, config: &ToeConfig) {
 
 /// An ACK while the peer's window is shut and a probe was sent beyond it.
 fn shut_ack(a: &mut Asm, config: &ToeConfig) {
-    a.label("shut_ack");
+    a.label("shut_ack")
+        .note("nor does one in SYN-RECEIVED stand ahead of our SYN")
+        .ldi(state::ESTABLISHED)
+        .rsb(STATE)
+        .sign(A);
+    a.when(A).ld(SND_MAX).st(T_SEQ);
     a.ld(RCV_ADV).sub(RCV_NXT);
     a.or(k(constant::CTL_ACK)).to(T_CTL);
     if config.timestamps {
@@ -418,12 +426,28 @@ pub(super) mod tests {
 
     /// A connection of two ends that do SACK; the peer's MSS is 1000, its window 60,000.
     fn both() -> Script {
-        let config = ToeConfig {
+        Script::new_reno(wide(true), syn())
+    }
+
+    fn wide(cubic: bool) -> ToeConfig {
+        ToeConfig {
             tx_ring_bytes: 32768,
+            cubic,
             ..config()
-        };
-        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
-        Script::new_reno(config, syn)
+        }
+    }
+
+    fn syn() -> Seg {
+        seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted()
+    }
+
+    /// So many segments of 1,000 bytes are on their way, and no more text; with CUBIC, or where it is not built.
+    fn of(segments: u32, cubic: bool) -> Script {
+        let mut s = Script::established_with(wide(cubic), syn());
+        s.write(&vec![7; segments as usize * 1000]);
+        let at: Vec<u32> = (0..segments).map(|n| 1 + n * 1000).collect();
+        leave(&mut s, &at);
+        s
     }
 
     fn ack(n: u32) -> Seg {
@@ -666,18 +690,7 @@ pub(super) mod tests {
     #[test]
     fn the_head_is_that_behind_the_ack_that_tells_of_the_loss() {
         for (cubic, una) in [(true, 1001), (false, 1001), (false, 1)] {
-            let config = ToeConfig {
-                tx_ring_bytes: 32768,
-                cubic,
-                ..config()
-            };
-            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
-            let mut s = Script::established_with(config, syn);
-            s.write(&[7; 10_000]);
-            leave(
-                &mut s,
-                &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
-            );
+            let mut s = of(10, cubic);
             // In the pipe 5 or 6, and cwnd is 5, or 7 with CUBIC.
             s.inject(ack(una).sack(&[(una + 1000, una + 4000)]));
             leave(&mut s, &[una]);
@@ -783,16 +796,9 @@ pub(super) mod tests {
     /// The timer expires as an ACK tells that the copy is lost: it is lost once, and cwnd and ssthresh are lowered once more, not made what they were.
     #[test]
     fn a_copy_found_lost_twice_before_cwnd_is_lowered_lowers_it_once() {
-        let config = ToeConfig {
-            tx_ring_bytes: 32768,
-            ..config()
-        };
-        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
-        let mut s = Script::established_with(config, syn);
+        let mut s = of(6, true);
         let beta = |cwnd: u32| cwnd * 45 / 64;
         let first = s.word(CWND);
-        s.write(&[7; 6000]);
-        leave(&mut s, &[1, 1001, 2001, 3001, 4001, 5001]);
         s.inject(ack(1).sack(&[(1001, 6001)]));
         leave(&mut s, &[1]);
         s.write(&[7; 2000]);
@@ -816,18 +822,7 @@ pub(super) mod tests {
     #[test]
     fn a_late_ack_that_tells_of_the_loss_brings_the_head() {
         for cubic in [true, false] {
-            let config = ToeConfig {
-                tx_ring_bytes: 32768,
-                cubic,
-                ..config()
-            };
-            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
-            let mut s = Script::established_with(config, syn);
-            s.write(&[7; 10_000]);
-            leave(
-                &mut s,
-                &[1, 1001, 2001, 3001, 4001, 5001, 6001, 7001, 8001, 9001],
-            );
+            let mut s = of(10, cubic);
             s.inject(ack(2001)).silence();
             s.write(&[7; 3000]);
             leave(&mut s, &[10_001, 11_001, 12_001]);
@@ -841,11 +836,7 @@ pub(super) mod tests {
     /// RFC 6675 section 4, NextSeg, rule 3: a second hole, above which only one segment is sacked, goes as soon as there is room and nothing else to send.
     #[test]
     fn a_hole_below_something_sacked_goes_when_there_is_no_new_text() {
-        let mut s = both();
-        s.write(&[7; 8000]);
-        for n in 0..8 {
-            s.expect(ACK, 1 + n * 1000, 1, 1000);
-        }
+        let mut s = of(8, false);
         // 1 is lost, 6,001 is not yet: cwnd 4, in the pipe 6,001 and the first's copy.
         s.inject(ack(1).sack(&[(1001, 6001)]));
         leave(&mut s, &[1]);
@@ -855,11 +846,7 @@ pub(super) mod tests {
         s.counted(Cause::Retransmit, 2)
             .counted(Cause::RtoExpired, 0);
         // New text comes first (rule 2).
-        let mut s = both();
-        s.write(&[7; 8000]);
-        for n in 0..8 {
-            s.expect(ACK, 1 + n * 1000, 1, 1000);
-        }
+        let mut s = of(8, false);
         s.inject(ack(1).sack(&[(1001, 6001)]));
         leave(&mut s, &[1]);
         s.toe.host_write(0, &[7; 2000]);
@@ -913,11 +900,7 @@ pub(super) mod tests {
         s.ticks(20).inject(ack(4020)).silence();
         s.counted(Cause::Retransmit, 1);
         // The first and the last of eight are lost, and a new one followed the first's copy: it will tell.
-        let mut s = both();
-        s.write(&[7; 8000]);
-        for n in 0..8 {
-            s.expect(ACK, 1 + n * 1000, 1, 1000);
-        }
+        let mut s = of(8, false);
         s.inject(ack(1).sack(&[(1001, 7001)]));
         leave(&mut s, &[1]);
         s.write(&[7; 1000]);
@@ -1083,6 +1066,50 @@ pub(super) mod tests {
         assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
         s.inject(ack(2001).sack(&[(1, 1001), (3001, 6001)]));
         assert_ne!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+    }
+
+    /// RFC 5961 section 5.2: who does not know what is acknowledged has guessed, and his blocks are as little heard as his ACK.
+    #[test]
+    fn blocks_beside_an_ack_older_than_any_are_not_heard() {
+        for (back, heard) in [(65_535, true), (65_536, false), (1 << 30, false)] {
+            let mut s = of(10, true);
+            let old = ack(1_u32.wrapping_sub(back));
+            s.inject(old.sack(&[(1001, 4001)]));
+            assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY != 0, heard);
+            if heard {
+                leave(&mut s, &[1]);
+                continue;
+            }
+            // It is challenged, as without blocks.
+            s.expect(ACK, 10_001, 1, 0);
+            s.silence();
+            s.counted(Cause::BadAck, 1).counted(Cause::Retransmit, 0);
+            // And nothing is kept of what it said.
+            s.inject(ack(1).sack(&[(4001, 6001)])).silence();
+            s.counted(Cause::Retransmit, 0);
+        }
+    }
+
+    /// The FIN goes while the holes are made good: they go on being so, by the scoreboard, and `cwnd` is lowered once.
+    #[test]
+    fn a_fin_that_goes_in_recovery_does_not_end_it() {
+        for cubic in [true, false] {
+            let mut s = of(10, cubic);
+            s.inject(ack(1).sack(&[(1001, 2001), (3001, 4001), (5001, 9001)]));
+            leave(&mut s, &[1, 2001, 4001]);
+            s.close().expect(FIN | ACK, 10_001, 1, 0);
+            let cwnd = s.word(CWND);
+            s.silence().state("FIN-WAIT-1");
+            for (una, left) in [(2001, 3001), (4001, 5001)] {
+                s.inject(ack(una).sack(&[(left, left + 1000), (5001, 10_001)]));
+                s.silence();
+            }
+            s.inject(ack(10_001)).silence();
+            assert_eq!(s.word(CWND), cwnd, "lowered once");
+            s.inject(ack(10_002)).silence().state("FIN-WAIT-2");
+            s.counted(Cause::Retransmit, 3)
+                .counted(Cause::RtoExpired, 0);
+        }
     }
 
     #[test]

@@ -75,7 +75,6 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
         a.when(AGAIN).st(DUP_ACKS);
         a.when(LIMITED).st(DUP_ACKS);
         a.when(AGAIN).br("again");
-        a.when(LIMITED).br("output_now");
         a.br("output");
     }
 
@@ -106,7 +105,10 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     if config.complete() {
         a.label(".rare");
         if config.user_timeout_option {
-            super::user_timeout::due(a);
+            a.note("what busy says in this place")
+                .when(BUSY)
+                .br("timeout_due");
+            a.label("pending.later");
         }
         a.when(P_RELEASED).br(".released");
         a.label(".after_released");
@@ -154,11 +156,15 @@ pub(super) fn pending(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).set(ACK_NOW);
     a.unless(A).ld(RESULT);
     a.unless(A).add(RESULT2).to(RCV_ADV);
+    a.label(".was_read");
+    if config.user_timeout_option {
+        a.when(BUSY).br("timeout_alone");
+    }
     a.br(".after_read");
     a.label(".read_to_the_end");
     a.ldi(state::TIME_WAIT).xor(STATE).zero(A);
     a.when(A).call("finish_read");
-    a.br(".after_read");
+    a.br(".was_read");
 
     a.label("pending.timer");
     a.cmd(cmd::TIMER_TAKE);

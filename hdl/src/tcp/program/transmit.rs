@@ -219,7 +219,8 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.unless(A).clear(B);
     a.when(B).br("acknowledge");
     a.when(C).br("acknowledge");
-    a.note("cwnd has no more to grow for").ldi(dup::RECOVERY);
+    a.note("cwnd has no more to grow for; what is being made good still is")
+        .ldi(0xFFF & !dup::GROWS);
     a.and(DUP_ACKS).to(DUP_ACKS);
     a.note("ESTABLISHED to FIN-WAIT-1, CLOSE-WAIT to LAST-ACK");
     a.ldi(state::PEER_FIN).and(STATE).zero(B);

@@ -46,17 +46,18 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
     a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
     a.when(A).br("not_urgent");
+    if !config.vlan {
+        a.shl16(SEG_MACURG).st(T0);
+    }
     a.shl1(k(BIT_16)).st(T1);
     if config.vlan {
         a.ld(SEG_SEQ).add(SEG_LEN).st(T0);
     } else {
-        a.shl16(SEG_MACURG).st(T0);
         a.shr16(T0).add(SEG_SEQ).st(T0);
     }
     a.note("ahead of RCV.NXT, and of the RCV.UP before if that is still ahead: by no more than a window and a pointer");
-    a.ld(T0).sub(RCV_NXT).sign(A).zero(B);
+    a.sub(RCV_NXT).sign(A).zero(B);
     a.when(B).set(A);
-    a.ld(T0);
     a.sub(RCV_UP).sign(C);
     a.xor(RCV_UP).zero(B);
     a.when(B).set(C);

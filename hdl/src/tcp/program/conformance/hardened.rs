@@ -232,6 +232,29 @@ fn urgent_text_has_nothing_sent_again() {
     });
 }
 
+/// Without the scoreboard an ACK that tells of a gap leaves nothing for a later event: what is to go again goes with it.
+#[test]
+fn a_partial_acknowledgement_beside_text_ahead_of_a_gap_brings_the_next_hole() {
+    hardened(|| {
+        let mut s = Script::established();
+        s.write(&[7; 6000]);
+        for n in 0..6 {
+            s.expect(ACK, 1 + n * 1000, 1, 1000);
+        }
+        for _ in 0..3 {
+            s.silence().inject(seg(ACK, 1, 1));
+        }
+        s.expect(ACK, 1, 1, 1000);
+        for (text, hole) in [(3, 2001), (5, 4001)] {
+            s.inject(seg(ACK, text, hole).data(b"x"));
+            s.expect(ACK, hole, 1, 1000);
+            s.silence();
+        }
+        s.counted(Cause::Retransmit, 3)
+            .counted(Cause::RtoExpired, 0);
+    });
+}
+
 /// The soak found it: both windows shut, each end probes, and neither takes an ACK from beyond its own.
 #[test]
 fn an_ack_beside_a_probe_stays_inside_the_shut_window() {

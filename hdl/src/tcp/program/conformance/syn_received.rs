@@ -230,3 +230,29 @@ fn a_close_is_seen_to_once_established() {
 fn an_abort_sends_a_reset() {
     super::abort_sends_a_reset(active);
 }
+
+/// A shut window begins behind our SYN: an ACK that stood at the SYN itself would be as unacceptable to the peer as his was.
+#[test]
+fn an_ack_stands_behind_our_syn_though_the_peers_window_is_shut() {
+    let answers = |stamps: bool| {
+        let mut s = Script::new();
+        let mut syn = seg(SYN, 0, 0).mss(1000).wnd(0);
+        if stamps {
+            syn = syn.sack_permitted().stamps(1, 0);
+        }
+        s.inject(syn);
+        let echo = s.expect(SYN | ACK, 0, 1, 0).stamps.map(|s| s.0);
+        let peer = |flags: u8, at: u32| match echo {
+            Some(echo) => seg(flags, at, 1).wnd(0).stamps(2, echo),
+            None => seg(flags, at, 1).wnd(0),
+        };
+        s.inject(peer(ACK, 50_000)).expect(ACK, 1, 1, 0);
+        s.inject(peer(SYN, 50_000)).expect(ACK, 1, 1, 0);
+        s.state("SYN-RECEIVED").inject(peer(ACK, 1)).silence();
+        s.state("ESTABLISHED");
+        assert_eq!(s.word(SND_WND), 0);
+    };
+    answers(false);
+    answers(true);
+    hardened(|| answers(false));
+}

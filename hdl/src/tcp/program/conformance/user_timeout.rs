@@ -230,18 +230,99 @@ fn who_has_guessed_is_not_heard() {
     assert_eq!(told(&mut s), [300]);
 }
 
+/// Section 3: the timeout is how long text may stay unacknowledged, whatever it was in the meantime.
 #[test]
-fn while_text_goes_again_it_counts_from_then_and_once() {
+fn while_text_goes_again_it_is_counted_from_when_it_was_sent() {
+    // Seconds from then, and what the peer says; the last is not yet over.
+    for says in [
+        &[(3, 110)][..],
+        &[(3, 4000), (50, 110)],
+        &[(50, 110), (51, 111), (52, 110)],
+        // Nobody gets longer by ever saying something else.
+        &[(50, 4000), (70, 110), (90, 4000), (105, 110)],
+        &[(3, 110), (90, 130)],
+    ] {
+        let mut s = asked(1);
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        let mut at = 0;
+        for &(then, option) in says {
+            again_for(&mut s, then * 1000 - at, 1);
+            at = then * 1000;
+            s.inject(seg(ACK, 1, 1).timeout(option));
+        }
+        let last = u32::from(says[says.len() - 1].1);
+        again_for(&mut s, last * 1000 + 124 - at, 1);
+        given_up(&mut s, 2, 1);
+    }
+    // A time that is over ends it at once.
     let mut s = asked(1);
     s.write(b"x");
-    again_for(&mut s, 3_000, 1);
-    s.inject(seg(ACK, 1, 1).timeout(110));
-    again_for(&mut s, 50_000, 1);
-    // What answers without acknowledging gets no longer by saying it again.
+    s.expect(ACK, 1, 1, 1);
+    again_for(&mut s, 1000, 1);
     s.inject(seg(ACK, 1, 1).timeout(4000));
-    assert_eq!(timeout(&s), adjusted(4000));
-    again_for(&mut s, 60_124, 1);
+    again_for(&mut s, 130_000, 1);
+    s.inject(seg(ACK, 1, 1).timeout(110));
     given_up(&mut s, 2, 1);
+}
+
+/// What is said again is no news: neither is it told of, nor does it keep round trips from being measured.
+#[test]
+fn a_peer_that_says_it_with_every_segment_is_measured_and_told_of_once() {
+    for stamps in [false, true] {
+        let mut s = Script::with(built());
+        let mut syn = seg(SYN, 0, 0).mss(1000).sack_permitted();
+        if stamps {
+            syn = syn.stamps(1, 0);
+        }
+        s.inject(syn);
+        let echo = s.expect(SYN | ACK, 0, 1, 0).stamps.map(|s| s.0);
+        let peer = |at: u32, now: u32| {
+            let seg = seg(ACK, 1, 1 + at).timeout(300);
+            match echo {
+                Some(echo) => seg.stamps(1 + now, echo.wrapping_add(now)),
+                None => seg,
+            }
+        };
+        s.inject(peer(0, 0));
+        s.option(TimeoutOption(150)).next();
+        let mut now = 0;
+        for n in 0..20 {
+            s.write(b"x");
+            s.expect(ACK, 1 + n, 1, 1);
+            s.ticks(30);
+            now += 30;
+            s.inject(peer(1 + n, now - if stamps { 30 } else { 0 }))
+                .silence();
+        }
+        assert!((200..=240).contains(&s.word(SRTT)), "{}", s.word(SRTT));
+        assert_eq!(told(&mut s), [300]);
+        // Once it is asked for anew it counts anew.
+        s.option(TimeoutOption(160)).next();
+        s.inject(peer(20, now)).silence();
+        assert_eq!(told(&mut s), [300]);
+    }
+}
+
+/// A word of whoever acknowledges something else in SYN-RECEIVED, or ahead of the ACK of our SYN, is told of once the connection is.
+#[test]
+fn nothing_is_told_of_a_connection_that_is_not_open() {
+    let mut s = Script::with(built());
+    s.connect();
+    s.expect(SYN, 0, 0, 0);
+    s.option(TimeoutOption(150));
+    s.inject(seg(SYN, 0, 0).mss(900));
+    s.expect(SYN | ACK, 0, 1, 0);
+    s.reports();
+    s.inject(seg(ACK, 1, 0).timeout(300));
+    assert_eq!(s.next().map(|out| out.flags), Some(RST));
+    s.silence().state("SYN-RECEIVED");
+    assert_eq!(told(&mut s), []);
+    s.inject(seg(ACK, 1, 1));
+    assert_eq!(s.expect(ACK, 1, 1, 0).timeout, Some(150));
+    s.silence().state("ESTABLISHED");
+    s.inject(seg(ACK, 1, 1).timeout(301)).silence();
+    assert!(told(&mut s).contains(&301));
 }
 
 // ---- what is sent --------------------------------------------------------------------------------
@@ -393,6 +474,110 @@ fn what_comes_with_its_event_is_done_too() {
     }
 }
 
+/// Something is read in every event of its connection.
+#[test]
+fn who_reads_all_the_time_does_not_put_it_off() {
+    for peer_s in [false, true] {
+        let mut s = if peer_s { asked(90) } else { established() };
+        s.inject(seg(ACK, 1, 1).data(&[7; 1000])).acked(1001);
+        s.model_only("each event is taken by hand");
+        if peer_s {
+            s.arrive(seg(ACK, 1001, 1).timeout(300));
+        } else {
+            let peer = (PEER_IP, PEER_PORT);
+            let host = crate::config::Owner::Host;
+            s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+        }
+        s.toe.step().expect("no fault");
+        for _ in 0..3 {
+            assert_eq!(s.toe.host_read(0, 10).len(), 10);
+            s.toe.step().expect("no fault");
+        }
+        if peer_s {
+            assert_eq!(told(&mut s), [300]);
+        } else {
+            assert_eq!(s.next().and_then(|out| out.timeout), Some(90));
+        }
+        s.settle();
+    }
+}
+
+/// What is read with its event is announced all the same: the ring was full.
+#[test]
+fn what_is_read_with_its_event_opens_the_window() {
+    for peer_s in [false, true] {
+        let mut s = if peer_s { asked(90) } else { established() };
+        for n in 0..8 {
+            s.inject(seg(ACK, 1 + n * 1024, 1).data(&[7; 1024]));
+            s.acked(1 + (n + 1) * 1024);
+        }
+        s.model_only("each event is taken by hand");
+        if peer_s {
+            s.arrive(seg(ACK, 8193, 1).timeout(300));
+        } else {
+            let peer = (PEER_IP, PEER_PORT);
+            let host = crate::config::Owner::Host;
+            s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+        }
+        s.toe.step().expect("no fault");
+        assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
+        s.settle();
+        let out = s.expect(ACK, 1, 8193, 0);
+        assert_eq!((out.wnd, out.timeout.is_some()), (8192, !peer_s));
+        s.silence();
+    }
+}
+
+/// The retransmission timer expires ahead of its event.
+#[test]
+fn a_timer_that_expires_with_its_event_counts() {
+    let mut s = established();
+    s.write(b"x");
+    s.expect(ACK, 1, 1, 1);
+    let rto = s.word(RTO);
+    s.ticks(rto - 1).silence();
+    s.model_only("each event is taken by hand");
+    let peer = (PEER_IP, PEER_PORT);
+    let host = crate::config::Owner::Host;
+    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+    s.toe.step().expect("no fault");
+    s.toe.tick();
+    s.settle();
+    let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+    let options = out.iter().filter(|s| s.timeout == Some(90)).count();
+    let again = out.iter().filter(|s| s.data == b"x").count();
+    assert_eq!((options, again, out.len()), (1, 1, 2), "{out:?}");
+    s.counted(Cause::RtoExpired, 1);
+}
+
+/// Of a connection that a cookie opens, asked for before its second event.
+#[test]
+fn a_connection_that_a_cookie_opens_has_it_too() {
+    let mut c = ToeConfig {
+        syn_cookies: true,
+        ..built()
+    };
+    c.listeners[1] = c.listeners[1].backlog(1);
+    let mut s = Script::with(c);
+    s.inject(seg(SYN, 0, 0).with_source(1));
+    s.next().expect("a SYN-ACK");
+    s.inject(seg(SYN, 0, 0));
+    let cookie = s.next().expect("a cookie").seq;
+    s.arrive(seg(ACK, 1, cookie.wrapping_add(1)));
+    s.model_only("each event is taken by hand");
+    s.toe.step().expect("no fault");
+    let peer = (PEER_IP, PEER_PORT);
+    let host = crate::config::Owner::Host;
+    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+    s.settle();
+    let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+    s.counted(Cause::Opened, 1);
+    assert_eq!(
+        out.iter().map(|o| o.timeout).collect::<Vec<_>>(),
+        [Some(90)]
+    );
+}
+
 #[test]
 fn a_lost_one_is_missed_by_nobody() {
     // Section 3.2: nothing waits for it, nothing goes again.
@@ -437,7 +622,7 @@ fn an_event_left_over_says_nothing_to_the_next_connection() {
     s.inject(seg(SYN, 0, 0).mss(1000));
     let first = s.next().expect("a SYN-ACK").seq.wrapping_add(1);
     s.inject(seg(ACK, 1, first)).silence();
-    assert_eq!(s.word(REMOTE_UTO), 300);
+    assert_eq!(s.word(REMOTE_UTO), 300 << 16);
     s.model_only("the event is posted by hand");
     s.toe.blocks.events.post(0, pending::ASIDE);
     s.settle().silence();
