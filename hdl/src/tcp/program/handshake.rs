@@ -326,6 +326,9 @@ pub(super) fn syn_received(a: &mut Asm, config: &ToeConfig) {
     a.ldi(dup::GROWS).st(DUP_ACKS);
     a.br("opened");
     a.label("syn_received.bad");
+    if config.user_timeout_option {
+        super::user_timeout::refused(a);
+    }
     super::cookies::half_open(a, config);
     a.count(Cause::BadAck.number());
     a.br("reset_reply");
@@ -357,11 +360,8 @@ pub(super) fn mss_option(config: &ToeConfig) -> u32 {
 
 /// What the SYN says of the window, and of its options; RCV.NXT is known.
 fn peer_syn_known(a: &mut Asm, config: &ToeConfig) {
-    if config.complete() {
-        a.ld(SEG_WND).to(SND_WND);
-    } else {
-        a.note("it begins behind our SYN, one more than SND.UNA: until the ACK that opens brings another, an ACK of ours stands there though it is shut");
-        a.ldi(1).add(SEG_WND).to(SND_WND);
+    a.ld(SEG_WND).to(SND_WND);
+    if !config.complete() {
         a.shl16(SEG_MSSOPT).st(T0);
         a.ld(SEG_SEQ).to(SND_WL1);
         a.ld(SEG_ACK).to(SND_WL2);

@@ -177,8 +177,6 @@ fn option(a: &mut Asm, config: &ToeConfig) {
     a.shr3(k(constant::BIT_16)).rsb(T0).or_not_sign(A);
     a.when(A).br("command.bad_address");
     if config.user_timeout_option {
-        a.note("what the peer said before does not count any more: what it says next is news");
-        zero(a, REMOTE_UTO);
         a.when(C).br("timeout_option");
     }
     a.note("1,000 ticks a second: 1,024 less 3 times 8");

@@ -289,6 +289,21 @@ mod tests {
         assert_ne!(s.word(DUP_ACKS) & dup::PROBED, 0);
     }
 
+    /// RFC 5961 section 5.2: nor does what stands beside an ACK of what was never sent.
+    #[test]
+    fn a_d_sack_beside_a_refused_ack_does_not_speak_for_the_probe() {
+        for ack_of in [FIRST + 9000, FIRST.wrapping_sub(70_000)] {
+            let mut s = open(20, true);
+            send(&mut s, FIRST, 3);
+            s.ticks(pto(&s));
+            s.expect(ACK, FIRST + 2000, 1, 1000);
+            let block = (FIRST + 2000, FIRST + 3000);
+            s.inject(ack(ack_of).sack(&[block]));
+            s.counted(Cause::BadAck, 1);
+            assert_ne!(s.word(DUP_ACKS) & dup::PROBED, 0);
+        }
+    }
+
     #[test]
     fn new_text_is_probe_enough_if_the_window_takes_it() {
         for (window, new) in [(11_000, true), (10_999, false)] {

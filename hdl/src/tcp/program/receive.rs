@@ -276,11 +276,16 @@ pub(super) fn exceptions(a: &mut Asm, config: &ToeConfig) {
             a.note("and so does new text beyond cwnd, which this segment's ACK is to let out")
                 .ldi(dup::TWO);
             a.when(LIMITED).or(DUP_ACKS).to(DUP_ACKS);
-        } else {
-            a.note("but for the hole that this segment's ACK is to have sent again: the ACK goes with it")
-                .when(AGAIN)
-                .br("at_once");
         }
+    }
+    if !config.scoreboard() {
+        a.note(
+            "but for the hole that this segment's ACK is to have sent again: the ACK goes with it",
+        )
+        .when(AGAIN)
+        .br("at_once");
+    }
+    if config.sack {
         a.unless(B).cmd(cmd::POST);
         a.unless(B).br("send_ack");
     }

@@ -357,6 +357,16 @@ pub fn hardened_config() -> ToeConfig {
     }
 }
 
+/// The same without SACK, and so without timestamps and CUBIC.
+pub fn without_sack(config: ToeConfig) -> ToeConfig {
+    ToeConfig {
+        sack: false,
+        timestamps: false,
+        cubic: false,
+        ..config
+    }
+}
+
 /// The usual configuration with a listener of the host's. Text is acknowledged at once, so that a script need not wait.
 pub fn config() -> ToeConfig {
     let base = match HARDENED.get() || std::env::var_os("TOE_SMALLER").is_some() {

@@ -40,6 +40,11 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
         a.note("not where a probe of a shut window was sent beyond it: an ACK there would be as unacceptable to the peer (section 3.10.7.4), who would never hear what came");
         a.ld(SND_UNA).add(SND_WND).st(T_SEQ);
         a.sub(SND_MAX).sign(A);
+        a.note("nor in SYN-RECEIVED ahead of our SYN")
+            .ldi(state::ESTABLISHED)
+            .rsb(STATE)
+            .sign(B);
+        a.when(B).clear(A);
         addresses(a, config);
         a.unless(A).out(out::SEQ, SND_MAX);
         a.when(A).out(out::SEQ, T_SEQ);
@@ -220,7 +225,7 @@ pub(super) fn output(a: &mut Asm, config: &ToeConfig) {
     a.when(B).br("acknowledge");
     a.when(C).br("acknowledge");
     a.note("cwnd has no more to grow for; what is being made good still is")
-        .ldi(0xFFF & !dup::GROWS);
+        .ldi(dup::RECOVERY | dup::SCORE | dup::TWO | 1 | dup::lowers(config) | dup::ECE);
     a.and(DUP_ACKS).to(DUP_ACKS);
     a.note("ESTABLISHED to FIN-WAIT-1, CLOSE-WAIT to LAST-ACK");
     a.ldi(state::PEER_FIN).and(STATE).zero(B);

@@ -37,14 +37,18 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
             a.br("sack_seen");
         }
     }
-    a.label("urgent");
+    a.label("urgent")
+        .note("not beside an ACK of what was never sent, or older than any (RFC 5961 section 5.2)")
+        .ld(SEG_ACK)
+        .rsb(SND_MAX)
+        .sign(A);
+    a.add(k(BIT_16)).rsb(SND_UNA).or_not_sign(A);
+    a.when(A).br("not_urgent");
     if config.user_timeout_option {
         super::user_timeout::heard(a);
     }
-    a
-        .note("not after the peer's FIN, nor with the ACK of what was never sent. SEG.UP as a sequence number");
+    a.note("not after the peer's FIN. SEG.UP as a sequence number");
     a.ldi(state::PEER_FIN).and(STATE).not_zero(A);
-    a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
     a.when(A).br("not_urgent");
     if !config.vlan {
         a.shl16(SEG_MACURG).st(T0);
@@ -79,6 +83,7 @@ mod tests {
     use super::super::script::*;
     use super::super::words::{RCV_NXT, RCV_UP};
     use crate::config::ToeConfig;
+    use crate::counters::Cause;
     use crate::tcp::isa::report;
 
     /// What was told of urgent text since the last time.
@@ -109,6 +114,17 @@ mod tests {
             } else {
                 run(&mut Script::established_with(c, syn), &|at| seg(ACK, at, 1));
             }
+        }
+    }
+
+    /// RFC 5961 section 5.2.
+    #[test]
+    fn nobody_is_told_of_it_beside_a_refused_ack() {
+        for ack in [9, 1_u32.wrapping_sub(70_000)] {
+            let mut s = Script::established();
+            s.inject(seg(ACK, 1, ack).urgent(9));
+            s.counted(Cause::BadAck, 1);
+            told(&mut s, &[]);
         }
     }
 

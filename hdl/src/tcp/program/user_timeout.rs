@@ -7,7 +7,7 @@
 //! **What is sent** is an ACK of its own, by that event: with the command, or, of a connection that is not yet open, ahead of all else that has no SYN (section 3). It goes once, for nothing of it is acknowledged (section 3.2): if it is lost the peer has its own timeout. SYNs have no such option: what a SYN says of it a TCP need not
 //! keep (section 3). What the peer's makes of our timeout is not told back: ADV_UTO is the application's, and two who told each other what they made of each other's would have no end.
 //!
-//! What the peer says once more is no news. While something is sent again, the end is counted from when that was sent first ([`SENT_SINCE`]), whatever the timeout was in the meantime: a shorter one may end the connection at once, and nobody puts the end off by saying ever something else.
+//! What the peer says once more is no news. While something is sent again, the end is counted from when that was sent first ([`SENT_SINCE`]; with SACK from the probe of the tail if there was one), whatever the timeout was in the meantime. If that is over, the connection ends in place of the next retransmission.
 //!
 //! A timeout that was adjusted stands where an application's does, by the same code, and an eighth of a second longer: so it is odd, which tells them apart.
 use super::marks::*;
@@ -59,18 +59,20 @@ pub(super) fn opened(a: &mut Asm) {
     a.when(A).cmd_imm(cmd::POST, 1);
 }
 
+/// The segment in SYN-RECEIVED that may have had it is answered with a reset.
+pub(super) fn refused(a: &mut Asm) {
+    super::zero(a, REMOTE_UTO);
+}
+
 /// So is one that a cookie has opened.
 pub(super) fn opened_by_cookie(a: &mut Asm) {
     a.cmd_imm(cmd::POST, 1);
 }
 
 pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
-    a.label("timeout_in")
-        .note("RFC 5482: is it wanted, and has its sender not guessed (RFC 5961 section 5.2)?");
+    a.label("timeout_in").note("RFC 5482: is it wanted?");
     enabled(a);
     a.and(FLAGS).zero(A);
-    a.ld(SEG_ACK).rsb(SND_MAX).or_sign(A);
-    a.add(k(constant::BIT_16)).rsb(SND_UNA).or_not_sign(A);
     a.note("what it has said before is no news, and takes no measurement")
         .shl16(SEG_MSSOPT);
     a.xor(REMOTE_UTO).or_zero(A);
@@ -83,10 +85,11 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.br("timeout_seen");
 
     a.label("timeout_option")
-        .note("the application's: T0 seconds");
+        .note("the application's: T0 seconds. What the peer said before does not count any more, and what it says next is news");
     enabled(a);
     a.st(T1);
     a.ld(T0).st(ADV_UTO);
+    a.ld(k(0)).st(REMOTE_UTO);
     wanted(a);
     a.or(T1).st(T2);
     a.cmd_imm(cmd::POST, 1);
@@ -156,13 +159,14 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.ldi(1).add(T1).st(T1);
     a.br("option.timed");
 
-    a.label("timeout_since").note(
-        "counted from when it was sent: no peer puts the end off by saying ever something else",
-    );
+    a.label("timeout_since")
+        .note("counted from when it was sent");
     a.ld(SENT_SINCE).add(T1).sub(TICK_LONG);
     a.acc().sign(A);
-    a.acc().or_zero(A);
-    a.when(A).ldi(1);
+    a.note("if that is over (or hardly begun: section 3.1 has it above the RTO), with the next retransmission")
+        .acc()
+        .or_zero(A);
+    a.when(A).ld(RTO);
     a.st(T1);
     a.br("option.since");
 

@@ -557,3 +557,38 @@ fn no_event_takes_longer_than_without() {
     println!("congestion avoidance: {without} cycles, with CUBIC {with}");
     assert!(with <= without.max(170), "{with}, without {without}");
 }
+
+/// After a loss or a probe of the tail: in cycles.
+#[test]
+fn the_ack_of_our_fin_is_no_longer_than_other_events() {
+    let config = ToeConfig {
+        tx_ring_bytes: 32768,
+        ..config()
+    };
+    let ack = |n: u32| seg(ACK, 1, n).wnd(60_000);
+    for before in ["nothing", "a loss", "a probe"] {
+        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000).sack_permitted();
+        let mut s = Script::established_with(config.clone(), syn);
+        s.write(&[7; 10_000]);
+        match before {
+            "a loss" => {
+                s.inject(ack(1).sack(&[(1001, 4001)])).inject(ack(10_001));
+                s.write(&[7; 10_000]).inject(ack(14_001));
+            }
+            "a probe" => {
+                let pto = s.word(PTO);
+                s.ticks(pto);
+                assert_ne!(s.word(DUP_ACKS) & dup::PROBED, 0);
+            }
+            _ => {}
+        }
+        s.close();
+        while s.next().is_some() {}
+        let last = ack(s.ours(SND_MAX));
+        s.state("FIN-WAIT-1").arrive(last);
+        s.toe.step().expect("no fault");
+        let cycles = s.toe.cost.cycles;
+        println!("behind {before}: {cycles} cycles");
+        assert!(cycles <= 170, "behind {before}: {cycles}");
+    }
+}

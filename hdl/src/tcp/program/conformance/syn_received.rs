@@ -2,6 +2,7 @@
 use super::super::script::*;
 use super::super::words::*;
 use super::*;
+use crate::config::ToeConfig;
 use crate::counters::Cause;
 
 /// Reached by an active open that met the peer's.
@@ -234,8 +235,8 @@ fn an_abort_sends_a_reset() {
 /// A shut window begins behind our SYN: an ACK that stood at the SYN itself would be as unacceptable to the peer as his was.
 #[test]
 fn an_ack_stands_behind_our_syn_though_the_peers_window_is_shut() {
-    let answers = |stamps: bool| {
-        let mut s = Script::new();
+    let answers = |config: ToeConfig, stamps: bool| {
+        let mut s = Script::with(config);
         let mut syn = seg(SYN, 0, 0).mss(1000).wnd(0);
         if stamps {
             syn = syn.sack_permitted().stamps(1, 0);
@@ -252,7 +253,11 @@ fn an_ack_stands_behind_our_syn_though_the_peers_window_is_shut() {
         s.state("ESTABLISHED");
         assert_eq!(s.word(SND_WND), 0);
     };
-    answers(false);
-    answers(true);
-    hardened(|| answers(false));
+    answers(config(), false);
+    answers(config(), true);
+    answers(without_sack(config()), false);
+    hardened(|| {
+        answers(config(), false);
+        answers(without_sack(config()), false);
+    });
 }
