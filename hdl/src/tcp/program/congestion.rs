@@ -397,6 +397,22 @@ mod tests {
         s.counted(Cause::Retransmit, 2);
     }
 
+    /// Duplicates are counted across a FIN that goes meanwhile.
+    #[test]
+    fn the_third_duplicate_behind_a_fin_brings_the_head() {
+        let third = || {
+            let mut s = Script::established();
+            s.write(&[7; 3000]);
+            leave(&mut s, 1, 3);
+            s.inject(seg(ACK, 1, 1)).inject(seg(ACK, 1, 1)).silence();
+            s.close().expect(FIN | ACK, 3001, 1, 0);
+            s.inject(seg(ACK, 1, 1));
+            leave(&mut s, 1, 1);
+        };
+        third();
+        hardened(third);
+    }
+
     #[test]
     fn avoidance_adds_a_segment_for_each_window_acknowledged() {
         let mut s = in_recovery();

@@ -626,6 +626,41 @@ mod tests {
 }
 
 #[cfg(test)]
+mod lengths {
+    use crate::config::ToeConfig;
+
+    /// With everything that one engine may have at once.
+    #[test]
+    fn the_largest_program_fits_the_default_memory() {
+        let mut most = 0;
+        for ring in [256, 2048, 32768] {
+            for gateway in [[0; 4], [192, 168, 69, 1]] {
+                for (vlan, pacing) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let config = ToeConfig {
+                        gateway,
+                        vlan,
+                        pacing,
+                        per_source: Some(2),
+                        user_timeout_option: true,
+                        rx_ring_bytes: ring,
+                        tx_ring_bytes: ring,
+                        ..ToeConfig::default()
+                    };
+                    let words = super::length(&ToeConfig {
+                        program_words: 4096,
+                        ..config.clone()
+                    });
+                    println!("ring {ring}, gateway {gateway:?}, tags {vlan}, pacer {pacing}: {words} words");
+                    most = most.max(words);
+                }
+            }
+        }
+        let there = ToeConfig::default().program_words;
+        assert!(most <= there, "{most} of {there}");
+    }
+}
+
+#[cfg(test)]
 mod cycles {
     use super::script::*;
     use crate::counters::Cause;

@@ -110,20 +110,23 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
     a.when(A).br(".new");
     a.note("and no D-SACK has said that the last segment came twice: it has mended a loss")
         .call("halve");
+    if config.cubic {
+        a.ldi(dup::DUE).st(DUP_ACKS);
+    }
     if config.ecn {
         super::ecn::reduced(a);
     }
     if config.cubic {
-        a.ldi(dup::DUE).st(DUP_ACKS);
         a.label("probed.new");
         a.ldi(super::cubic::KEPT).and(DUP_ACKS).st(DUP_ACKS);
+        probe_anew(a);
         a.ldi(dup::GROWS).or(DUP_ACKS).to(DUP_ACKS);
     } else {
         a.ld(SSTHRESH).to(CWND);
         a.label("probed.new");
         a.ldi(dup::GROWS).st(DUP_ACKS);
+        probe_anew(a);
     }
-    probe_anew(a);
     a.ld(SEG_ACK);
     a.br("grown");
 

@@ -208,17 +208,13 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     } else {
         a.ldi(dup::GROWS).st(DUP_ACKS);
     }
+    a.note("and the timer, which is set before this ACK's measurement is known, runs for PTO again: 2 SRTT, 4 RTTVAR and a little, at most RTO; if they are known")
+        .shr3(SRTT)
+        .st(T0);
     probe_anew(a);
-    a.note("and the timer, which is set before this ACK's measurement is known, runs for PTO again: 2 SRTT, 4 RTTVAR and a little, at most RTO; if they are known");
     a.ldi(flags::SAMPLED).and(FLAGS).zero(B);
-    a.shr3(SRTT).st(T0);
-    a.ldi(constant::PTO_MARGIN)
-        .add(T0)
-        .add(T0)
-        .add(RTTVAR)
-        .st(T1);
+    a.ldi(constant::PTO_MARGIN).add(T0).add(T0).add(RTTVAR);
     a.rsb(RTO).or_sign(B);
-    a.ld(T1);
     a.unless(B).st(PTO);
     a.ld(SEG_ACK);
     a.br("grown");

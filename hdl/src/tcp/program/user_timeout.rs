@@ -7,7 +7,7 @@
 //! **What is sent** is an ACK of its own, by that event: with the command, or, of a connection that is not yet open, ahead of all else that has no SYN (section 3). It goes once, for nothing of it is acknowledged (section 3.2): if it is lost the peer has its own timeout. SYNs have no such option: what a SYN says of it a TCP need not
 //! keep (section 3). What the peer's makes of our timeout is not told back: ADV_UTO is the application's, and two who told each other what they made of each other's would have no end.
 //!
-//! What the peer says once more is no news. While something is sent again, the end is counted from when that was sent first ([`SENT_SINCE`]; with SACK from the probe of the tail if there was one), whatever the timeout was in the meantime. If that is over, the connection ends in place of the next retransmission.
+//! What the peer says once more is no news. While something is sent again, the end is counted from when that was sent first ([`SENT_SINCE`]; with SACK from the probe of the tail if there was one, and later where the RTO became shorter while the timer ran), whatever the timeout was in the meantime. If that is over, the connection ends in place of the next retransmission.
 //!
 //! A timeout that was adjusted stands where an application's does, by the same code, and an eighth of a second longer: so it is odd, which tells them apart.
 use super::marks::*;

@@ -51,6 +51,23 @@ fn adjusted(seconds: u32) -> Option<u32> {
     Some(1000 * seconds + 125)
 }
 
+/// The host's command, and its event alone.
+fn command(s: &mut Script, option: ConnectionOption) {
+    let peer = (PEER_IP, PEER_PORT);
+    let host = crate::config::Owner::Host;
+    s.toe.set_option(HOST_PORT, peer, host, option);
+    s.toe.step().expect("no fault");
+}
+
+/// The same, ahead of the pending event that is next.
+fn ahead_of_its_event(s: &mut Script, option: ConnectionOption) {
+    let (conn, mask) = s.toe.blocks.events.pop().expect("its event");
+    command(s, option);
+    for bit in (0..8).filter(|bit| mask >> bit & 1 != 0) {
+        s.toe.blocks.events.post(conn, bit);
+    }
+}
+
 // ---- what comes ----------------------------------------------------------------------------------
 
 #[test]
@@ -244,6 +261,7 @@ fn while_text_goes_again_it_is_counted_from_when_it_was_sent() {
         &[(3, 110), (90, 130)],
     ] {
         let mut s = asked(1);
+        s.ticks(50_000).silence();
         s.write(b"x");
         s.expect(ACK, 1, 1, 1);
         let mut at = 0;
@@ -256,7 +274,20 @@ fn while_text_goes_again_it_is_counted_from_when_it_was_sent() {
         again_for(&mut s, last * 1000 + 124 - at, 1);
         given_up(&mut s, 2, 1);
     }
-    // A time that is over ends it with the next retransmission in its place.
+    // A tick before its end, and at it: what is over has the time of a retransmission.
+    for (late, left) in [(0, Some(1)), (1, None), (2, None)] {
+        let mut s = asked(1);
+        s.write(b"x");
+        s.expect(ACK, 1, 1, 1);
+        again_for(&mut s, 1000, 1);
+        s.inject(seg(ACK, 1, 1).timeout(4000));
+        again_for(&mut s, 110_124 - 1000 + late, 1);
+        s.inject(seg(ACK, 1, 1).timeout(110));
+        let left = left.unwrap_or(s.word(RTO));
+        again_for(&mut s, left - 1, 1);
+        given_up(&mut s, 2, 1);
+    }
+    // And long after it.
     let mut s = asked(1);
     s.write(b"x");
     s.expect(ACK, 1, 1, 1);
@@ -482,10 +513,7 @@ fn what_comes_with_its_event_is_done_too() {
     for close in [false, true] {
         let mut s = established();
         s.inject(seg(ACK, 1, 1).data(&[7; 1000])).acked(1001);
-        let peer = (PEER_IP, PEER_PORT);
-        let host = crate::config::Owner::Host;
-        s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
-        s.toe.step().expect("no fault");
+        command(&mut s, TimeoutOption(90));
         assert_eq!(s.toe.host_write(0, b"text"), 4);
         if close {
             s.toe.host_close(0);
@@ -510,12 +538,10 @@ fn who_reads_all_the_time_does_not_put_it_off() {
         s.model_only("each event is taken by hand");
         if peer_s {
             s.arrive(seg(ACK, 1001, 1).timeout(300));
+            s.toe.step().expect("no fault");
         } else {
-            let peer = (PEER_IP, PEER_PORT);
-            let host = crate::config::Owner::Host;
-            s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+            command(&mut s, TimeoutOption(90));
         }
-        s.toe.step().expect("no fault");
         for _ in 0..3 {
             assert_eq!(s.toe.host_read(0, 10).len(), 10);
             s.toe.step().expect("no fault");
@@ -541,12 +567,10 @@ fn what_is_read_with_its_event_opens_the_window() {
         s.model_only("each event is taken by hand");
         if peer_s {
             s.arrive(seg(ACK, 8193, 1).timeout(300));
+            s.toe.step().expect("no fault");
         } else {
-            let peer = (PEER_IP, PEER_PORT);
-            let host = crate::config::Owner::Host;
-            s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+            command(&mut s, TimeoutOption(90));
         }
-        s.toe.step().expect("no fault");
         assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
         s.settle();
         let out = s.expect(ACK, 1, 8193, 0);
@@ -567,12 +591,10 @@ fn an_event_that_reads_besides_is_no_longer_than_others() {
         s.model_only("each event is taken by hand");
         if peer_s {
             s.arrive(seg(ACK, 8193, 1).timeout(MINUTES | 3));
+            event(&mut s);
         } else {
-            let peer = (PEER_IP, PEER_PORT);
-            let host = crate::config::Owner::Host;
-            s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
+            command(&mut s, TimeoutOption(90));
         }
-        event(&mut s);
         assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
         let cycles = event(&mut s);
         println!("the peer's {peer_s}: {cycles} cycles");
@@ -587,13 +609,7 @@ fn what_was_said_before_a_timeout_is_set_is_told() {
     s.model_only("the order of the events is chosen");
     s.arrive(seg(ACK, 1, 1).timeout(300));
     s.toe.step().expect("no fault");
-    let (conn, mask) = s.toe.blocks.events.pop().expect("its event");
-    let (peer, host) = ((PEER_IP, PEER_PORT), crate::config::Owner::Host);
-    s.toe.set_option(HOST_PORT, peer, host, UserTimeout(10));
-    s.toe.step().expect("no fault");
-    for bit in (0..8).filter(|bit| mask >> bit & 1 != 0) {
-        s.toe.blocks.events.post(conn, bit);
-    }
+    ahead_of_its_event(&mut s, UserTimeout(10));
     s.settle();
     assert_eq!((told(&mut s), timeout(&s)), (vec![300], Some(10_000)));
 }
@@ -607,10 +623,7 @@ fn a_timer_that_expires_with_its_event_counts() {
     let rto = s.word(RTO);
     s.ticks(rto - 1).silence();
     s.model_only("each event is taken by hand");
-    let peer = (PEER_IP, PEER_PORT);
-    let host = crate::config::Owner::Host;
-    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
-    s.toe.step().expect("no fault");
+    command(&mut s, TimeoutOption(90));
     s.toe.tick();
     s.settle();
     let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
@@ -620,7 +633,46 @@ fn a_timer_that_expires_with_its_event_counts() {
     s.counted(Cause::RtoExpired, 1);
 }
 
-/// Of a connection that a cookie opens, asked for before its second event.
+/// Something is posted that waits for nobody: none of it is lost.
+#[test]
+fn what_ends_a_connection_with_its_event_counts() {
+    let mut s = established();
+    s.model_only("each event is taken by hand");
+    command(&mut s, TimeoutOption(90));
+    s.toe.host_abort(0);
+    s.settle();
+    s.expect(RST | ACK, 1, 1, 0);
+    s.silence().slots(0);
+    // Released, with what the peer says beside the ACK of our FIN.
+    let mut s = asked(90);
+    s.close().expect(FIN | ACK, 1, 1, 0);
+    s.inject(seg(ACK | FIN, 1, 2).timeout(300)).acked(2);
+    s.ticks(100).waiting(1).slots(0);
+}
+
+/// Behind the peer's FIN.
+#[test]
+fn what_is_read_to_the_end_does_not_swallow_it() {
+    for peer_s in [false, true] {
+        let mut s = if peer_s { asked(90) } else { established() };
+        s.inject(seg(ACK | FIN, 1, 1).data(&[7; 1000])).acked(1002);
+        s.model_only("each event is taken by hand");
+        if peer_s {
+            s.arrive(seg(ACK, 1002, 1).timeout(300));
+            s.toe.step().expect("no fault");
+        } else {
+            command(&mut s, TimeoutOption(90));
+        }
+        assert_eq!(s.toe.host_read(0, 1000).len(), 1000);
+        s.settle();
+        let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+        let options: Vec<_> = out.iter().map(|out| out.timeout).collect();
+        assert_eq!(options, [Some(90)][usize::from(peer_s)..]);
+        assert_eq!(told(&mut s), [300][usize::from(!peer_s)..]);
+    }
+}
+
+/// Of a connection that a cookie opens, asked for before its second event: as the hardware takes turns, for a command may come between.
 #[test]
 fn a_connection_that_a_cookie_opens_has_it_too() {
     let mut c = ToeConfig {
@@ -633,19 +685,14 @@ fn a_connection_that_a_cookie_opens_has_it_too() {
     s.next().expect("a SYN-ACK");
     s.inject(seg(SYN, 0, 0));
     let cookie = s.next().expect("a cookie").seq;
+    s.model_only("the order of the events is chosen");
     s.arrive(seg(ACK, 1, cookie.wrapping_add(1)));
-    s.model_only("each event is taken by hand");
     s.toe.step().expect("no fault");
-    let peer = (PEER_IP, PEER_PORT);
-    let host = crate::config::Owner::Host;
-    s.toe.set_option(HOST_PORT, peer, host, TimeoutOption(90));
-    s.settle();
+    ahead_of_its_event(&mut s, TimeoutOption(90));
+    s.settle().counted(Cause::Opened, 1);
     let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
-    s.counted(Cause::Opened, 1);
-    assert_eq!(
-        out.iter().map(|o| o.timeout).collect::<Vec<_>>(),
-        [Some(90)]
-    );
+    let options: Vec<_> = out.iter().map(|out| out.timeout).collect();
+    assert_eq!(options, [Some(90)]);
 }
 
 #[test]
@@ -751,7 +798,7 @@ fn none_of_its_events_is_longer_than_others() {
     cost(&mut s, "ours, with timestamps");
 }
 
-/// A segment with the option takes no longer than the same that is urgent, without the option built, which is as odd.
+/// A segment with the option, the first time and again, takes no longer than the same that is urgent, without the option built, which is as odd.
 #[test]
 fn a_segment_with_it_is_no_longer_than_an_urgent_one() {
     for stamps in [false, true] {
@@ -765,7 +812,8 @@ fn a_segment_with_it_is_no_longer_than_an_urgent_one() {
             ("text and FIN", seg(ACK | FIN, 1, 1).data(&[1; 100])),
             ("all", seg(ACK | FIN, 1, 2001).data(&[1; 100])),
         ] {
-            let [urgent, optional] = [false, true].map(|option| {
+            let [urgent, optional, again] = [0, 1, 2].map(|times| {
+                let option = times > 0;
                 let mut s = Script::with(if option { built() } else { config() });
                 let mut syn = seg(SYN, 0, 0).mss(1012);
                 if stamps {
@@ -781,6 +829,9 @@ fn a_segment_with_it_is_no_longer_than_an_urgent_one() {
                 if option {
                     s.option(TimeoutOption(150));
                 }
+                if times == 2 {
+                    s.inject(stamped(seg(ACK, 1, 1).timeout(300)));
+                }
                 s.write(&[2; 2000]);
                 while s.next().is_some() {}
                 s.toe.host_write(0, &[3; 500]);
@@ -795,8 +846,9 @@ fn a_segment_with_it_is_no_longer_than_an_urgent_one() {
                 s.settle();
                 cycles
             });
-            println!("{what:32} {urgent:4} urgent, {optional:4} with the option");
+            println!("{what:32} {urgent:4} urgent, {optional:4} with the option, {again:4} again");
             assert!(optional <= urgent.max(170), "{what}: {optional}, {urgent}");
+            assert!(again <= urgent.max(170), "{what}: {again}, {urgent}");
         }
     }
 }
