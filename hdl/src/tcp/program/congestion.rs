@@ -397,6 +397,36 @@ mod tests {
         s.counted(Cause::Retransmit, 2);
     }
 
+    /// So does one beside text that fills a gap up to the peer's FIN.
+    #[test]
+    fn a_partial_acknowledgement_beside_what_reaches_a_fin_brings_the_next_hole_too() {
+        let hole = |reno: bool| {
+            let config = ToeConfig {
+                tx_ring_bytes: 32768,
+                ..config()
+            };
+            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
+            let mut s = match reno {
+                true => Script::new_reno(config, syn),
+                false => Script::established_with(config, syn),
+            };
+            s.write(&[7; 6000]);
+            leave(&mut s, 1, 6);
+            for _ in 0..3 {
+                s.inject(ack(1));
+            }
+            leave(&mut s, 1, 1);
+            s.inject(ack(1).and(FIN).data(b"bc").at(2));
+            s.expect(ACK, 6001, 1, 0);
+            s.silence().inject(ack(2001).data(b"a"));
+            let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
+            assert_eq!(out.last().map(|o| (o.seq, o.ack)), Some((2001, 5)));
+            s.counted(Cause::Retransmit, 2);
+        };
+        hole(true);
+        hole(false);
+    }
+
     /// Duplicates are counted across a FIN that goes meanwhile.
     #[test]
     fn the_third_duplicate_behind_a_fin_brings_the_head() {
