@@ -269,6 +269,26 @@ impl ToeConfig {
         }
     }
 
+    /// What is built in and takes many words of program, by its fields.
+    fn costly(&self) -> Vec<&'static str> {
+        [
+            ("cubic", self.cubic),
+            ("timestamps", self.timestamps),
+            ("window_scale", self.window_scale),
+            ("sack", self.sack),
+            ("ecn", self.ecn),
+            ("user_timeout_option", self.user_timeout_option),
+            ("icmp_errors", self.icmp_errors),
+            ("syn_cookies", self.syn_cookies),
+            ("isn_hash", self.isn_hash),
+            ("delayed_ack", self.delayed_ack),
+            ("ethernet (where the link is SLIP)", self.ethernet),
+        ]
+        .into_iter()
+        .filter_map(|(field, is_on)| is_on.then_some(field))
+        .collect()
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -396,7 +416,7 @@ impl ToeConfig {
             return Err(ConfigError {
                 field: "program_words",
                 value: self.program_words.to_string(),
-                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or leave out cubic, timestamps, window_scale, sack, ecn, user_timeout_option, icmp_errors, syn_cookies, isn_hash, delayed_ack, or ethernet where the link is SLIP", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length)),
+                limit: format!("{} or more: what this configuration asks for takes a program of {length} words. Or set to false what it can do without, of {}", PROGRAM_WORDS.into_iter().find(|words| *words >= length).unwrap_or(length), self.costly().join(", ")),
             });
         }
         let least = self.least_program_words();
@@ -495,6 +515,18 @@ mod tests {
             }
         }
         assert!(small > 0 && middle > small, "{small} {middle}");
+    }
+
+    #[test]
+    fn what_a_program_can_do_without_is_what_it_has() {
+        let config = ToeConfig {
+            program_words: 2048,
+            cubic: false,
+            ..ToeConfig::default()
+        };
+        let told = config.check().unwrap_err().to_string();
+        assert!(told.contains("timestamps, window_scale, sack"), "{told}");
+        assert!(!told.contains("cubic"), "{told}");
     }
 
     #[test]

@@ -761,7 +761,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 /// When the standard output cannot be written.
 pub fn print(rows: &[Row]) -> Result<()> {
     say!(
-        "{:<32} {:>12}  {:<20} {:>9}  {:<4} back end",
+        "{:<37} {:>12}  {:<20} {:>9}  {:<4} back end",
         "figure",
         "value",
         "unit",
@@ -776,15 +776,23 @@ pub fn print(rows: &[Row]) -> Result<()> {
             Some(v) => format!("{v:.3}"),
         };
         say!(
-            "{:<32} {value:>12}  {:<20} {:>9}  {:<4} {}",
+            "{:<37} {value:>12}  {:<20} {:>9}  {:<4} {}",
             r.name,
             r.unit,
             r.bar,
-            if r.met { "yes" } else { "NO" },
+            match (r.value, r.met) {
+                (None, _) => "–",
+                (_, true) => "yes",
+                (_, false) => "NO",
+            },
             r.backend
         )?;
         if let Some(cause) = r.cause.as_ref().filter(|_| !r.met) {
-            for line in wrapped(&format!("not met: {cause}"), 100) {
+            let cause = match r.value {
+                None => cause.clone(),
+                Some(_) => format!("not met: {cause}"),
+            };
+            for line in wrapped(&cause, 100) {
                 say!("    {line}")?;
             }
         }

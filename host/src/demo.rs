@@ -209,9 +209,16 @@ pub fn fresh_board(config: &ToeConfig, backend: Backend) -> Result<SimulatedBoar
 pub fn listener(config: &ToeConfig, owner: Owner) -> Result<u16> {
     let found = config.listeners.iter().find(|l| l.owner == owner);
     let app = format!("{owner:?}").to_lowercase();
+    let usual = match owner {
+        Owner::Discard => 9,
+        Owner::Chargen => 19,
+        _ => 7,
+    };
+    let taken = |port: &u16| config.listeners.iter().any(|l| l.port == *port);
     let none = || {
+        let free = (usual..u16::MAX).find(|port| !taken(port)).unwrap_or(usual);
         crate::Refused(format!(
-            "no port in `listeners` has the application {app}, which this needs; add one to the configuration, say {{ port = 7, app = \"{app}\" }}"
+            "no port in `listeners` has the application {app}, which this needs; add one to the configuration, say {{ port = {free}, app = \"{app}\" }}"
         ))
     };
     Ok(found.ok_or_else(none)?.port)
@@ -455,5 +462,23 @@ fn page(done: &Exchange, outcome: &Outcome) -> Page {
             arp: value("ArpIn"),
             icmp: value("IcmpIn"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toe_hdl::config::Listener;
+
+    #[test]
+    fn the_port_that_is_proposed_is_free() {
+        let mut config = ToeConfig {
+            listeners: vec![Listener::new(9, Owner::Echo)],
+            ..ToeConfig::default()
+        };
+        let told = listener(&config, Owner::Discard).unwrap_err().to_string();
+        assert!(told.contains("{ port = 10, app = \"discard\" }"), "{told}");
+        config.listeners.push(Listener::new(10, Owner::Discard));
+        assert_eq!(listener(&config, Owner::Discard).expect("it is there"), 10);
     }
 }

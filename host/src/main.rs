@@ -85,7 +85,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
         /// Print a configuration file with every field, its default and its limits, and end
-        #[arg(long)]
+        #[arg(long, conflicts_with = "config")]
         print_config: bool,
         /// Folder for the files
         #[arg(short, long, default_value = "out/verilog")]
@@ -229,8 +229,15 @@ fn run(command: Command, stop: &Stop) -> Result<ExitCode> {
         } => output::print(format_args!("{}", settings::example()))?,
         Command::Verilog { config, out, .. } => {
             let config = (config.as_deref().map(|file| settings::load(Some(file)))).transpose()?;
-            for file in verilog::write(config.as_ref(), &out)? {
+            let files = verilog::write(config.as_ref(), &out)?;
+            for file in &files {
                 say!("{}", file.display())?;
+            }
+            for file in verilog::left_over(&out, &files) {
+                eprintln!(
+                    "toe: {} is another engine's, of an earlier run: this configuration writes none",
+                    file.display()
+                );
             }
         }
         Command::Synth {

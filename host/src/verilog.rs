@@ -26,6 +26,14 @@ pub fn counter_map() -> String {
     text
 }
 
+/// What an earlier run may have left in the folder that is not of this one, of which `files` are told.
+pub fn left_over(out: &Path, files: &[PathBuf]) -> Vec<PathBuf> {
+    (["toe.v", "alchitry_cu.v", "alchitry_cu.pcf"].iter())
+        .map(|name| out.join(name))
+        .filter(|file| file.exists() && !files.contains(file))
+        .collect()
+}
+
 /// Writes `toe.v`, the engine at a GMII, or for a configuration without Ethernet the Alchitry Cu's `alchitry_cu.v` and `alchitry_cu.pcf`, or for none both; with them `counters.md` and `program.lst`, whose
 /// program is that of `toe.v` where there is one. Gives their paths.
 ///
@@ -60,4 +68,20 @@ pub fn write(config: Option<&ToeConfig>, out: &Path) -> Result<Vec<PathBuf>> {
         file.write(text)?;
     }
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_has_left_is_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let out = dir.path();
+        for name in ["toe.v", "alchitry_cu.v", "notes.txt"] {
+            std::fs::write(out.join(name), "").expect("a file");
+        }
+        let own = [out.join("alchitry_cu.v"), out.join("program.lst")];
+        assert_eq!(left_over(out, &own), [out.join("toe.v")]);
+    }
 }

@@ -976,6 +976,45 @@ pub(super) mod tests {
             .counted(Cause::Retransmit, 4 + 1 + 9);
     }
 
+    /// RFC 2018 section 8, RFC 6675 sections 4 and 5.1: sacked is not acknowledged, and the peer may have thrown it away.
+    #[test]
+    fn what_was_sacked_is_kept_and_goes_again_after_a_timeout() {
+        let mut s = of(5, false);
+        s.inject(ack(1).sack(&[(2001, 5001)]));
+        leave(&mut s, &[1, 1001]);
+        let rto = s.word(RTO);
+        s.ticks(2 * rto);
+        while s.next().is_some() {}
+        s.counted(Cause::RtoExpired, 1);
+        // Without blocks from now on: all of it.
+        for at in [1001, 3001] {
+            s.inject(ack(at));
+            leave(&mut s, &[at, at + 1000]);
+        }
+        s.inject(ack(5001)).silence();
+        assert_eq!(s.word(DUP_ACKS), super::dup::GROWS);
+    }
+
+    /// RFC 6675 section 5, (A): what was sacked above counts for the next loss.
+    #[test]
+    fn the_end_of_a_recovery_forgets_nothing_that_was_sacked_above_it() {
+        for told in [true, false] {
+            let mut s = ten();
+            s.inject(ack(1).sack(&[(1001, 10_001)]));
+            leave(&mut s, &[1, 10_001, 11_001, 12_001, 13_001]);
+            if told {
+                s.inject(ack(1).sack(&[(11_001, 12_001), (1001, 10_001)]));
+            }
+            s.inject(ack(10_001));
+            while s.next().is_some() {}
+            assert_eq!(s.word(DUP_ACKS) & super::dup::RECOVERY, 0);
+            let again = s.toe.counter(Cause::Retransmit);
+            // Two more are not three.
+            s.inject(ack(10_001).sack(&[(12_001, 14_001)]));
+            s.counted(Cause::Retransmit, again + u64::from(told));
+        }
+    }
+
     /// RFC 6675 section 5.1.
     #[test]
     fn a_timeout_ends_recovery_and_none_begins_before_all_of_it_is_acknowledged() {
