@@ -58,6 +58,12 @@ pub(super) fn acknowledgement(a: &mut Asm, config: &ToeConfig) {
     a.when(B).br("was_closed");
 }
 
+/// Flag A: SEG.ACK was never sent, or is older than any, so that nothing of its segment is to be heard (RFC 5961 section 5.2). `bad_ack` and `old_ack` answer it.
+pub(super) fn refused(a: &mut Asm) {
+    a.ld(SEG_ACK).rsb(SND_MAX).sign(A);
+    a.add(k(constant::BIT_16)).rsb(SND_UNA).or_not_sign(A);
+}
+
 /// What the common ACK does not need.
 pub(super) fn rare(a: &mut Asm, config: &ToeConfig) {
     a.label("same_ack")

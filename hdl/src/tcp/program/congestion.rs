@@ -334,24 +334,30 @@ mod tests {
         leave(&mut s, 12_001, 2);
     }
 
+    /// Six segments are on their way and no more text, and the first has gone again for three duplicates; with NewReno or CUBIC.
+    fn of_six(reno: bool) -> Script {
+        let config = ToeConfig {
+            tx_ring_bytes: 32768,
+            ..config()
+        };
+        let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
+        let mut s = match reno {
+            true => Script::new_reno(config, syn),
+            false => Script::established_with(config, syn),
+        };
+        s.write(&[7; 6000]);
+        leave(&mut s, 1, 6);
+        s.inject(ack(1)).inject(ack(1)).silence();
+        s.inject(ack(1));
+        leave(&mut s, 1, 1);
+        s
+    }
+
     /// Text ahead of a gap is answered alone and at once: what its ACK is to have sent again follows. With CUBIC, and without.
     #[test]
     fn a_partial_acknowledgement_beside_text_ahead_of_a_gap_brings_the_next_hole_too() {
         for reno in [true, false] {
-            let config = ToeConfig {
-                tx_ring_bytes: 32768,
-                ..config()
-            };
-            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
-            let mut s = match reno {
-                true => Script::new_reno(config, syn),
-                false => Script::established_with(config, syn),
-            };
-            s.write(&[7; 6000]);
-            leave(&mut s, 1, 6);
-            s.inject(ack(1)).inject(ack(1)).silence();
-            s.inject(ack(1));
-            leave(&mut s, 1, 1);
+            let mut s = of_six(reno);
             for (text, hole) in [(3, 2001), (5, 4001)] {
                 s.inject(ack(hole).data(b"x").at(text));
                 s.expect(ACK, 6001, 1, 0);
@@ -371,13 +377,7 @@ mod tests {
     /// What an ACK that went alone has left is done with by the next partial acknowledgement: no hole goes twice.
     #[test]
     fn a_partial_acknowledgement_right_behind_one_that_was_answered_alone_brings_one_hole() {
-        let mut s = wide();
-        s.write(&[7; 6000]);
-        leave(&mut s, 1, 6);
-        for _ in 0..3 {
-            s.inject(ack(1));
-        }
-        leave(&mut s, 1, 1);
+        let mut s = of_six(true);
         // Another connection's event comes between the two, and before the one that the first has left something to.
         s.inject(seg(SYN, 0, 0).with_source(1000).mss(1000));
         let ours = s.next().expect("a SYN-ACK").seq;
@@ -401,21 +401,7 @@ mod tests {
     #[test]
     fn a_partial_acknowledgement_beside_what_reaches_a_fin_brings_the_next_hole_too() {
         let hole = |reno: bool| {
-            let config = ToeConfig {
-                tx_ring_bytes: 32768,
-                ..config()
-            };
-            let syn = seg(SYN, 0, 0).mss(1000).wnd(60_000);
-            let mut s = match reno {
-                true => Script::new_reno(config, syn),
-                false => Script::established_with(config, syn),
-            };
-            s.write(&[7; 6000]);
-            leave(&mut s, 1, 6);
-            for _ in 0..3 {
-                s.inject(ack(1));
-            }
-            leave(&mut s, 1, 1);
+            let mut s = of_six(reno);
             s.inject(ack(1).and(FIN).data(b"bc").at(2));
             s.expect(ACK, 6001, 1, 0);
             s.silence().inject(ack(2001).data(b"a"));

@@ -71,11 +71,8 @@ fn blocks_in(a: &mut Asm, config: &ToeConfig) {
     a.ldi(flags::SACK).and(FLAGS).or_zero(A);
     a.clear(AGAIN);
     a.when(A).br("sack_seen");
-    a.note("nor are they heard beside an ACK of what was never sent, or older than any (RFC 5961 section 5.2)")
-        .ld(SEG_ACK)
-        .rsb(SND_MAX)
-        .sign(A);
-    a.add(k(constant::BIT_16)).rsb(SND_UNA).or_not_sign(A);
+    a.note("nor are they heard beside an ACK that is refused");
+    super::acknowledge::refused(a);
     a.when(A).br("sack_seen");
     a.clear(B);
     for block in 0..3 {

@@ -37,12 +37,8 @@ pub(super) fn code(a: &mut Asm, config: &ToeConfig) {
             a.br("sack_seen");
         }
     }
-    a.label("urgent")
-        .note("not beside an ACK of what was never sent, or older than any (RFC 5961 section 5.2)")
-        .ld(SEG_ACK)
-        .rsb(SND_MAX)
-        .sign(A);
-    a.add(k(BIT_16)).rsb(SND_UNA).or_not_sign(A);
+    a.label("urgent").note("not beside an ACK that is refused");
+    super::acknowledge::refused(a);
     a.when(A).br("not_urgent");
     if config.user_timeout_option {
         super::user_timeout::heard(a);

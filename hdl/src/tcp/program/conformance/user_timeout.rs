@@ -59,6 +59,15 @@ fn command(s: &mut Script, option: ConnectionOption) {
     s.toe.step().expect("no fault");
 }
 
+/// Its event is posted: by what the peer says, or by the command.
+fn posted(s: &mut Script, peer_s: bool, says: Seg) {
+    if peer_s {
+        s.arrive(says).toe.step().expect("no fault");
+    } else {
+        command(s, TimeoutOption(90));
+    }
+}
+
 /// The same, ahead of the pending event that is next.
 fn ahead_of_its_event(s: &mut Script, option: ConnectionOption) {
     let (conn, mask) = s.toe.blocks.events.pop().expect("its event");
@@ -536,12 +545,7 @@ fn who_reads_all_the_time_does_not_put_it_off() {
         let mut s = if peer_s { asked(90) } else { established() };
         s.inject(seg(ACK, 1, 1).data(&[7; 1000])).acked(1001);
         s.model_only("each event is taken by hand");
-        if peer_s {
-            s.arrive(seg(ACK, 1001, 1).timeout(300));
-            s.toe.step().expect("no fault");
-        } else {
-            command(&mut s, TimeoutOption(90));
-        }
+        posted(&mut s, peer_s, seg(ACK, 1001, 1).timeout(300));
         for _ in 0..3 {
             assert_eq!(s.toe.host_read(0, 10).len(), 10);
             s.toe.step().expect("no fault");
@@ -555,7 +559,7 @@ fn who_reads_all_the_time_does_not_put_it_off() {
     }
 }
 
-/// What is read with its event is announced all the same: the ring was full.
+/// What is read with its event is announced all the same: the ring was full. And in the cycles of any other.
 #[test]
 fn what_is_read_with_its_event_opens_the_window() {
     for peer_s in [false, true] {
@@ -565,40 +569,15 @@ fn what_is_read_with_its_event_opens_the_window() {
             s.acked(1 + (n + 1) * 1024);
         }
         s.model_only("each event is taken by hand");
-        if peer_s {
-            s.arrive(seg(ACK, 8193, 1).timeout(300));
-            s.toe.step().expect("no fault");
-        } else {
-            command(&mut s, TimeoutOption(90));
-        }
-        assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
-        s.settle();
-        let out = s.expect(ACK, 1, 8193, 0);
-        assert_eq!((out.wnd, out.timeout.is_some()), (8192, !peer_s));
-        s.silence();
-    }
-}
-
-/// Reading and its event at once, in cycles.
-#[test]
-fn an_event_that_reads_besides_is_no_longer_than_others() {
-    for peer_s in [false, true] {
-        let mut s = if peer_s { asked(90) } else { established() };
-        for n in 0..8 {
-            s.inject(seg(ACK, 1 + n * 1024, 1).data(&[7; 1024]));
-            s.acked(1 + (n + 1) * 1024);
-        }
-        s.model_only("each event is taken by hand");
-        if peer_s {
-            s.arrive(seg(ACK, 8193, 1).timeout(MINUTES | 3));
-            event(&mut s);
-        } else {
-            command(&mut s, TimeoutOption(90));
-        }
+        posted(&mut s, peer_s, seg(ACK, 8193, 1).timeout(MINUTES | 3));
         assert_eq!(s.toe.host_read(0, 8192).len(), 8192);
         let cycles = event(&mut s);
         println!("the peer's {peer_s}: {cycles} cycles");
         assert!(cycles <= 170, "{cycles}");
+        s.settle();
+        let out = s.expect(ACK, 1, 8193, 0);
+        assert_eq!((out.wnd, out.timeout.is_some()), (8192, !peer_s));
+        s.silence();
     }
 }
 
@@ -657,12 +636,7 @@ fn what_is_read_to_the_end_does_not_swallow_it() {
         let mut s = if peer_s { asked(90) } else { established() };
         s.inject(seg(ACK | FIN, 1, 1).data(&[7; 1000])).acked(1002);
         s.model_only("each event is taken by hand");
-        if peer_s {
-            s.arrive(seg(ACK, 1002, 1).timeout(300));
-            s.toe.step().expect("no fault");
-        } else {
-            command(&mut s, TimeoutOption(90));
-        }
+        posted(&mut s, peer_s, seg(ACK, 1002, 1).timeout(300));
         assert_eq!(s.toe.host_read(0, 1000).len(), 1000);
         s.settle();
         let out: Vec<_> = std::iter::from_fn(|| s.next()).collect();
